@@ -1,0 +1,142 @@
+// Starts one of the project's programs after doing whatever set-up it still needs: installs the dependencies when
+// they are missing or not those of the lockfile, compiles what changed, and says nothing when there is nothing to do.
+// Invariant: what runs is exactly what the sources say; an output whose source is gone is removed, never run.
+
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { constants } from "node:os";
+import { dirname, join, relative, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const output = join(root, "dist");
+const usage = "usage: node scripts/run.js start|test|bench|build [ARGUMENT ...]";
+
+const [task, ...args] = process.argv.slice(2);
+
+switch (task) {
+  case "start":
+    prepare();
+    await become("examples/nearest-words/main.js");
+    break;
+  case "bench":
+    prepare();
+    await become("bench/main.js");
+    break;
+  case "test":
+    prepare();
+    test();
+    break;
+  case "build":
+    prepare();
+    break;
+  default:
+    fail(usage);
+}
+
+function prepare() {
+  if (!isInstalled()) {
+    process.stderr.write("pageferry: installing dependencies\n");
+    step("installing dependencies", ...npm("ci", "--ignore-scripts", "--include=dev", "--loglevel=error"));
+  }
+  removeStaleOutputs();
+  step("compiling", process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--project", root]);
+}
+
+/** Whether every package of the lockfile is installed at its version; optional ones are for other platforms. */
+function isInstalled() {
+  const installed = packagesOf("node_modules/.package-lock.json");
+  if (installed === undefined) return false;
+  return Object.entries(packagesOf("package-lock.json") ?? {}).every(
+    ([path, { version, optional }]) =>
+      path === "" || installed[path]?.version === version || (optional === true && !(path in installed)),
+  );
+}
+
+/** @returns {Record<string, { version?: string, optional?: boolean }> | undefined} */
+function packagesOf(/** @type {string} */ lockfile) {
+  const path = join(root, lockfile);
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).packages : undefined;
+}
+
+/** @returns {[command: string, args: string[]]} */
+function npm(/** @type {string[]} */ ...args) {
+  const started = process.env["npm_execpath"];
+  return started?.endsWith("npm-cli.js") ? [process.execPath, [started, ...args]] : ["npm", args];
+}
+
+function removeStaleOutputs() {
+  for (const path of filesUnder(output)) {
+    const stem = /^(.*?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(relative(output, path))?.[1];
+    if (stem !== undefined && !existsSync(join(root, `${stem}.ts`))) rmSync(path, { force: true });
+  }
+}
+
+function test() {
+  const paths = filesUnder(join(output, "test")).filter((path) => path.endsWith(".test.js"));
+  /** @type {string[]} */
+  const options = [];
+  /** @type {string[]} */
+  const filters = [];
+  for (const arg of args) {
+    if (arg.startsWith("-")) options.push(arg);
+    else
+      filters.push(
+        arg
+          .split(sep)
+          .join("/")
+          .replace(/\.[jt]s$/, ".js"),
+      );
+  }
+  const chosen = paths
+    .map((path) => relative(root, path).split(sep).join("/"))
+    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+    .toSorted();
+  if (chosen.length === 0) {
+    fail(filters.length === 0 ? "there is no test file" : `no test file's path contains ${filters.join(" or ")}`);
+  }
+  const tests = spawn(process.execPath, ["--expose-gc", "--enable-source-maps", "--test", ...options, ...chosen], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  // A terminal sends Ctrl-C to the tests as well; this process stays to hand on how they ended.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => tests.kill("SIGTERM"));
+  tests.on("exit", (code, signal) => {
+    process.exitCode = code ?? exitCodeOf(signal);
+  });
+}
+
+/** Runs a compiled program in this very process, so that signals, exit codes and the terminal are its own. */
+async function become(/** @type {string} */ program) {
+  const path = join(output, program);
+  if (!existsSync(path)) fail(`${program.replace(/\.js$/, ".ts")} does not exist`);
+  process.argv = [process.execPath, path, ...args];
+  await import(pathToFileURL(path).href);
+}
+
+function step(/** @type {string} */ what, /** @type {string} */ command, /** @type {string[]} */ args) {
+  const shell = process.platform === "win32" && command === "npm";
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], shell });
+  if (error !== undefined) fail(`${what} failed: ${error.message}`);
+  if (status !== 0) fail(`${what} failed`, status ?? exitCodeOf(signal));
+}
+
+/** @returns {string[]} */
+function filesUnder(/** @type {string} */ folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** What a shell reports for a program that a signal ended. */
+function exitCodeOf(/** @type {NodeJS.Signals | null} */ signal) {
+  return signal === null ? 1 : 128 + constants.signals[signal];
+}
+
+/** @returns {never} */
+function fail(/** @type {string} */ message, code = 1) {
+  process.stderr.write(`pageferry: ${message}\n`);
+  process.exit(code);
+}
