@@ -72,31 +72,42 @@ function removeStaleOutputs() {
   }
 }
 
+/**
+ * Runs the test files whose paths contain one of the arguments, or all. `--grep TEXT` chooses tests by name, and every
+ * other option goes to Node as it is (`--test-reporter=tap`, `--experimental-test-coverage`).
+ */
 function test() {
-  const paths = filesUnder(join(output, "test")).filter((path) => path.endsWith(".test.js"));
   /** @type {string[]} */
   const options = [];
   /** @type {string[]} */
   const filters = [];
-  for (const arg of args) {
-    if (arg.startsWith("-")) options.push(arg);
-    else
-      filters.push(
-        arg
-          .split(sep)
-          .join("/")
-          .replace(/\.[jt]s$/, ".js"),
-      );
+  for (let i = 0; i < args.length; i += 1) {
+    const arg = args[i] ?? "";
+    if (arg === "--grep") options.push(`--test-name-pattern=${args[(i += 1)] ?? fail("--grep needs a value")}`);
+    else if (arg.startsWith("--grep=")) options.push(arg.replace("--grep", "--test-name-pattern"));
+    else if (arg.startsWith("-")) options.push(arg);
+    else filters.push(arg.replace(/^\.\//, "").replace(/\.ts$/, ".js"));
   }
-  const chosen = paths
+  const files = filesUnder(join(output, "test"))
     .map((path) => relative(root, path).split(sep).join("/"))
+    .filter((path) => path.endsWith(".test.js"))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     .toSorted();
-  if (chosen.length === 0) {
+  if (files.length === 0) {
     fail(filters.length === 0 ? "there is no test file" : `no test file's path contains ${filters.join(" or ")}`);
   }
-  const tests = spawn(process.execPath, ["--expose-gc", "--enable-source-maps", "--test", ...options, ...chosen], {
+  if (!options.some((option) => option.startsWith("--test-reporter"))) {
+    options.push("--test-reporter=spec", "--test-reporter-destination=stdout");
+    options.push(
+      `--test-reporter=${new URL("tests-ran.js", import.meta.url).href}`,
+      "--test-reporter-destination=stderr",
+    );
+  }
+  // A runner started from within a test would otherwise report to that test's runner instead of to us.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const tests = spawn(process.execPath, ["--expose-gc", "--enable-source-maps", "--test", ...options, ...files], {
     cwd: root,
+    env,
     stdio: "inherit",
   });
   // A terminal sends Ctrl-C to the tests as well; this process stays to hand on how they ended.

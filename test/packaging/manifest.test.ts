@@ -1,0 +1,50 @@
+// What the manifest and the lockfile promise to whoever installs from them.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { repository } from "./sample-project.js";
+
+interface Manifest {
+  readonly exports: Record<string, string | { types: string; default: string }>;
+  readonly bin: Record<string, string>;
+  readonly devDependencies: Record<string, string>;
+  readonly dependencies?: Record<string, string>;
+}
+interface Lockfile {
+  readonly packages: Record<string, { version?: string; resolved?: string; integrity?: string; link?: boolean }>;
+}
+
+const read = (file: string): unknown => JSON.parse(readFileSync(join(repository, file), "utf8"));
+const manifest = read("package.json") as Manifest;
+const lockfile = read("package-lock.json") as Lockfile;
+
+test("every export and the command have been built, with types beside them", () => {
+  const targets = Object.values(manifest.exports).flatMap((target) =>
+    typeof target === "string" ? [target] : [target.types, target.default],
+  );
+  const missing = [...targets, ...Object.values(manifest.bin)].filter((path) => !existsSync(join(repository, path)));
+  assert.deepEqual(missing, []);
+});
+
+test("the command starts by itself", () => {
+  for (const path of Object.values(manifest.bin)) {
+    assert.match(readFileSync(join(repository, path), "utf8"), /^#!\/usr\/bin\/env node\n/, path);
+  }
+});
+
+test("the lockfile pins every package by its digest and names no place to download it from", () => {
+  const packages = Object.entries(lockfile.packages).filter(([path]) => path !== "");
+  assert.ok(packages.length > 0);
+  for (const [path, { integrity, resolved }] of packages) {
+    assert.match(integrity ?? "", /^sha512-/, path);
+    assert.equal(resolved, undefined, path);
+  }
+});
+
+test("every dependency is pinned to one version", () => {
+  for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })) {
+    assert.match(version, /^\d+\.\d+\.\d+$/, name);
+  }
+});
