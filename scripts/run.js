@@ -4,7 +4,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { constants } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -102,6 +102,9 @@ function test() {
       `--test-reporter=${new URL("tests-ran.js", import.meta.url).href}`,
       "--test-reporter-destination=stderr",
     );
+  }
+  if (!options.some((option) => option.startsWith("--test-concurrency"))) {
+    options.push(`--test-concurrency=${availableParallelism()}`);
   }
   // A runner started from within a test would otherwise report to that test's runner instead of to us.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
