@@ -13,7 +13,10 @@ interface Manifest {
   readonly dependencies?: Record<string, string>;
 }
 interface Lockfile {
-  readonly packages: Record<string, { version?: string; resolved?: string; integrity?: string; link?: boolean }>;
+  readonly packages: Record<
+    string,
+    { resolved?: string; integrity?: string; optionalDependencies?: Record<string, string> }
+  >;
 }
 
 const read = (file: string): unknown => JSON.parse(readFileSync(join(repository, file), "utf8"));
@@ -41,6 +44,18 @@ test("the lockfile pins every package by its digest and names no place to downlo
     assert.match(integrity ?? "", /^sha512-/, path);
     assert.equal(resolved, undefined, path);
   }
+});
+
+test("the lockfile holds the packages of every platform, not only of the one it was written on", () => {
+  const locked = new Set(Object.keys(lockfile.packages).map((path) => path.replace(/^.*node_modules\//, "")));
+  const forPlatforms = Object.values(lockfile.packages).flatMap(({ optionalDependencies = {} }) =>
+    Object.keys(optionalDependencies),
+  );
+  assert.ok(forPlatforms.length > 0);
+  assert.deepEqual(
+    forPlatforms.filter((name) => !locked.has(name)),
+    [],
+  );
 });
 
 test("every dependency is pinned to one version", () => {
