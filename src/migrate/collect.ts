@@ -1,0 +1,124 @@
+/**
+ * The first half of setup: walks the entries of the range and takes what may migrate. A page that was taken is locked,
+ * and a migration entry stands where it was mapped, so that every access waits; what could not be locked at once stays,
+ * which keeps two migrations from waiting for each other.
+ *
+ * The reference that the collector takes is the one that the entry held: the two cancel out.
+ *
+ * Counterpart: `migrate_vma_collect_pmd`, `migrate_vma_collect_hole`, in `mm/migrate_device.c`.
+ */
+
+import {
+  isDevicePrivateEntry,
+  PTE_DIRTY,
+  PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
+  PTE_PRESENT,
+  PTE_WRITE,
+} from "../mm/entry.js";
+import { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_DIRTY, PG_LOCKED } from "../mm/frames.js";
+import type { Machine } from "../mm/machine.js";
+import { TABLE_MASK, TABLE_WORDS } from "../mm/page-table.js";
+import { mayShareAnonRmap, migrationEntryFor } from "../mm/rmap.js";
+import type { Vma } from "../mm/vma.js";
+import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
+import {
+  MIGRATE_PFN_MIGRATE,
+  MIGRATE_PFN_SHIFT,
+  MIGRATE_PFN_VALID,
+  MIGRATE_PFN_WRITE,
+  MIGRATE_VMA_SELECT_DEVICE_COHERENT,
+  MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+  MIGRATE_VMA_SELECT_SYSTEM,
+} from "./entry.js";
+import type { MigrateVma } from "./migrate-vma.js";
+
+/** Fills `args.src` and `args.cpages` for pages `[first, end)` of the VMA. */
+export function collect(args: MigrateVma, vma: Vma, first: number, end: number): void {
+  const { mm } = vma;
+  mm.notifiers.notify("migrate", first, end, args.owner);
+  args.cpages = 0;
+  for (let page = first; page < end; ) {
+    const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const leaf = mm.pageTable.leaf(page);
+    if (leaf === 0) collectHoles(args, vma, page - first, blockEnd - first);
+    else {
+      const words = mm.pageTable.chunkOf(leaf);
+      const at = mm.pageTable.baseOf(leaf) + (page & TABLE_MASK);
+      collectLeaf(args, vma, words, at, page - first, blockEnd - page);
+    }
+    page = blockEnd;
+  }
+}
+
+function collectHoles(args: MigrateVma, vma: Vma, from: number, to: number): void {
+  if (!vma.anonymous) return;
+  args.src.fill(MIGRATE_PFN_MIGRATE, from, to);
+  args.cpages += to - from;
+}
+
+/** Entries `[at, at + count)` of a leaf, into the places of `src` from `place` on. */
+function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number, place: number, count: number): void {
+  const { src, flags, owner } = args;
+  const { machine } = vma.mm;
+  const { frames, zones } = machine;
+  const words = frames.words;
+  let collected = 0;
+  for (let i = 0; i < count; i++) {
+    const word = entries[at + i];
+    const frame = word >>> PTE_FRAME_SHIFT;
+    if (frame === 0) {
+      // None, or the zero page: there is nothing to copy, and its entry stays until the new page is inserted.
+      const hole = word === 0 ? vma.anonymous : (word & PTE_PRESENT) !== 0 && (flags & MIGRATE_VMA_SELECT_SYSTEM) !== 0;
+      if (hole) {
+        src[place + i] = MIGRATE_PFN_MIGRATE;
+        collected++;
+      }
+      continue;
+    }
+    const present = (word & PTE_PRESENT) !== 0;
+    if (!present && !isDevicePrivateEntry(word)) continue;
+    const zone = zones.of(frame);
+    if (!isSelected(zone.kind, flags)) continue;
+    if (zone.kind !== ZONE_SYSTEM && zone.pageMap?.owner !== owner) continue;
+    const record = frame << FRAME_SHIFT;
+    if (words[record + MAPPING] === 0 || (words[record + FLAGS] & PG_LOCKED) !== 0) continue;
+    if (!takeEntry(machine, entries, at + i, frame)) continue;
+    words[record + FLAGS] |= PG_LOCKED;
+    words[record + MAPCOUNT]--;
+    src[place + i] =
+      (frame << MIGRATE_PFN_SHIFT) |
+      MIGRATE_PFN_VALID |
+      MIGRATE_PFN_MIGRATE |
+      ((word & PTE_WRITE) === 0 ? 0 : MIGRATE_PFN_WRITE);
+    collected++;
+  }
+  args.cpages += collected;
+}
+
+function isSelected(kind: number, flags: number): boolean {
+  switch (kind) {
+    case ZONE_SYSTEM:
+      return (flags & MIGRATE_VMA_SELECT_SYSTEM) !== 0;
+    case ZONE_PRIVATE:
+      return (flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0;
+    case ZONE_COHERENT:
+      return (flags & MIGRATE_VMA_SELECT_DEVICE_COHERENT) !== 0;
+    default:
+      return false;
+  }
+}
+
+/** Replaces the entry by a migration entry; false, with nothing changed, when the page is pinned for DMA. */
+function takeEntry(machine: Machine, entries: Int32Array, at: number, frame: number): boolean {
+  const word = Atomics.exchange(entries, at, 0);
+  if ((word & PTE_EXCLUSIVE) !== 0 && !mayShareAnonRmap(machine, frame)) {
+    Atomics.store(entries, at, word);
+    return false;
+  }
+  if ((word & (PTE_PRESENT | PTE_DIRTY)) === (PTE_PRESENT | PTE_DIRTY)) {
+    machine.frames.words[frame << FRAME_SHIFT] |= PG_DIRTY;
+  }
+  Atomics.store(entries, at, migrationEntryFor(word, frame));
+  return true;
+}

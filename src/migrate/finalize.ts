@@ -1,0 +1,63 @@
+/**
+ * The last step of a migration: the entries come back, of the new page where the page moved, of the old one where it did
+ * not; locks and references go. Afterwards no migration entry of this batch is left, whatever happened before.
+ *
+ * Counterpart: `migrate_vma_finalize`, `migrate_device_finalize`.
+ */
+
+import { FRAME_SHIFT, PG_HOME, REFCOUNT } from "../mm/frames.js";
+import type { Machine } from "../mm/machine.js";
+import { assertNotInCallback } from "../mm/notifier.js";
+import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
+import type { MigrateVma } from "./migrate-vma.js";
+import { isSystem } from "./pages.js";
+import { restoreEntries } from "./restore.js";
+
+export function migrateVmaFinalize(args: MigrateVma): void {
+  if (args.vma !== null) migrateDeviceFinalize(args.vma.mm.machine, args.src, args.dst, args.npages);
+}
+
+/** The same for pages that `migrateDeviceRange` prepared. */
+export function migrateDeviceFinalize(machine: Machine, src: Int32Array, dst: Int32Array, npages: number): void {
+  assertNotInCallback();
+  for (let i = 0; i < npages; i++) {
+    const source = src[i];
+    const destination = dst[i];
+    const to = (destination & MIGRATE_PFN_VALID) === 0 ? -1 : destination >>> MIGRATE_PFN_SHIFT;
+    if ((source & MIGRATE_PFN_VALID) === 0) {
+      if (to >= 0) release(machine, to);
+      continue;
+    }
+    const from = source >>> MIGRATE_PFN_SHIFT;
+    if ((source & MIGRATE_PFN_MIGRATE) === 0 || to < 0) {
+      if (to >= 0) release(machine, to);
+      finishPage(machine, from, from);
+    } else finishPage(machine, from, to);
+  }
+}
+
+function finishPage(machine: Machine, from: number, to: number): void {
+  restoreEntries(machine, from, to);
+  const toSystem = isSystem(machine, to);
+  if (from !== to) {
+    machine.pageLocks.unlock(from);
+    putMoved(machine, from, to, toSystem);
+  }
+  machine.pageLocks.unlock(to);
+  if (toSystem) machine.lru.putback(to);
+  else machine.put(to);
+}
+
+/** Lets the old page go; a home frame whose page went to a device is retained with its bytes. */
+function putMoved(machine: Machine, from: number, to: number, toSystem: boolean): void {
+  const words = machine.frames.words;
+  const at = from << FRAME_SHIFT;
+  const retain = (words[at] & PG_HOME) !== 0 && !toSystem && machine.frames.mapcount(to) > 0;
+  if (retain && Atomics.compareExchange(words, at + REFCOUNT, 1, 0) === 1) machine.host.retain(from, to);
+  else machine.put(from);
+}
+
+function release(machine: Machine, frame: number): void {
+  machine.pageLocks.unlock(frame);
+  machine.put(frame);
+}

@@ -1,0 +1,86 @@
+/**
+ * The second step of a migration: the page's identity moves to the destination. Bytes are the driver's work, any time
+ * between setup and finalize. Counterpart: `__migrate_device_pages`, `migrate_vma_pages`, `migrate_device_pages`.
+ */
+
+import {
+  FLAGS,
+  FRAME_SHIFT,
+  INDEX,
+  MAPPING,
+  MAPPING_ANON,
+  MAPPING_KIND_SHIFT,
+  PG_DIRTY,
+  REFCOUNT,
+} from "../mm/frames.js";
+import type { Machine } from "../mm/machine.js";
+import { assertNotInCallback } from "../mm/notifier.js";
+import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
+import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
+import { insertPage } from "./insert.js";
+import type { MigrateVma } from "./migrate-vma.js";
+
+/** After it, MIGRATE is set in `args.src` for exactly the pages that move. */
+export function migrateVmaPages(args: MigrateVma): void {
+  const { vma } = args;
+  if (vma !== null) migratePages(vma.mm.machine, args.src, args.dst, args.npages, args);
+}
+
+/** The same for pages that `migrateDeviceRange` prepared. */
+export function migrateDevicePages(machine: Machine, src: Int32Array, dst: Int32Array, npages: number): void {
+  migratePages(machine, src, dst, npages, null);
+}
+
+function migratePages(machine: Machine, src: Int32Array, dst: Int32Array, npages: number, args: MigrateVma | null): void {
+  assertNotInCallback();
+  const faultPage = args === null ? -1 : args.faultPage;
+  let notified = false;
+  for (let i = 0; i < npages; i++) {
+    const source = src[i];
+    const destination = dst[i];
+    if ((destination & MIGRATE_PFN_VALID) === 0) {
+      src[i] = source & ~MIGRATE_PFN_MIGRATE;
+      continue;
+    }
+    const to = destination >>> MIGRATE_PFN_SHIFT;
+    if ((source & MIGRATE_PFN_VALID) !== 0) {
+      // Setup marked it and nobody refused it since.
+      if ((source & MIGRATE_PFN_MIGRATE) === 0) continue;
+      if (!moveIdentity(machine, source >>> MIGRATE_PFN_SHIFT, to, faultPage)) src[i] = source & ~MIGRATE_PFN_MIGRATE;
+      continue;
+    }
+    if ((source & MIGRATE_PFN_MIGRATE) === 0) continue;
+    if (args === null || args.vma === null) {
+      src[i] = source & ~MIGRATE_PFN_MIGRATE;
+      continue;
+    }
+    const first = args.start / machine.pageSize;
+    if (!notified) args.vma.mm.notifiers.notify("migrate", first + i, first + npages, args.owner);
+    notified = true;
+    if (!insertPage(args.vma, first + i, to)) src[i] = source & ~MIGRATE_PFN_MIGRATE;
+  }
+}
+
+/**
+ * Makes `to` the page that `from` was. Refused when anybody but this migration, and the fault that it serves, holds a
+ * reference, or when a page that is not anonymous would go to a device (`migrate_folio`).
+ */
+function moveIdentity(machine: Machine, from: number, to: number, faultPage: number): boolean {
+  const words = machine.frames.words;
+  const source = from << FRAME_SHIFT;
+  const destination = to << FRAME_SHIFT;
+  const { kind } = machine.zones.of(to);
+  const mapping = words[source + MAPPING];
+  const anonymous = (mapping & ((1 << MAPPING_KIND_SHIFT) - 1)) === MAPPING_ANON;
+  if (!anonymous && (kind === ZONE_PRIVATE || kind === ZONE_COHERENT)) return false;
+  if (Atomics.load(words, source + REFCOUNT) !== (from === faultPage ? 2 : 1)) return false;
+  words[destination + MAPPING] = mapping;
+  words[destination + INDEX] = words[source + INDEX];
+  words[destination + FLAGS] |= words[source + FLAGS] & PG_DIRTY;
+  return true;
+}
+
+/** Frames that are not of host memory never go on the LRU. */
+export function isSystem(machine: Machine, frame: number): boolean {
+  return machine.zones.of(frame).kind === ZONE_SYSTEM;
+}

@@ -1,0 +1,65 @@
+/**
+ * Replaces the migration entries of a locked page by entries of the page that it became, or of itself when it stays.
+ * Each entry that is restored takes a reference and a mapping of the new page.
+ *
+ * Counterpart: `remove_migration_ptes`, `remove_migration_pte`, in `mm/migrate.c`.
+ */
+
+import {
+  devicePrivateEntry,
+  PTE_DIRTY,
+  PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
+  PTE_MAKE_DIRTY,
+  PTE_MIGRATION,
+  PTE_PRESENT,
+  PTE_SOFT_DIRTY,
+  PTE_TRACKING,
+  PTE_UFFD_WP,
+  PTE_WRITE,
+  PTE_YOUNG,
+} from "../mm/entry.js";
+import { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY, REFCOUNT } from "../mm/frames.js";
+import type { Machine } from "../mm/machine.js";
+import { TABLE_MASK } from "../mm/page-table.js";
+import { anonVmaOf } from "../mm/rmap.js";
+import { makeEntry, maybeWritable, type Vma } from "../mm/vma.js";
+import { ZONE_PRIVATE } from "../mm/zone.js";
+
+/** `source` and `destination` are both locked; they are the same frame when the page stays where it is. */
+export function restoreEntries(machine: Machine, source: number, destination: number): void {
+  const root = anonVmaOf(machine, destination);
+  if (root === undefined) return;
+  const words = machine.frames.words;
+  const at = destination << FRAME_SHIFT;
+  const index = words[at + INDEX];
+  const { vmas } = root;
+  for (let i = 0; i < vmas.length; i++) {
+    const vma = vmas[i];
+    const page = vma.pageOfIndex(index);
+    if (page < 0 || !restoreEntry(machine, vma, page, source, destination)) continue;
+    words[at + MAPCOUNT]++;
+    Atomics.add(words, at + REFCOUNT, 1);
+  }
+}
+
+function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, destination: number): boolean {
+  const { pageTable } = vma.mm;
+  const leaf = pageTable.leaf(page);
+  if (leaf === 0) return false;
+  const entries = pageTable.chunkOf(leaf);
+  const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
+  const word = entries[at];
+  if (word >>> PTE_FRAME_SHIFT !== source || (word & (PTE_PRESENT | PTE_MIGRATION)) !== PTE_MIGRATION) return false;
+  const exclusive = (word & (PTE_WRITE | PTE_EXCLUSIVE)) === 0 ? 0 : PTE_EXCLUSIVE;
+  if (machine.zones.of(destination).kind === ZONE_PRIVATE) {
+    Atomics.store(entries, at, devicePrivateEntry(destination, (word & (PTE_WRITE | PTE_TRACKING)) | exclusive));
+    return true;
+  }
+  let restored = (makeEntry(vma, destination) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_YOUNG)) | exclusive;
+  if ((word & PTE_DIRTY) !== 0 && (machine.frames.flags(destination) & PG_DIRTY) !== 0) restored |= PTE_MAKE_DIRTY;
+  if ((word & PTE_WRITE) !== 0) restored = maybeWritable(vma, restored);
+  else restored |= word & PTE_UFFD_WP;
+  Atomics.store(entries, at, restored);
+  return true;
+}

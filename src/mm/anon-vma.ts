@@ -1,0 +1,41 @@
+/**
+ * Which anon_vma a VMA gets with its first anonymous page: that of a neighbour it could merge with, so that the two can
+ * still become one, else a new one. Counterpart: `__anon_vma_prepare`, `find_mergeable_anon_vma`, `anon_vma_compatible`.
+ */
+
+import { type AnonVma, VM_ACCESS_FLAGS, VM_SOFTDIRTY, type Vma } from "./vma.js";
+
+/** Gives the VMA a root for its pages; false when none can be had. */
+export function prepareAnonVma(vma: Vma): boolean {
+  if (vma.anonVma !== null) return true;
+  const anonVma = mergeableAnonVma(vma) ?? vma.mm.machine.createAnonVma();
+  if (anonVma === null) return false;
+  vma.linkAnonVma(anonVma);
+  vma.anonVma = anonVma;
+  return true;
+}
+
+function mergeableAnonVma(vma: Vma): AnonVma | null {
+  const { vmas } = vma.mm;
+  const index = vmas.indexOf(vma);
+  const next = vmas[index + 1];
+  const previous = vmas[index - 1];
+  return (
+    (next !== undefined && areCompatible(vma, next) ? reusableAnonVma(next) : null) ??
+    (previous !== undefined && areCompatible(previous, vma) ? reusableAnonVma(previous) : null)
+  );
+}
+
+function areCompatible(lower: Vma, upper: Vma): boolean {
+  return (
+    lower.end === upper.start &&
+    lower.home === upper.home &&
+    ((lower.flags ^ upper.flags) & ~(VM_ACCESS_FLAGS | VM_SOFTDIRTY)) === 0 &&
+    upper.offset === lower.offset + (lower.end - lower.start)
+  );
+}
+
+/** Only a root that the neighbour did not inherit over a fork is shared. */
+function reusableAnonVma(vma: Vma): AnonVma | null {
+  return vma.anonVma !== null && vma.chain.length === 1 ? vma.anonVma : null;
+}

@@ -1,0 +1,27 @@
+/**
+ * The one error of the engine: a small named error with an errno-style code; the message names the value and its bound.
+ * When a call throws it, nothing has changed.
+ */
+
+export type ErrorCode = "EINVAL" | "ENOMEM" | "EFAULT" | "EBUSY" | "EPERM" | "EIO" | "ENODEV";
+
+export class MemoryError extends Error {
+  override readonly name = "MemoryError";
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${code}: ${message}`, options);
+  }
+}
+
+/** A broken invariant of the engine itself: never the caller's fault, never expected. */
+export class InvariantError extends Error {
+  override readonly name = "InvariantError";
+}
+
+export function assert(condition: boolean, broken: string): asserts condition {
+  if (!condition) throw new InvariantError(broken);
+}

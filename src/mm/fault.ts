@@ -1,0 +1,226 @@
+/**
+ * Page faults of the CPU. `handleFault` decides synchronously; what it cannot do at once (wait for a locked page, bring a
+ * page home from a device) it names in its result, and `faultIn` does that and starts again from the VMA lookup.
+ *
+ * Invariant: an entry is changed only after the notifiers heard of it, and only if it still is what was decided about.
+ *
+ * Counterpart: `mm/memory.c` (`handle_mm_fault`, `do_anonymous_page`, `do_wp_page`, `do_swap_page`).
+ */
+
+import type { AddressSpace } from "./address-space.js";
+import { prepareAnonVma } from "./anon-vma.js";
+import {
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  isZeroPageEntry,
+  PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
+  PTE_MAKE_DIRTY,
+  PTE_PRESENT,
+  PTE_TRACKING,
+  PTE_WRITE,
+  PTE_YOUNG,
+} from "./entry.js";
+import { assert } from "./errors.js";
+import { PG_LRU } from "./frames.js";
+import { homeFrameOf } from "./home-range.js";
+import { assertNotInCallback } from "./notifier.js";
+import { TABLE_MASK } from "./page-table.js";
+import { addNewAnonRmap, removeRmap } from "./rmap.js";
+import { isAccessible, makeEntry, maybeWritable, VM_WRITE, type Vma } from "./vma.js";
+
+/** The access is a store. */
+export const FAULT_WRITE = 1;
+/** The page is to be pinned for reading: one that is shared is copied first (`FAULT_FLAG_UNSHARE`). */
+export const FAULT_UNSHARE = 2;
+
+export const FAULT_DONE = 0;
+/** Nothing is mapped, or the mapping forbids the access. */
+export const FAULT_SIGSEGV = 1;
+/** A special mapping without memory behind it. */
+export const FAULT_SIGBUS = 2;
+export const FAULT_OOM = 3;
+/** Wait for the lock of the page in `faultFrame`, then try again. */
+export const FAULT_WAIT = 4;
+/** The page in `faultFrame` is private to a device: bring it home, then try again. */
+export const FAULT_DEVICE = 5;
+
+const RESULT_BITS = 3;
+const RESULT_MASK = (1 << RESULT_BITS) - 1;
+
+export function faultCode(result: number): number {
+  return result & RESULT_MASK;
+}
+
+/** The frame that FAULT_WAIT and FAULT_DEVICE speak of. */
+export function faultFrame(result: number): number {
+  return result >>> RESULT_BITS;
+}
+
+/** One attempt at the access, under the mmap lock. The VMA allows it, or the answer is FAULT_SIGSEGV. */
+export function handleFault(mm: AddressSpace, page: number, flags: number): number {
+  const vma = mm.vmaAt(page);
+  if (vma === undefined) return FAULT_SIGSEGV;
+  if ((flags & FAULT_WRITE) !== 0 ? (vma.flags & VM_WRITE) === 0 : !isAccessible(vma)) return FAULT_SIGSEGV;
+  return handleVmaFault(vma, page, flags);
+}
+
+/** The same once the VMA is known and has been asked (`handle_mm_fault`). */
+export function handleVmaFault(vma: Vma, page: number, flags: number): number {
+  assertNotInCallback();
+  const { mm } = vma;
+  if (!vma.anonymous) return FAULT_SIGBUS;
+  if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
+  const word = mm.pageTable.read(page);
+  if (word === 0) return faultHole(vma, page, flags);
+  if ((word & PTE_PRESENT) !== 0) return faultPresent(vma, page, word, flags);
+  const frame = word >>> PTE_FRAME_SHIFT;
+  if (isMigrationEntry(word)) return FAULT_WAIT | (frame << RESULT_BITS);
+  assert(isDevicePrivateEntry(word), `page ${page} has an entry ${word.toString(16)} of no known kind`);
+  return FAULT_DEVICE | (frame << RESULT_BITS);
+}
+
+function faultHole(vma: Vma, page: number, flags: number): number {
+  const { mm } = vma;
+  const { machine } = mm;
+  if ((flags & FAULT_WRITE) === 0) {
+    machine.counters.faults++;
+    mm.pageTable.exchange(page, makeEntry(vma, 0));
+    return FAULT_DONE;
+  }
+  const frame = allocateAnonymous(vma, page, true);
+  if (frame === 0) return FAULT_OOM;
+  mapNewPage(vma, page, frame, writtenEntry(vma, frame));
+  return FAULT_DONE;
+}
+
+function faultPresent(vma: Vma, page: number, word: number, flags: number): number {
+  const { mm } = vma;
+  const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
+  if (wanted === 0 || (word & PTE_WRITE) !== 0) {
+    Atomics.or(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), PTE_YOUNG);
+    return FAULT_DONE;
+  }
+  if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
+  const frame = word >>> PTE_FRAME_SHIFT;
+  if ((word & PTE_EXCLUSIVE) === 0 && !isReusable(vma, frame)) return copyOnWrite(vma, page, word, flags);
+  reuse(vma, page, word, flags);
+  return FAULT_DONE;
+}
+
+/** Is this mapping the only user of the page? A reference of the LRU batch is not counted as a user. */
+function isReusable(vma: Vma, frame: number): boolean {
+  const { machine } = vma.mm;
+  const { frames, lru } = machine;
+  if (frames.refcount(frame) > 3) return false;
+  if ((frames.flags(frame) & PG_LRU) === 0) lru.drain();
+  return frames.refcount(frame) === 1 && frames.tryLock(frame) && (machine.pageLocks.unlock(frame), true);
+}
+
+/** The page becomes this mapping's own; no device needs to hear of it. */
+function reuse(vma: Vma, page: number, word: number, flags: number): void {
+  const { mm } = vma;
+  mm.machine.counters.faults++;
+  const owned = word | PTE_EXCLUSIVE | PTE_YOUNG;
+  const entry = (flags & FAULT_WRITE) === 0 ? owned : maybeWritable(vma, owned | PTE_MAKE_DIRTY);
+  mm.pageTable.exchange(page, entry);
+}
+
+function copyOnWrite(vma: Vma, page: number, word: number, flags: number): number {
+  const { mm } = vma;
+  const { machine } = mm;
+  const source = word >>> PTE_FRAME_SHIFT;
+  const frame = allocateAnonymous(vma, page, source === 0);
+  if (frame === 0) return FAULT_OOM;
+  if (source !== 0) {
+    machine.zones.copy(frame, source);
+    mm.resident.uncharge(1);
+  }
+  mm.notifiers.notify("clear", page, page + 1, null);
+  const unshared = makeEntry(vma, frame) | (word & PTE_TRACKING);
+  mapNewPage(vma, page, frame, (flags & FAULT_WRITE) === 0 ? unshared : writtenEntry(vma, frame));
+  if (source !== 0) {
+    removeRmap(machine, source);
+    machine.put(source);
+  }
+  return FAULT_DONE;
+}
+
+/** A frame for a new page of the VMA, charged to its address space; 0 when any of that fails. */
+function allocateAnonymous(vma: Vma, page: number, zero: boolean): number {
+  const { mm } = vma;
+  const { machine } = mm;
+  if (!prepareAnonVma(vma)) return 0;
+  const frame = machine.host.allocate(homeFrameOf(vma.home, page), zero);
+  if (frame === 0) return 0;
+  if (!mm.tryCharge()) {
+    machine.put(frame);
+    return 0;
+  }
+  return frame;
+}
+
+/** The entry of a new page that a store is about to fill. */
+function writtenEntry(vma: Vma, frame: number): number {
+  const entry = makeEntry(vma, frame);
+  return (vma.flags & VM_WRITE) === 0 ? entry : entry | PTE_WRITE | PTE_MAKE_DIRTY;
+}
+
+/** Maps a new page, which is this mapping's own. */
+function mapNewPage(vma: Vma, page: number, frame: number, entry: number): void {
+  const { machine, pageTable } = vma.mm;
+  machine.counters.faults++;
+  addNewAnonRmap(machine, frame, vma, page);
+  pageTable.exchange(page, entry | PTE_EXCLUSIVE);
+  machine.lru.add(frame);
+}
+
+function entryIndex(mm: AddressSpace, page: number): number {
+  return mm.pageTable.baseOf(mm.pageTable.leaf(page)) + (page & TABLE_MASK);
+}
+
+/**
+ * Makes the access possible, waiting where it must. Resolves with FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM;
+ * rejects with the driver's error when a device cannot give the page back. A wait drops the mmap lock.
+ */
+export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
+  for (;;) {
+    await mm.mmapLock.read();
+    let result: number;
+    try {
+      result = handleFault(mm, page, flags);
+      if (faultCode(result) === FAULT_DEVICE) {
+        await migrateToRam(mm, page, faultFrame(result));
+        continue;
+      }
+    } finally {
+      mm.mmapLock.readUnlock();
+    }
+    if (faultCode(result) !== FAULT_WAIT) return result;
+    mm.machine.counters.waits++;
+    await mm.machine.pageLocks.wait(faultFrame(result));
+  }
+}
+
+/**
+ * Asks the driver for a page that the CPU cannot reach. The reference and the driver's setup are one synchronous
+ * section, so that two faults on the same page do not refuse each other for ever. When the page did not move and nobody
+ * who can be waited for holds it, the turn is given away before the access is tried again.
+ */
+export async function migrateToRam(mm: AddressSpace, page: number, frame: number): Promise<void> {
+  const { machine } = mm;
+  const { pageMap } = machine.zones.of(frame);
+  const vma = mm.vmaAt(page);
+  assert(pageMap !== null && vma !== undefined, `page ${page} is private to a device that has no page map`);
+  machine.counters.deviceFaults++;
+  machine.frames.get(frame);
+  try {
+    await pageMap.ops.migrateToRam({ mm, vma, page, frame });
+  } finally {
+    machine.put(frame);
+  }
+  const word = mm.pageTable.read(page);
+  if (isDevicePrivateEntry(word) && word >>> PTE_FRAME_SHIFT === frame) {
+    await machine.environment.sleep(0);
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * Pins: references to the page behind an address, taken without a lock. Take the reference, read the entry again, give
+ * the reference back if it changed; the pager for its part changes the entry first and looks at the count after.
+ *
+ * Counterpart: `mm/gup.c` (`get_user_pages_fast`, `pin_user_pages`, `gup_must_unshare`).
+ */
+
+import type { AddressSpace } from "./address-space.js";
+import { isZeroPageEntry, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "./entry.js";
+import { FAULT_DONE, FAULT_UNSHARE, FAULT_WRITE, faultIn } from "./fault.js";
+import { GUP_PIN_COUNTING_BIAS } from "./frames.js";
+
+/** References of a short-term reference (`FOLL_GET`) and of a DMA pin (`FOLL_PIN`). */
+export const SHORT_REFERENCE = 1;
+export const DMA_PIN = GUP_PIN_COUNTING_BIAS;
+
+/** The frame behind the page, with `references` more, or -1 when it cannot be had without a fault. */
+export function tryPinPage(mm: AddressSpace, page: number, write: boolean, references: number): number {
+  const { pageTable, machine } = mm;
+  const word = pageTable.read(page);
+  if ((word & (PTE_PRESENT | PTE_NO_ACCESS)) !== PTE_PRESENT) return -1;
+  if (write && (word & PTE_WRITE) === 0) return -1;
+  if (references >= DMA_PIN && !write && (word & PTE_EXCLUSIVE) === 0 && !isZeroPageEntry(word)) return -1;
+  const frame = word >>> PTE_FRAME_SHIFT;
+  if (!machine.frames.tryGet(frame, references)) return -1;
+  const again = pageTable.read(page);
+  if ((again ^ word) >>> PTE_FRAME_SHIFT === 0 && (again & PTE_PRESENT) !== 0 && (!write || (again & PTE_WRITE) !== 0)) return frame;
+  machine.put(frame, references);
+  return -1;
+}
+
+/**
+ * The frame behind the page, with `references` more, faulting as often as it takes. When the access is impossible:
+ * the fault's code, negated and less one, so that it is below 0.
+ */
+export async function pinPage(mm: AddressSpace, page: number, write: boolean, references: number): Promise<number> {
+  for (;;) {
+    const frame = tryPinPage(mm, page, write, references);
+    if (frame >= 0) return frame;
+    const unshare = references >= DMA_PIN ? FAULT_UNSHARE : 0;
+    const code = await faultIn(mm, page, write ? FAULT_WRITE : unshare);
+    if (code !== FAULT_DONE) return -1 - code;
+  }
+}

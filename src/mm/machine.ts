@@ -1,0 +1,146 @@
+/**
+ * A machine: physical frames, host memory, page tables and the page locks of one pager. One JavaScript thread owns it;
+ * code between two `await`s is atomic, which is what spinlocks are for in the kernel.
+ *
+ * Sizes and addresses are bytes at the interface and page numbers inside.
+ */
+
+import { AddressSpace } from "./address-space.js";
+import { type Environment, realEnvironment } from "./environment.js";
+import { MemoryError } from "./errors.js";
+import { FLAGS, FRAME_SHIFT, Frames, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT } from "./frames.js";
+import { HostMemory } from "./host-memory.js";
+import { Lru } from "./lru.js";
+import { enterCallback, leaveCallback } from "./notifier.js";
+import { PageLocks } from "./page-lock.js";
+import { TablePool } from "./page-table.js";
+import { AnonVma } from "./vma.js";
+import { type PageMap, type Zone, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM, Zones } from "./zone.js";
+
+const MIN_PAGE_SIZE = 4096;
+const MAX_PAGE_SIZE = 1 << 21;
+
+export interface MachineOptions {
+  /** Bytes a page: a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
+  pageSize?: number;
+  /** Bytes of host memory that pages may use. Default: no limit of its own. */
+  hostBudget?: number;
+  environment?: Environment;
+}
+
+/** Counts since the machine was made; any layer may read them. */
+export interface MachineCounters {
+  /** Faults of the CPU that changed a page table. */
+  faults: number;
+  /** Of these, faults on pages private to a device. */
+  deviceFaults: number;
+  /** Faults that had to wait for a migration entry or a page lock. */
+  waits: number;
+}
+
+export class Machine {
+  readonly pageSize: number;
+  readonly pageShift: number;
+  readonly environment: Environment;
+  readonly frames = new Frames();
+  readonly zones: Zones;
+  readonly host: HostMemory;
+  readonly lru: Lru;
+  readonly pageLocks: PageLocks;
+  readonly tables: TablePool;
+  readonly addressSpaces = new Set<AddressSpace>();
+  readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
+  readonly #anonVmas = new Map<number, AnonVma>();
+  #nextAnonVma = 1;
+  #nextAddressSpace = 1;
+
+  constructor(options: MachineOptions = {}) {
+    const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment } = options;
+    if (!Number.isInteger(Math.log2(pageSize)) || pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE) {
+      throw new MemoryError("EINVAL", `page size ${pageSize} is not a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
+    }
+    if (!(hostBudget >= pageSize)) {
+      throw new MemoryError("EINVAL", `host budget of ${hostBudget} bytes is less than one page of ${pageSize} bytes`);
+    }
+    this.pageSize = pageSize;
+    this.pageShift = Math.log2(pageSize);
+    this.environment = environment;
+    this.zones = new Zones(this.frames, pageSize);
+    this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize));
+    this.lru = new Lru(this.frames, (frame) => this.put(frame));
+    this.pageLocks = new PageLocks(this.frames, environment);
+    this.tables = new TablePool(environment);
+    // Frame 0, the zero page: never written, never freed.
+    this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
+    this.frames.get(0);
+  }
+
+  createAddressSpace(): AddressSpace {
+    const mm = new AddressSpace(this, this.#nextAddressSpace++);
+    this.addressSpaces.add(mm);
+    return mm;
+  }
+
+  /**
+   * Adds the memory of a device. `bytes` is its memory where the CPU can reach it: required for coherent memory, null
+   * for private memory.
+   */
+  addDeviceMemory(kind: "private" | "coherent", frames: number, bytes: Uint8Array | null, pageMap: PageMap): Zone {
+    if (!Number.isInteger(frames) || frames < 1) throw new MemoryError("EINVAL", `a device of ${frames} page frames has no memory`);
+    if ((kind === "coherent") !== (bytes !== null)) {
+      throw new MemoryError("EINVAL", `${kind} device memory ${bytes === null ? "needs" : "takes no"} bytes that the CPU can reach`);
+    }
+    if (bytes !== null && bytes.byteLength < frames * this.pageSize) {
+      throw new MemoryError("EINVAL", `${bytes.byteLength} bytes are too few for ${frames} page frames of ${this.pageSize} bytes`);
+    }
+    return this.zones.add(kind === "private" ? ZONE_PRIVATE : ZONE_COHERENT, frames, bytes, pageMap);
+  }
+
+  /** Drops a reference; the last one frees the page (`put_page`). */
+  put(frame: number, references = 1): void {
+    const before = Atomics.sub(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, references);
+    if (before === references) this.#free(frame);
+  }
+
+  /** A root for the mappings of anonymous pages, null when none can be had. */
+  createAnonVma(): AnonVma | null {
+    if (!this.environment.mayAllocate("anon-vma")) return null;
+    const anonVma = new AnonVma(this.#nextAnonVma++);
+    this.#anonVmas.set(anonVma.id, anonVma);
+    return anonVma;
+  }
+
+  /** The root with this number, undefined once no VMA is linked to it any more. */
+  anonVma(id: number): AnonVma | undefined {
+    return this.#anonVmas.get(id);
+  }
+
+  forgetAnonVma(anonVma: AnonVma): void {
+    this.#anonVmas.delete(anonVma.id);
+  }
+
+  get anonVmaCount(): number {
+    return this.#anonVmas.size;
+  }
+
+  #free(frame: number): void {
+    const zone = this.zones.of(frame);
+    const words = this.frames.words;
+    const at = frame << FRAME_SHIFT;
+    if (zone.kind === ZONE_SYSTEM) {
+      if ((words[at] & PG_LRU) !== 0) this.lru.forget(frame);
+      this.host.free(frame);
+      return;
+    }
+    if (words[at + PRIVATE] !== 0) this.host.retained.drop(words[at + PRIVATE]);
+    words[at + FLAGS] = 0;
+    words[at + MAPPING] = 0;
+    words[at + INDEX] = 0;
+    enterCallback();
+    try {
+      zone.pageMap?.ops.pageFree(frame);
+    } finally {
+      leaveCallback();
+    }
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Page tables: three levels of 512 words over 2^27 pages an address space. Tables of all address spaces live in one
+ * pool; a table's number is its place there. A leaf table is freed with its address space only, so whoever walks
+ * without a lock never reads a word of another mapping.
+ *
+ * Counterpart: `mm/pgalloc-track.h`, `mm/pagewalk.c`; root, middle and leaf are Linux's pud, pmd and pte tables.
+ */
+
+import { PTE_FRAME_SHIFT } from "./entry.js";
+import type { Environment } from "./environment.js";
+import { MemoryError } from "./errors.js";
+
+export const TABLE_SHIFT = 9;
+export const TABLE_WORDS = 1 << TABLE_SHIFT;
+export const TABLE_MASK = TABLE_WORDS - 1;
+
+/** Tables a chunk of the pool: 256 KiB. */
+export const CHUNK_SHIFT = 7;
+const CHUNK_TABLES = 1 << CHUNK_SHIFT;
+const MAX_TABLES = 1 << 23;
+
+/** Pages that one address space can map. */
+export const ADDRESS_SPACE_PAGES = 1 << (3 * TABLE_SHIFT);
+
+const TABLE_FLAG = 1 << PTE_FRAME_SHIFT;
+const TABLE_NUMBER_SHIFT = PTE_FRAME_SHIFT + 1;
+
+export class TablePool {
+  /** Table t begins in `chunks[t >>> CHUNK_SHIFT]` at word `(t & 127) << TABLE_SHIFT`. Chunks never move. */
+  readonly chunks: Int32Array[] = [];
+  readonly #environment: Environment;
+  readonly #free: number[] = [];
+  /** Table 0 is never handed out: 0 means "no table". */
+  #next = 1;
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+  }
+
+  /** A table of 512 empty entries, 0 when none can be had. */
+  allocate(): number {
+    if (!this.#environment.mayAllocate("table")) return 0;
+    const recycled = this.#free.pop();
+    if (recycled !== undefined) return recycled;
+    if (this.#next === MAX_TABLES) return 0;
+    const table = this.#next++;
+    if (table >>> CHUNK_SHIFT >= this.chunks.length) this.chunks.push(new Int32Array(CHUNK_TABLES * TABLE_WORDS));
+    return table;
+  }
+
+  free(table: number): void {
+    const base = (table & (CHUNK_TABLES - 1)) << TABLE_SHIFT;
+    this.chunks[table >>> CHUNK_SHIFT].fill(0, base, base + TABLE_WORDS);
+    this.#free.push(table);
+  }
+
+  read(table: number, index: number): number {
+    return this.chunks[table >>> CHUNK_SHIFT][((table & (CHUNK_TABLES - 1)) << TABLE_SHIFT) + index];
+  }
+
+  write(table: number, index: number, word: number): void {
+    this.chunks[table >>> CHUNK_SHIFT][((table & (CHUNK_TABLES - 1)) << TABLE_SHIFT) + index] = word;
+  }
+
+  get used(): number {
+    return this.#next - 1 - this.#free.length;
+  }
+
+  get byteLength(): number {
+    return this.chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  }
+}
+
+/** The page table of one address space. */
+export class PageTable {
+  readonly pool: TablePool;
+  readonly #root: number;
+  /** The leaf found last: leaves stay until the address space goes. */
+  #foundBlock = -1;
+  #foundLeaf = 0;
+
+  constructor(pool: TablePool) {
+    this.pool = pool;
+    this.#root = pool.allocate();
+    if (this.#root === 0) throw new MemoryError("ENOMEM", "no page table can be allocated for a new address space");
+  }
+
+  /** The leaf table that holds the page's entry, 0 when there is none. */
+  leaf(page: number): number {
+    const block = page >>> TABLE_SHIFT;
+    if (block === this.#foundBlock) return this.#foundLeaf;
+    const middle = this.#next(this.#root, page >>> (2 * TABLE_SHIFT));
+    if (middle === 0) return 0;
+    const leaf = this.#next(middle, block & TABLE_MASK);
+    if (leaf !== 0) {
+      this.#foundBlock = block;
+      this.#foundLeaf = leaf;
+    }
+    return leaf;
+  }
+
+  /** The same, made when missing; 0 when a table cannot be allocated. */
+  ensureLeaf(page: number): number {
+    const found = this.leaf(page);
+    if (found !== 0) return found;
+    const middle = this.#ensureNext(this.#root, page >>> (2 * TABLE_SHIFT));
+    return middle === 0 ? 0 : this.#ensureNext(middle, (page >>> TABLE_SHIFT) & TABLE_MASK);
+  }
+
+  /** The words that hold a leaf, and where in them it begins: for loops over a leaf. */
+  chunkOf(leaf: number): Int32Array {
+    return this.pool.chunks[leaf >>> CHUNK_SHIFT];
+  }
+
+  baseOf(leaf: number): number {
+    return (leaf & (CHUNK_TABLES - 1)) << TABLE_SHIFT;
+  }
+
+  /** The page's entry, 0 when there is none. */
+  read(page: number): number {
+    const leaf = this.leaf(page);
+    return leaf === 0 ? 0 : Atomics.load(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK));
+  }
+
+  /** Replaces the page's entry, whose table exists, and returns what stood there. */
+  exchange(page: number, word: number): number {
+    const leaf = this.leaf(page);
+    return Atomics.exchange(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK), word);
+  }
+
+  /** Frees all tables; the address space is gone. */
+  destroy(): void {
+    for (let i = 0; i < TABLE_WORDS; i++) {
+      const middle = this.#next(this.#root, i);
+      if (middle === 0) continue;
+      for (let j = 0; j < TABLE_WORDS; j++) {
+        const leaf = this.#next(middle, j);
+        if (leaf !== 0) this.pool.free(leaf);
+      }
+      this.pool.free(middle);
+    }
+    this.pool.free(this.#root);
+    this.#foundBlock = -1;
+  }
+
+  #next(table: number, index: number): number {
+    const word = this.pool.read(table, index);
+    return (word & TABLE_FLAG) === 0 ? 0 : word >>> TABLE_NUMBER_SHIFT;
+  }
+
+  #ensureNext(table: number, index: number): number {
+    const found = this.#next(table, index);
+    if (found !== 0) return found;
+    const made = this.pool.allocate();
+    if (made !== 0) this.pool.write(table, index, (made << TABLE_NUMBER_SHIFT) | TABLE_FLAG);
+    return made;
+  }
+}

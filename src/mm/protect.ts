@@ -1,0 +1,65 @@
+/**
+ * What a change of protection does to the entries of a range. An entry that may be written goes through a fault again,
+ * unless it is certain that the fault would only set the bit. Counterpart: `change_pte_range`, `can_change_pte_writable`.
+ */
+
+import {
+  isDeviceExclusiveEntry,
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  isZeroPageEntry,
+  PTE_DIRTY,
+  PTE_EXCLUSIVE,
+  PTE_NO_ACCESS,
+  PTE_PRESENT,
+  PTE_SOFT_DIRTY,
+  PTE_WRITE,
+} from "./entry.js";
+import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
+import { isAccessible, VM_SOFTDIRTY, VM_WRITE, type Vma } from "./vma.js";
+
+/** Applies the flags that the VMA has now to its entries of pages `[start, end)`. */
+export function changeProtection(vma: Vma, start: number, end: number): void {
+  const { pageTable, notifiers } = vma.mm;
+  let notified = false;
+  for (let page = start; page < end; ) {
+    const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const leaf = pageTable.leaf(page);
+    if (leaf !== 0) {
+      if (!notified) notifiers.notify("protection", page, end, null);
+      notified = true;
+      const words = pageTable.chunkOf(leaf);
+      const base = pageTable.baseOf(leaf);
+      for (; page < blockEnd; page++) changeEntry(vma, words, base + (page & TABLE_MASK));
+    }
+    page = blockEnd;
+  }
+}
+
+function changeEntry(vma: Vma, words: Int32Array, at: number): void {
+  const word = words[at];
+  if (word === 0) return;
+  if ((word & PTE_PRESENT) !== 0) {
+    let changed = Atomics.exchange(words, at, 0) & ~(PTE_WRITE | PTE_NO_ACCESS);
+    if (!isAccessible(vma)) changed |= PTE_NO_ACCESS;
+    if (mayWriteAtOnce(vma, changed)) changed |= PTE_WRITE;
+    Atomics.store(words, at, changed);
+  } else if (isMigrationEntry(word)) {
+    // A writable migration entry becomes readable-exclusive: the page is still this mapping's own.
+    if ((word & PTE_WRITE) !== 0) words[at] = (word & ~PTE_WRITE) | PTE_EXCLUSIVE;
+  } else if (isDevicePrivateEntry(word) || isDeviceExclusiveEntry(word)) {
+    words[at] = word & ~PTE_WRITE;
+  }
+}
+
+function mayWriteAtOnce(vma: Vma, word: number): boolean {
+  const tracked = (vma.flags & VM_SOFTDIRTY) === 0;
+  return (
+    (vma.flags & VM_WRITE) !== 0 &&
+    (word & PTE_NO_ACCESS) === 0 &&
+    (word & PTE_DIRTY) !== 0 &&
+    (!tracked || (word & PTE_SOFT_DIRTY) !== 0) &&
+    (word & PTE_EXCLUSIVE) !== 0 &&
+    !isZeroPageEntry(word)
+  );
+}

@@ -1,0 +1,103 @@
+/**
+ * The reverse map: from a page to all its mappings. An anonymous page names its anon_vma and its index; the VMAs of that
+ * root which cover the index are the only ones that can map it.
+ *
+ * Counterpart: `mm/rmap.c` (`page_add_anon_rmap`, `page_remove_rmap`, `try_to_migrate`).
+ */
+
+import {
+  isDevicePrivateEntry,
+  mapsFrame,
+  PTE_DIRTY,
+  PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
+  PTE_MIGRATION,
+  PTE_PRESENT,
+  PTE_TRACKING,
+  PTE_WRITE,
+  PTE_YOUNG,
+} from "./entry.js";
+import { assert } from "./errors.js";
+import {
+  FLAGS,
+  FRAME_SHIFT,
+  INDEX,
+  MAPCOUNT,
+  MAPPING,
+  MAPPING_ANON,
+  MAPPING_KIND_SHIFT,
+  PG_DIRTY,
+} from "./frames.js";
+import type { Machine } from "./machine.js";
+import { TABLE_MASK } from "./page-table.js";
+import type { AnonVma, Vma } from "./vma.js";
+
+/** Makes the frame the anonymous page at `page` of the VMA, mapped there once (`page_add_new_anon_rmap`). */
+export function addNewAnonRmap(machine: Machine, frame: number, vma: Vma, page: number): void {
+  const { anonVma } = vma;
+  assert(anonVma !== null, "an anonymous page is mapped into a VMA without an anon_vma");
+  const words = machine.frames.words;
+  const at = frame << FRAME_SHIFT;
+  words[at + MAPPING] = (anonVma.id << MAPPING_KIND_SHIFT) | MAPPING_ANON;
+  words[at + INDEX] = vma.offset + (page - vma.start);
+  words[at + MAPCOUNT] = 1;
+}
+
+export function removeRmap(machine: Machine, frame: number): void {
+  machine.frames.words[(frame << FRAME_SHIFT) + MAPCOUNT]--;
+}
+
+/** The root of an anonymous page; undefined when none of its mappings can exist any more. */
+export function anonVmaOf(machine: Machine, frame: number): AnonVma | undefined {
+  return machine.anonVma(machine.frames.words[(frame << FRAME_SHIFT) + MAPPING] >>> MAPPING_KIND_SHIFT);
+}
+
+/**
+ * May an anonymous-exclusive page stop being exclusive? Not while it may be pinned for DMA: whoever pinned it relies on
+ * seeing the writes through this mapping. Its entry has been cleared before (`page_try_share_anon_rmap`).
+ */
+export function mayShareAnonRmap(machine: Machine, frame: number): boolean {
+  return !machine.frames.maybeDmaPinned(frame);
+}
+
+/** The migration entry that takes the place of an entry of a locked page. */
+export function migrationEntryFor(word: number, frame: number): number {
+  const kept = word & (PTE_WRITE | PTE_EXCLUSIVE | PTE_TRACKING);
+  const aged = (word & PTE_PRESENT) === 0 ? 0 : word & (PTE_YOUNG | PTE_DIRTY);
+  return (frame << PTE_FRAME_SHIFT) | PTE_MIGRATION | kept | aged;
+}
+
+/**
+ * Puts migration entries in the place of all mappings of a locked page. It stops at the first mapping that cannot go
+ * (pinned for DMA); the caller sees the map count and restores.
+ */
+export function tryToMigrate(machine: Machine, frame: number): void {
+  const { frames } = machine;
+  const at = frame << FRAME_SHIFT;
+  const index = frames.words[at + INDEX];
+  for (const vma of anonVmaOf(machine, frame)?.vmas ?? []) {
+    if (frames.words[at + MAPCOUNT] === 0) return;
+    const page = vma.pageOfIndex(index);
+    if (page >= 0 && !migrateOneMapping(machine, vma, page, frame)) return;
+  }
+}
+
+function migrateOneMapping(machine: Machine, vma: Vma, page: number, frame: number): boolean {
+  const { pageTable, notifiers } = vma.mm;
+  notifiers.notify("clear", page, page + 1, null);
+  const leaf = pageTable.leaf(page);
+  if (leaf === 0) return true;
+  const entries = pageTable.chunkOf(leaf);
+  const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
+  if (!mapsFrame(entries[at], frame)) return true;
+  const word = Atomics.exchange(entries, at, 0);
+  if ((word & PTE_EXCLUSIVE) !== 0 && !isDevicePrivateEntry(word) && !mayShareAnonRmap(machine, frame)) {
+    Atomics.store(entries, at, word);
+    return false;
+  }
+  if ((word & PTE_PRESENT) !== 0 && (word & PTE_DIRTY) !== 0) machine.frames.words[(frame << FRAME_SHIFT) + FLAGS] |= PG_DIRTY;
+  Atomics.store(entries, at, migrationEntryFor(word, frame));
+  removeRmap(machine, frame);
+  machine.put(frame);
+  return true;
+}

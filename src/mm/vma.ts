@@ -1,0 +1,105 @@
+/**
+ * A virtual memory area: pages `[start, end)` of an address space with one set of flags; and the anon_vma, the root from
+ * which all mappings of an anonymous page are found.
+ *
+ * Invariants: a VMA is in `vmas` of exactly the anon_vmas of its chain; an anon_vma's number is never used again, so a
+ * page that outlives its mappings finds none of a stranger.
+ *
+ * Counterpart: `struct vm_area_struct`, `struct anon_vma`, `struct anon_vma_chain`, `include/linux/mm.h` (flags).
+ */
+
+import type { AddressSpace } from "./address-space.js";
+import { PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } from "./entry.js";
+import type { HomeRange } from "./home-range.js";
+
+export const VM_READ = 0x1;
+export const VM_WRITE = 0x2;
+export const VM_EXEC = 0x4;
+export const VM_SHARED = 0x8;
+export const VM_PFNMAP = 0x400;
+export const VM_IO = 0x4000;
+export const VM_DONTEXPAND = 0x40000;
+export const VM_HUGETLB = 0x400000;
+export const VM_SOFTDIRTY = 0x8000000;
+export const VM_MIXEDMAP = 0x10000000;
+export const VM_HUGEPAGE = 0x20000000;
+export const VM_NOHUGEPAGE = 0x40000000;
+
+export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
+/** Mappings that no protocol may touch. */
+export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
+
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+
+export class AnonVma {
+  /** All VMAs, of any address space, that may map pages of this root. */
+  readonly vmas: Vma[] = [];
+
+  constructor(readonly id: number) {}
+}
+
+export class Vma {
+  anonVma: AnonVma | null = null;
+  /** The roots through which pages of this VMA may be found; longer than one only after a fork. */
+  chain: AnonVma[] = [];
+
+  constructor(
+    readonly mm: AddressSpace,
+    public start: number,
+    public end: number,
+    public flags: number,
+    /** Page offset of `start` in what is mapped; of anonymous memory its own page number. */
+    public offset: number,
+    /** Where the host pages of this VMA live when nothing is in the way. */
+    readonly home: HomeRange | null,
+  ) {}
+
+  /** Is it private memory without a file or a device behind it? */
+  get anonymous(): boolean {
+    return (this.flags & (VM_SHARED | VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
+  }
+
+  /** The page number at which the VMA maps page offset `index`, -1 when it does not. */
+  pageOfIndex(index: number): number {
+    const page = this.start + (index - this.offset);
+    return page >= this.start && page < this.end ? page : -1;
+  }
+
+  linkAnonVma(anonVma: AnonVma): void {
+    this.chain.push(anonVma);
+    anonVma.vmas.push(this);
+  }
+
+  /** Joins every root that `other` is linked to, as a split or a merge does. */
+  cloneAnonVma(other: Vma): void {
+    for (const anonVma of other.chain) this.linkAnonVma(anonVma);
+    this.anonVma = other.anonVma;
+  }
+
+  unlinkAnonVmas(): void {
+    for (const anonVma of this.chain) {
+      anonVma.vmas.splice(anonVma.vmas.indexOf(this), 1);
+      if (anonVma.vmas.length === 0) this.mm.machine.forgetAnonVma(anonVma);
+    }
+    this.chain = [];
+    this.anonVma = null;
+  }
+}
+
+/** May the mapping be accessed at all? (`vma_is_accessible`) */
+export function isAccessible(vma: Vma): boolean {
+  return (vma.flags & VM_ACCESS_FLAGS) !== 0;
+}
+
+/** A present entry of `frame` with what follows from the VMA alone: readable unless it forbids all access (`mk_pte`). */
+export function makeEntry(vma: Vma, frame: number): number {
+  return (frame << PTE_FRAME_SHIFT) | PTE_PRESENT | PTE_YOUNG | (isAccessible(vma) ? 0 : PTE_NO_ACCESS);
+}
+
+/** Makes an entry writable if the VMA allows it (`maybe_mkwrite`). */
+export function maybeWritable(vma: Vma, word: number): number {
+  return (vma.flags & VM_WRITE) === 0 ? word : word | PTE_WRITE;
+}

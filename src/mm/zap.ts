@@ -1,0 +1,35 @@
+/**
+ * Taking entries out of a page table: pages lose this mapping and its reference; a device page whose last reference that
+ * was goes back to its driver. The notifiers have been told. Counterpart: `zap_pte_range`.
+ */
+
+import type { AddressSpace } from "./address-space.js";
+import { isDevicePrivateEntry, isMigrationEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "./entry.js";
+import { removeRmap } from "./rmap.js";
+import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
+
+export function zapRange(mm: AddressSpace, start: number, end: number): void {
+  const { pageTable, machine } = mm;
+  for (let page = start; page < end; ) {
+    const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const leaf = pageTable.leaf(page);
+    if (leaf === 0) {
+      page = blockEnd;
+      continue;
+    }
+    const words = pageTable.chunkOf(leaf);
+    const base = pageTable.baseOf(leaf);
+    for (; page < blockEnd; page++) {
+      const at = base + (page & TABLE_MASK);
+      if (words[at] === 0) continue;
+      const word = Atomics.exchange(words, at, 0);
+      const frame = word >>> PTE_FRAME_SHIFT;
+      if ((word & PTE_PRESENT) !== 0 || isDevicePrivateEntry(word)) {
+        if (frame === 0) continue;
+        mm.resident.uncharge(1);
+        removeRmap(machine, frame);
+        machine.put(frame);
+      } else if (isMigrationEntry(word)) mm.resident.uncharge(1);
+    }
+  }
+}
