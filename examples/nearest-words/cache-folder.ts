@@ -1,0 +1,104 @@
+/**
+ * Where the word vectors are kept between runs, and how files get there: everything is made in a work folder inside the
+ * cache and renamed into place when it is whole and on the disk. Invariants: under its final name a thing is complete;
+ * two runs at once do each other no harm; what an interrupted run left is removed by the next.
+ */
+
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { homedir, hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { explain, systemCode, withAnotherCache } from "./failure.js";
+
+const workPrefix = "incomplete";
+/** A work folder of another machine (the cache may be on a shared disk) counts as left behind after this long. */
+const abandonedAfter = 24 * 3600 * 1000;
+
+export function cacheFolder(
+  environment: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+  home: string = homedir(),
+): string {
+  if (environment["PAGEFERRY_CACHE"]) return resolve(environment["PAGEFERRY_CACHE"]);
+  if (environment["XDG_CACHE_HOME"]) return resolve(environment["XDG_CACHE_HOME"], "pageferry");
+  if (platform === "darwin") return join(home, "Library", "Caches", "pageferry");
+  if (platform === "win32")
+    return join(environment["LOCALAPPDATA"] ?? join(home, "AppData", "Local"), "pageferry", "Cache");
+  return join(home, ".cache", "pageferry");
+}
+
+/** A folder of this run's own in `cache`; removed with all it holds when `work` is done, fails, or the process exits. */
+export async function withWorkFolder<T>(cache: string, work: (folder: string) => Promise<T>): Promise<T> {
+  let folder: string;
+  try {
+    await mkdir(cache, { recursive: true });
+    await removeLeftovers(cache);
+    folder = await mkdtemp(join(cache, `${workPrefix}-${machine()}-${process.pid}-`));
+  } catch (error) {
+    throw explain(error, `cannot write to the cache folder ${cache}`, withAnotherCache);
+  }
+  // A second Ctrl-C does not wait for anything; what it must not skip is this.
+  const removeNow = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", removeNow);
+  try {
+    return await work(folder);
+  } finally {
+    process.off("exit", removeNow);
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/**
+ * Moves the folder `from` to the name `to`, in the place of what may be there: first this is moved into `aside`, then
+ * `from` takes its name. If another run does the same at the same moment, one of them is first and the other's work is
+ * left where it was, for both are whole: false says so.
+ */
+export async function putInPlace(from: string, to: string, aside: string): Promise<boolean> {
+  await rename(to, aside).catch((error: unknown) => {
+    if (systemCode(error) !== "ENOENT") throw error;
+  });
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (["ENOTEMPTY", "EEXIST", "EPERM"].includes(systemCode(error) ?? "") && (await exists(to))) return false;
+    throw error;
+  }
+}
+
+/** Removes the work folders of runs that are over. */
+export async function removeLeftovers(cache: string): Promise<void> {
+  for (const name of await readdir(cache)) {
+    const [, host, process] = /^incomplete-([a-z0-9]+)-(\d+)-/.exec(name) ?? [];
+    if (host === undefined || process === undefined) continue;
+    const folder = join(cache, name);
+    const over = host === machine() ? !isRunning(Number(process)) : await isOld(folder);
+    if (over) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function machine(): string {
+  return (
+    hostname()
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]/g, "") || "here"
+  );
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) === "EPERM";
+  }
+}
+
+async function isOld(folder: string): Promise<boolean> {
+  const status = await stat(folder).catch(() => null);
+  return status !== null && Date.now() - status.mtimeMs > abandonedAfter;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
+}

