@@ -8,9 +8,9 @@
 import { FRAME_SHIFT, PG_HOME, REFCOUNT } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
+import { ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
-import { isSystem } from "./pages.js";
 import { restoreEntries } from "./restore.js";
 
 export function migrateVmaFinalize(args: MigrateVma): void {
@@ -38,21 +38,25 @@ export function migrateDeviceFinalize(machine: Machine, src: Int32Array, dst: In
 
 function finishPage(machine: Machine, from: number, to: number): void {
   restoreEntries(machine, from, to);
-  const toSystem = isSystem(machine, to);
+  const toSystem = machine.zones.of(to).kind === ZONE_SYSTEM;
   if (from !== to) {
     machine.pageLocks.unlock(from);
-    putMoved(machine, from, to, toSystem);
+    putMoved(machine, from, to);
   }
   machine.pageLocks.unlock(to);
   if (toSystem) machine.lru.putback(to);
   else machine.put(to);
 }
 
-/** Lets the old page go; a home frame whose page went to a device is retained with its bytes. */
-function putMoved(machine: Machine, from: number, to: number, toSystem: boolean): void {
+/**
+ * Lets the old page go. A home frame whose page went to private device memory is retained with its bytes; not so with
+ * coherent memory, which the CPU can write without anybody hearing of it.
+ */
+function putMoved(machine: Machine, from: number, to: number): void {
   const words = machine.frames.words;
   const at = from << FRAME_SHIFT;
-  const retain = (words[at] & PG_HOME) !== 0 && !toSystem && machine.frames.mapcount(to) > 0;
+  const toPrivate = machine.zones.of(to).kind === ZONE_PRIVATE;
+  const retain = toPrivate && (words[at] & PG_HOME) !== 0 && machine.frames.mapcount(to) > 0;
   if (retain && Atomics.compareExchange(words, at + REFCOUNT, 1, 0) === 1) machine.host.retain(from, to);
   else machine.put(from);
 }

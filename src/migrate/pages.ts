@@ -15,7 +15,7 @@ import {
 } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
-import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
+import { ZONE_COHERENT, ZONE_PRIVATE } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import { insertPage } from "./insert.js";
 import type { MigrateVma } from "./migrate-vma.js";
@@ -78,9 +78,4 @@ function moveIdentity(machine: Machine, from: number, to: number, faultPage: num
   words[destination + INDEX] = words[source + INDEX];
   words[destination + FLAGS] |= words[source + FLAGS] & PG_DIRTY;
   return true;
-}
-
-/** Frames that are not of host memory never go on the LRU. */
-export function isSystem(machine: Machine, frame: number): boolean {
-  return machine.zones.of(frame).kind === ZONE_SYSTEM;
 }

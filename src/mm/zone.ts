@@ -91,9 +91,14 @@ export class Zones {
 
   /** The bytes of one frame that the CPU can reach. */
   bytes(frame: number): Uint8Array {
+    return this.run(frame, 1);
+  }
+
+  /** The bytes of `count` neighbouring frames of one zone. */
+  run(frame: number, count: number): Uint8Array {
     const zone = this.of(frame);
     const offset = (frame - zone.first) * this.#pageSize;
-    return reachable(zone, frame).subarray(offset, offset + this.#pageSize);
+    return reachable(zone, frame).subarray(offset, offset + count * this.#pageSize);
   }
 
   /** Fills `count` neighbouring frames of one zone with a byte. */

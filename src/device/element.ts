@@ -1,0 +1,46 @@
+/**
+ * Element types: those of WGSL with a power-of-two stride, so that no element straddles a page, and the 8, 16 and 64-bit
+ * types that exist on the host and on the software device only.
+ */
+
+const CONSTRUCTORS = {
+  f32: Float32Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  f64: Float64Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+  i16: Int16Array,
+  u16: Uint16Array,
+  i64: BigInt64Array,
+  u64: BigUint64Array,
+} as const;
+
+export type ElementType = keyof typeof CONSTRUCTORS;
+
+/** The typed array over elements of a type. */
+export type View<T extends ElementType = ElementType> = InstanceType<(typeof CONSTRUCTORS)[T]>;
+
+// Kernels index views of a type that only their author knows; a union of number and bigint arrays could not be used.
+// oxlint-disable-next-line no-explicit-any
+export type ElementArray = any;
+
+export const ELEMENT_TYPES = Object.keys(CONSTRUCTORS) as readonly ElementType[];
+
+export function isElementType(type: unknown): type is ElementType {
+  return typeof type === "string" && Object.hasOwn(CONSTRUCTORS, type);
+}
+
+/** Bytes an element. */
+export function strideOf(type: ElementType): number {
+  return CONSTRUCTORS[type].BYTES_PER_ELEMENT;
+}
+
+/** Elements `[byteOffset / stride, ...)` of a buffer; the offset is a multiple of the stride. */
+export function viewOf<T extends ElementType>(type: T, buffer: ArrayBufferLike, byteOffset: number, length: number): View<T> {
+  return new CONSTRUCTORS[type](buffer as ArrayBuffer, byteOffset, length) as View<T>;
+}
+
+export function isViewOf<T extends ElementType>(type: T, value: unknown): value is View<T> {
+  return value instanceof CONSTRUCTORS[type];
+}

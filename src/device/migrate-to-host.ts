@@ -1,0 +1,197 @@
+/**
+ * Moving pages from a device to host memory: by address (an access or a prefetch), by the fault of one page, and by
+ * physical range (eviction). A page whose home frame was retained, and which nothing wrote on the device, takes that
+ * frame without a copy.
+ *
+ * Best effort, like the way there: a page that is in use, or for which there is no host memory, stays on the device.
+ */
+
+import type { AddressSpace } from "../mm/address-space.js";
+import { MemoryError } from "../mm/errors.js";
+import { PG_LOCKED } from "../mm/frames.js";
+import { homeFrameOf } from "../mm/home-range.js";
+import type { Vma } from "../mm/vma.js";
+import type { DeviceFault } from "../mm/zone.js";
+import { homeOfPage, migrateDeviceRange } from "../migrate/device-range.js";
+import {
+  MIGRATE_PFN_MIGRATE,
+  MIGRATE_PFN_SHIFT,
+  MIGRATE_PFN_VALID,
+  MIGRATE_VMA_SELECT_DEVICE_COHERENT,
+  MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+  migratePfn,
+} from "../migrate/entry.js";
+import { migrateDeviceFinalize, migrateVmaFinalize } from "../migrate/finalize.js";
+import { migrateDevicePages, migrateVmaPages } from "../migrate/pages.js";
+import { migrateVmaSetup } from "../migrate/setup.js";
+import type { ToHostCause } from "../trace/counters.js";
+import type { AttachedDevice } from "./attached-device.js";
+import { withdraw } from "./migrate-to-device.js";
+import { BATCH_PAGES, type Transfer } from "./transfers.js";
+
+/** Moves the pages of `[start, end)` that are on this device to the host; returns how many moved. */
+export async function migrateToHost(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  cause: ToHostCause,
+): Promise<number> {
+  let moved = 0;
+  for (let page = start; page < end; ) {
+    const transfer = attached.transfers.take();
+    await mm.mmapLock.read();
+    try {
+      const vma = mm.vmaAt(page);
+      if (vma === undefined) throw new MemoryError("EFAULT", `address ${page * mm.machine.pageSize} is not mapped`);
+      const batchEnd = Math.min(end, vma.end, page + BATCH_PAGES);
+      moved += await returnPages(attached, transfer, vma, page, batchEnd, -1, cause);
+      page = batchEnd;
+    } finally {
+      mm.mmapLock.readUnlock();
+      attached.transfers.give(transfer);
+    }
+  }
+  return moved;
+}
+
+/**
+ * `migrate_to_ram`: the CPU touched a page that is private to this device. The faulter holds the mmap lock. Throws ENOMEM
+ * when the host has no frame for the page.
+ */
+export async function migrateFaultedPage(attached: AttachedDevice, { vma, page, frame }: DeviceFault): Promise<void> {
+  const transfer = attached.transfers.take();
+  try {
+    await returnPages(attached, transfer, vma, page, page + 1, frame, "fault");
+    if (transfer.withoutRoom > 0) {
+      throw new MemoryError("ENOMEM", "the host budget has no page left for one that has to come back from the device");
+    }
+  } finally {
+    attached.transfers.give(transfer);
+  }
+}
+
+/**
+ * Empties device frames `[first, first + count)`, numbered within the device, whatever address space their pages belong
+ * to. Returns how many pages moved.
+ */
+export async function evictFrames(attached: AttachedDevice, first: number, count: number): Promise<number> {
+  const { machine, zone, counters } = attached;
+  let moved = 0;
+  counters.evictions++;
+  for (let from = 0; from < count; from += BATCH_PAGES) {
+    const transfer = attached.transfers.take();
+    const { args } = transfer;
+    args.npages = Math.min(BATCH_PAGES, count - from);
+    args.dst.fill(0, 0, args.npages);
+    try {
+      args.cpages = migrateDeviceRange(machine, args.src, zone.first + first + from, args.npages);
+      const failure = await copyHome(attached, transfer, null, 0);
+      migrateDevicePages(machine, args.src, args.dst, args.npages);
+      moved += countMoved(attached, transfer, "eviction");
+      migrateDeviceFinalize(machine, args.src, args.dst, args.npages);
+      if (failure !== null) throw failure.error;
+    } finally {
+      attached.transfers.give(transfer);
+    }
+  }
+  return moved;
+}
+
+async function returnPages(
+  attached: AttachedDevice,
+  transfer: Transfer,
+  vma: Vma,
+  start: number,
+  end: number,
+  faultPage: number,
+  cause: ToHostCause,
+): Promise<number> {
+  const { args } = transfer;
+  const { pageSize } = attached.machine;
+  args.vma = vma;
+  args.start = start * pageSize;
+  args.end = end * pageSize;
+  args.flags = attached.driver.kind === "private" ? MIGRATE_VMA_SELECT_DEVICE_PRIVATE : MIGRATE_VMA_SELECT_DEVICE_COHERENT;
+  args.owner = attached.owner;
+  args.faultPage = faultPage;
+  migrateVmaSetup(args);
+  const failure = await copyHome(attached, transfer, vma, start);
+  migrateVmaPages(args);
+  const moved = countMoved(attached, transfer, cause);
+  leaveTable(attached, vma.mm, start, transfer);
+  migrateVmaFinalize(args);
+  if (failure !== null) throw failure.error;
+  return moved;
+}
+
+/**
+ * Gives each page that may move a host frame, and copies what no retained frame holds already. When the copy fails, no
+ * page of the batch moves; the error is returned, since the batch has to be finalized first.
+ */
+async function copyHome(
+  attached: AttachedDevice,
+  transfer: Transfer,
+  vma: Vma | null,
+  start: number,
+): Promise<{ error: unknown } | null> {
+  const { machine, counters, device } = attached;
+  const { copies } = transfer;
+  if (transfer.args.cpages === 0) return null;
+  offerHostFrames(attached, transfer, vma, start);
+  if (copies.length === 0) return null;
+  const began = machine.environment.now();
+  try {
+    await device.download(copies);
+    return null;
+  } catch (error) {
+    withdraw(transfer);
+    return { error };
+  } finally {
+    counters.time.download += machine.environment.now() - began;
+  }
+}
+
+function offerHostFrames(attached: AttachedDevice, transfer: Transfer, vma: Vma | null, start: number): void {
+  const { machine, zone } = attached;
+  const { host, frames } = machine;
+  const { src, dst, npages } = transfer.args;
+  for (let i = 0; i < npages; i++) {
+    const source = src[i];
+    // A hole of the range is no page of the device: it stays as it is.
+    if ((source & (MIGRATE_PFN_MIGRATE | MIGRATE_PFN_VALID)) !== (MIGRATE_PFN_MIGRATE | MIGRATE_PFN_VALID)) continue;
+    const frame = source >>> MIGRATE_PFN_SHIFT;
+    const copied = host.retained.hasCopy(frame) ? host.retained.of(frame) : 0;
+    const home = vma === null ? homeOfPage(machine, frame) : homeFrameOf(vma.home, start + i);
+    const destination = host.allocate(home, false);
+    if (destination === 0) {
+      transfer.withoutRoom++;
+      continue;
+    }
+    frames.setFlags(destination, PG_LOCKED);
+    dst[i] = migratePfn(destination);
+    if (destination === copied) transfer.dropped++;
+    else transfer.copies.push(destination, frame - zone.first);
+  }
+}
+
+function countMoved(attached: AttachedDevice, transfer: Transfer, cause: ToHostCause): number {
+  const { counters, machine } = attached;
+  const { src, npages } = transfer.args;
+  const both = MIGRATE_PFN_MIGRATE | MIGRATE_PFN_VALID;
+  let moved = 0;
+  for (let i = 0; i < npages; i++) if ((src[i] & both) === both) moved++;
+  if (moved === 0) return 0;
+  counters.toHost[cause].pages += moved;
+  counters.toHost[cause].bytes += transfer.copies.pages * machine.pageSize;
+  counters.droppedClean.pages += transfer.dropped;
+  counters.droppedClean.bytes += transfer.dropped * machine.pageSize;
+  return moved;
+}
+
+/** The device reaches the pages that go no more; its own migration was not announced to its table. */
+function leaveTable(attached: AttachedDevice, mm: AddressSpace, start: number, { args }: Transfer): void {
+  const table = attached.table(mm);
+  const both = MIGRATE_PFN_MIGRATE | MIGRATE_PFN_VALID;
+  for (let i = 0; i < args.npages; i++) if ((args.src[i] & both) === both) table.clear(start + i, start + i + 1);
+}

@@ -1,0 +1,54 @@
+/**
+ * The link between the host and the software device: instantaneous by default; with a bandwidth, a latency or injected
+ * faults it is what a test or a demonstration wants it to be. Time is the environment's, so a simulation decides it.
+ */
+
+import type { Environment } from "../../mm/environment.js";
+import { MemoryError } from "../../mm/errors.js";
+
+export type LinkDirection = "upload" | "download" | "clear";
+
+export interface LinkOptions {
+  /** Bytes a second in each direction. Default: as fast as memory. */
+  bandwidth?: number;
+  /** Milliseconds before each transfer. Default 0. */
+  latency?: number;
+  /** Asked before each transfer of `pages` pages; true makes it fail half way. */
+  fails?: (direction: LinkDirection, pages: number) => boolean;
+}
+
+export class Link {
+  readonly #environment: Environment;
+  readonly #bandwidth: number;
+  readonly #latency: number;
+  readonly #fails: (direction: LinkDirection, pages: number) => boolean;
+
+  constructor(environment: Environment, options: LinkOptions) {
+    const { bandwidth = Infinity, latency = 0, fails = () => false } = options;
+    if (!(bandwidth > 0)) throw new MemoryError("EINVAL", `link bandwidth ${bandwidth} bytes a second is not above 0`);
+    if (!(latency >= 0)) throw new MemoryError("EINVAL", `link latency ${latency} ms is below 0`);
+    this.#environment = environment;
+    this.#bandwidth = bandwidth;
+    this.#latency = latency;
+    this.#fails = fails;
+  }
+
+  get instantaneous(): boolean {
+    return this.#latency === 0 && this.#bandwidth === Infinity;
+  }
+
+  /** Resolves when `bytes` would have arrived; undefined when that is at once. */
+  transfer(bytes: number): Promise<void> | undefined {
+    if (this.instantaneous) return undefined;
+    return this.#environment.sleep(this.#latency + (bytes / this.#bandwidth) * 1000);
+  }
+
+  /** Does this transfer fail? */
+  breaks(direction: LinkDirection, pages: number): boolean {
+    return this.#fails(direction, pages);
+  }
+}
+
+export function linkError(direction: LinkDirection, pages: number): MemoryError {
+  return new MemoryError("EIO", `${direction} of ${pages} pages failed on the link`);
+}
