@@ -1,0 +1,123 @@
+/**
+ * Bulk access of the CPU to pages: makes a range accessible, bringing home what a device holds batch by batch, then lets
+ * the caller use the bytes in runs of contiguous frames. Between the last check of the entries and the use there is no
+ * `await`, so what the caller reads or writes is the page.
+ */
+
+import type { AttachedDevice } from "../device/attached-device.js";
+import { migrateToHost } from "../device/migrate-to-host.js";
+import type { AddressSpace } from "../mm/address-space.js";
+import {
+  isDevicePrivateEntry,
+  PTE_DIRTY,
+  PTE_FRAME_SHIFT,
+  PTE_MAKE_DIRTY,
+  PTE_NO_ACCESS,
+  PTE_PRESENT,
+  PTE_WRITE,
+} from "../mm/entry.js";
+import { MemoryError } from "../mm/errors.js";
+import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault.js";
+import { TABLE_MASK } from "../mm/page-table.js";
+import { BLOCK_FRAMES } from "../mm/zone.js";
+
+/** Pages made accessible and used at once. */
+const BATCH_PAGES = 512;
+
+/** Uses the bytes of pages `[page, page + count)`, which lie side by side. */
+export type UseRun = (bytes: Uint8Array, page: number, count: number) => void;
+
+/**
+ * Calls `use` for runs that together cover pages `[start, end)` in ascending order. `checkpoint` is called before each batch and may throw
+ * to stop there. Errors: ENOMEM when the host budget is exhausted, EFAULT when the mapping forbids the access, or the
+ * driver's when a page cannot come home; pages before have been used, none after.
+ */
+export async function accessHost(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  write: boolean,
+  use: UseRun,
+  checkpoint: () => void = () => {},
+): Promise<void> {
+  for (let page = start; page < end;) {
+    checkpoint();
+    const batchEnd = Math.min(end, page + BATCH_PAGES);
+    await bringHome(attached, mm, page, batchEnd);
+    const reached = useAccessible(mm, page, batchEnd, write, use);
+    if (reached === page) await faultHost(mm, page, write);
+    page = reached;
+  }
+}
+
+/** Migrates back what the device holds of the range, in one go instead of a fault a page. */
+export async function bringHome(attached: AttachedDevice, mm: AddressSpace, start: number, end: number): Promise<void> {
+  for (let page = start; page < end; page++) {
+    if (isDevicePrivateEntry(mm.pageTable.read(page))) {
+      await migrateToHost(attached, mm, page, end, "access");
+      return;
+    }
+  }
+}
+
+/** One fault of the CPU, with its failure as an error. */
+export async function faultHost(mm: AddressSpace, page: number, write: boolean): Promise<void> {
+  const code = await faultIn(mm, page, write ? FAULT_WRITE : 0);
+  if (code === FAULT_DONE) return;
+  const { pageSize, host } = mm.machine;
+  if (code === FAULT_OOM) {
+    throw new MemoryError(
+      "ENOMEM",
+      `no host memory for the page at ${page * pageSize}: ${host.charge.usage * pageSize} of ${host.charge.limit * pageSize} bytes are in use`,
+    );
+  }
+  throw new MemoryError("EFAULT", `the mapping at ${page * pageSize} does not allow a ${write ? "write" : "read"}`);
+}
+
+/** Uses pages from `start` on as long as each can be accessed, after a fault perhaps. Returns where it stopped. */
+function useAccessible(mm: AddressSpace, start: number, end: number, write: boolean, use: UseRun): number {
+  const { zones } = mm.machine;
+  let page = start;
+  while (page < end) {
+    const first = accessOrFault(mm, page, write);
+    if (first < 0) return page;
+    let count = 1;
+    while (
+      page + count < end &&
+      ((first + count) & (BLOCK_FRAMES - 1)) !== 0 &&
+      accessOrFault(mm, page + count, write) === first + count
+    )
+      count++;
+    use(zones.run(first, count), page, count);
+    page += count;
+  }
+  return page;
+}
+
+/** The frame after one fault at most, -1 when the fault has to wait or fails. */
+function accessOrFault(mm: AddressSpace, page: number, write: boolean): number {
+  const frame = accessibleFrame(mm, page, write);
+  if (frame >= 0 || !mm.mmapLock.tryRead()) return frame;
+  try {
+    if (handleFault(mm, page, write ? FAULT_WRITE : 0) !== FAULT_DONE) return -1;
+  } finally {
+    mm.mmapLock.readUnlock();
+  }
+  return accessibleFrame(mm, page, write);
+}
+
+/** The frame that the CPU would access, marked young or dirty as a processor does; -1 when it would fault. */
+function accessibleFrame(mm: AddressSpace, page: number, write: boolean): number {
+  const { pageTable } = mm;
+  const word = pageTable.read(page);
+  if ((word & (PTE_PRESENT | PTE_NO_ACCESS)) !== PTE_PRESENT) return -1;
+  if (write) {
+    if ((word & PTE_WRITE) === 0) return -1;
+    if ((word & PTE_DIRTY) === 0) {
+      const leaf = pageTable.leaf(page);
+      Atomics.or(pageTable.chunkOf(leaf), pageTable.baseOf(leaf) + (page & TABLE_MASK), PTE_MAKE_DIRTY);
+    }
+  }
+  return word >>> PTE_FRAME_SHIFT;
+}

@@ -1,0 +1,112 @@
+/**
+ * Pins of the host: the pages of a range are made resident in host memory and held there, as `pin_user_pages` with
+ * FOLL_LONGTERM does; a pinned page does not migrate. Pages without contents get frames, so that a pin for reading sees
+ * what is written later, and pages of coherent device memory move to host memory first.
+ */
+
+import type { AttachedDevice } from "../device/attached-device.js";
+import type { AddressSpace } from "../mm/address-space.js";
+import { FRAME_SHIFT, PG_DIRTY } from "../mm/frames.js";
+import { DMA_PIN, tryPinPage } from "../mm/gup.js";
+import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
+import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
+import { bringHome, faultHost } from "./host-access.js";
+
+/** Pinned pages: the frames in order. */
+export interface PinnedPages {
+  /** The first frame when all are contiguous and in one region, else -1. */
+  readonly first: number;
+  readonly count: number;
+  /** The frames one by one when they are not contiguous. */
+  readonly frames: Int32Array | null;
+}
+
+/** Pins pages `[start, end)` if that needs no fault and no wait; null, with nothing pinned, otherwise. */
+export function tryPinPages(mm: AddressSpace, start: number, end: number, write: boolean): PinnedPages | null {
+  const count = end - start;
+  const first = tryPinHostPage(mm, start, write);
+  if (first < 0) return null;
+  let frames: Int32Array | null = null;
+  for (let i = 1; i < count; i++) {
+    const frame = tryPinHostPage(mm, start + i, write);
+    if (frame < 0) {
+      unpinFrames(mm, first, frames, i, false);
+      return null;
+    }
+    if (
+      frames === null &&
+      (frame !== first + i || (frame & (BLOCK_FRAMES - 1)) === 0) &&
+      !continues(mm, first, frame, i)
+    ) {
+      frames = new Int32Array(count);
+      for (let j = 0; j < i; j++) frames[j] = first + j;
+    }
+    if (frames !== null) frames[i] = frame;
+  }
+  return { first: frames === null ? first : -1, count, frames };
+}
+
+/** Is `frame` the i-th after `first`, in the same region of memory? */
+function continues(mm: AddressSpace, first: number, frame: number, i: number): boolean {
+  const { zones } = mm.machine;
+  return frame === first + i && zones.of(frame) === zones.of(first);
+}
+
+/** The same, faulting and waiting as often as it takes. ENOMEM and EBUSY leave nothing pinned. */
+export async function pinPages(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  write: boolean,
+  checkpoint: () => void,
+): Promise<PinnedPages> {
+  for (;;) {
+    checkpoint();
+    await bringHome(attached, mm, start, end);
+    for (let page = start; page < end; page++) await makePinnable(mm, page, write);
+    const pinned = tryPinPages(mm, start, end, write);
+    if (pinned !== null) return pinned;
+  }
+}
+
+/** Drops a pin; one for writing leaves its pages dirty. */
+export function unpinPages(mm: AddressSpace, { first, count, frames }: PinnedPages, wrote: boolean): void {
+  unpinFrames(mm, first, frames, count, wrote);
+}
+
+function unpinFrames(mm: AddressSpace, first: number, frames: Int32Array | null, count: number, wrote: boolean): void {
+  const { machine } = mm;
+  for (let i = 0; i < count; i++) {
+    const frame = frames === null ? first + i : frames[i];
+    if (wrote) machine.frames.words[frame << FRAME_SHIFT] |= PG_DIRTY;
+    machine.put(frame, DMA_PIN);
+  }
+}
+
+/** Pins one page of host memory; -1 for one that is the zero page or on a device. */
+function tryPinHostPage(mm: AddressSpace, page: number, write: boolean): number {
+  const frame = tryPinPage(mm, page, write, DMA_PIN);
+  if (frame < 0) return -1;
+  const { machine } = mm;
+  if (frame !== 0 && machine.zones.of(frame).kind === ZONE_SYSTEM) return frame;
+  machine.put(frame, DMA_PIN);
+  return -1;
+}
+
+async function makePinnable(mm: AddressSpace, page: number, write: boolean): Promise<void> {
+  const { machine } = mm;
+  for (;;) {
+    const frame = tryPinPage(mm, page, write, 1);
+    if (frame > 0) {
+      if (machine.zones.of(frame).kind === ZONE_SYSTEM) {
+        machine.put(frame);
+        return;
+      }
+      await migrateDeviceCoherentPage(machine, frame);
+      continue;
+    }
+    if (frame === 0) machine.put(0);
+    await faultHost(mm, page, true);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Replays one trace and says how far it went. A file stops at its first difference, since everything after follows from
+ * it; the operations left are counted all the same.
+ */
+
+import { compareResults, compareState, type Difference } from "./difference.js";
+import { observe } from "./observer.js";
+import { perform } from "./operations.js";
+import { NotModelled, Replay } from "./replay.js";
+import { type Operation, textOf } from "./trace-format.js";
+import { TraceReader } from "./trace-reader.js";
+
+export interface Conformance {
+  /** Operations of the file. */
+  readonly operations: number;
+  /** Of these, how many from the first on had identical results and state. */
+  readonly identical: number;
+  readonly first: FirstDifference | null;
+}
+
+export interface FirstDifference extends Difference {
+  /** Counted from 1; 0 when the replay could not begin. */
+  readonly operation: number;
+  /** The operation with its arguments, as text. */
+  readonly what: string;
+}
+
+/** Throws TraceError for a file that is no trace, and for nothing else. */
+export async function conform(file: string): Promise<Conformance> {
+  const trace = await TraceReader.open(file);
+  const first = await replay(trace);
+  const identical = first === null ? trace.operations : Math.max(0, first.operation - 1);
+  while ((await trace.operation()) !== undefined);
+  return { operations: trace.operations, identical, first };
+}
+
+async function replay(trace: TraceReader): Promise<FirstDifference | null> {
+  let run: Replay;
+  try {
+    run = await Replay.begin(trace.header);
+  } catch (error) {
+    return { ...stopped(error), operation: 0, what: "the header" };
+  }
+  for (let operation = await trace.operation(); operation !== undefined; operation = await trace.operation()) {
+    const difference = await step(run, operation);
+    if (difference !== null) return { ...difference, operation: trace.operations, what: textOf(operation) };
+  }
+  return null;
+}
+
+async function step(run: Replay, operation: Operation): Promise<Difference | null> {
+  try {
+    const difference = compareResults(operation, await perform(run, operation));
+    if (difference !== null || operation.state === null) return difference;
+    return compareState(operation.state, observe(run));
+  } catch (error) {
+    return stopped(error);
+  }
+}
+
+/** An operation that could not be done, or that the engine failed at, is a difference like any other. */
+function stopped(error: unknown): Difference {
+  const reason = error instanceof Error ? error.message : String(error);
+  const field = error instanceof NotModelled ? "operation" : "engine";
+  return { field, process: null, page: null, expected: "an answer", got: reason };
+}

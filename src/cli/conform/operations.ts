@@ -1,0 +1,96 @@
+/**
+ * What each operation of a trace does, and what it answers. One that is missing here is not modelled yet, and counts as
+ * a difference by its name.
+ */
+
+import { AccessFault, loadWord, storeWord } from "../../access/cpu.js";
+import { dontNeed, MemoryError, mprotect, munmap, pinPage, SHORT_REFERENCE } from "../../mm/index.js";
+import { evict } from "./batches.js";
+import { EFAULT, errnoOf } from "./errno.js";
+import type { RecordedProcess } from "./recorded-process.js";
+import { deviceRead, deviceWrite, migrateToDevice, migrateToSystem } from "./recording-driver.js";
+import { NotModelled, type Replay } from "./replay.js";
+import type { Operation, OperationName, Results } from "./trace-format.js";
+
+type Perform = (replay: Replay, operation: Operation) => Promise<Results>;
+
+const DONE: Results = { rc: 0 };
+
+const PERFORM: Partial<Record<OperationName, Perform>> = {
+  load: async (replay, { p, i }) => {
+    const { mm } = replay.process(p);
+    const value = await loadWord(mm, replay.address(i));
+    const last = await loadWord(mm, replay.address(i + 1) - 4);
+    return value === last ? { rc: 0, value } : { rc: 0, value, torn: true };
+  },
+  store: async (replay, { p, i, v }) => {
+    const { mm } = replay.process(p);
+    await storeWord(mm, replay.address(i), v);
+    await storeWord(mm, replay.address(i + 1) - 4, v);
+    return DONE;
+  },
+  to_dev: (replay, operation) => migrateToDevice(...clientOf(replay, operation)),
+  to_sys: (replay, operation) => migrateToSystem(...clientOf(replay, operation)),
+  dev_read: (replay, operation) => deviceRead(...clientOf(replay, operation)),
+  dev_write: (replay, operation) => deviceWrite(...clientOf(replay, operation), operation.v),
+  mprotect: async (replay, operation) => {
+    await mprotect(...rangeOf(replay, operation), operation.prot);
+    return DONE;
+  },
+  munmap: async (replay, operation) => {
+    await munmap(...rangeOf(replay, operation));
+    return DONE;
+  },
+  mmap: async (replay, { p, i, n, prot }) => {
+    await replay.map(replay.process(p), i, n, prot);
+    return DONE;
+  },
+  dontneed: async (replay, operation) => {
+    await dontNeed(...rangeOf(replay, operation));
+    return DONE;
+  },
+  pin: async (replay, { p, i }) => {
+    const process = replay.process(p);
+    const frame = await pinPage(process.mm, replay.firstPage + i, false, SHORT_REFERENCE);
+    if (frame < 0) return { rc: -EFAULT };
+    process.keepPin(i, frame);
+    return DONE;
+  },
+  unpin: async (replay, { p, i }) => {
+    replay.process(p).dropPin(replay.machine, i);
+    return Promise.resolve(DONE);
+  },
+  release: async (replay, { d }) => {
+    evict(replay.devices[d]);
+    return Promise.resolve(DONE);
+  },
+};
+
+/** What an operation that is not modelled is called in the report. */
+const NAMES: Partial<Record<OperationName, string>> = {
+  exclusive: "exclusive access",
+  cleardirty: "clearing soft-dirty",
+  longterm: "a long-term pin",
+};
+
+/** Throws NotModelled; any other error than those that Linux answers with is the engine's own. */
+export async function perform(replay: Replay, operation: Operation): Promise<Results> {
+  const act = PERFORM[operation.op];
+  if (act === undefined) throw new NotModelled(`${NAMES[operation.op] ?? operation.op} is`);
+  try {
+    return await act(replay, operation);
+  } catch (error) {
+    if (error instanceof AccessFault) return { rc: error.signal };
+    if (error instanceof MemoryError) return { rc: -errnoOf(error.code) };
+    throw error;
+  }
+}
+
+function clientOf(replay: Replay, { p, d, i, n }: Operation): [RecordedProcess["clients"][number], number, number] {
+  const first = replay.firstPage + i;
+  return [replay.process(p).clients[d], first, first + n];
+}
+
+function rangeOf(replay: Replay, { p, i, n }: Operation): [RecordedProcess["mm"], number, number] {
+  return [replay.process(p).mm, replay.address(i), n * replay.header.pageSize];
+}

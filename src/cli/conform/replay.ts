@@ -1,0 +1,80 @@
+/**
+ * A replay: the recorder's machine rebuilt over the engine, its devices, and its processes by slot. An operation that
+ * this version cannot do throws NotModelled, which is a difference, not a failure.
+ */
+
+import { Machine, madvise, mmap } from "../../mm/index.js";
+import { TABLE_WORDS } from "../../mm/page-table.js";
+import { RecordedDevice } from "./recorded-device.js";
+import { RecordedProcess } from "./recorded-process.js";
+import { type Header, PROCESS_SLOTS } from "./trace-format.js";
+
+/** Where the mapping under test begins: aligned to what one leaf table maps, 2 MiB at 4 KiB pages. */
+const FIRST_PAGE = 1000 * TABLE_WORDS;
+
+export class NotModelled extends Error {
+  override readonly name = "NotModelled";
+
+  constructor(what: string) {
+    super(`${what} not modelled yet`);
+  }
+}
+
+export class Replay {
+  readonly firstPage = FIRST_PAGE;
+  readonly devices: readonly RecordedDevice[];
+  readonly processes: (RecordedProcess | null)[] = new Array<null>(PROCESS_SLOTS).fill(null);
+
+  private constructor(
+    readonly header: Header,
+    readonly machine: Machine,
+  ) {
+    this.devices = header.devices.map((kind) => new RecordedDevice(machine, kind, 2 * header.pages));
+  }
+
+  /** The machine as it was before the first operation: process 0 with its mapping. */
+  static async begin(header: Header): Promise<Replay> {
+    if (header.huge) throw new NotModelled("huge pages are");
+    switch (header.mapping) {
+      case "anon-private":
+        break;
+      case "file-private":
+        throw new NotModelled("a file mapping is");
+      case "anon-shared":
+        throw new NotModelled("a shared mapping is");
+      default:
+        header.mapping satisfies never;
+    }
+    const replay = new Replay(header, new Machine({ pageSize: header.pageSize }));
+    const process = replay.addProcess(0);
+    await replay.map(process, 0, header.pages, 3);
+    return replay;
+  }
+
+  addProcess(slot: number): RecordedProcess {
+    const mm = this.machine.createAddressSpace();
+    const process = new RecordedProcess(slot, mm, this.devices, this.firstPage, this.header.pages);
+    this.processes[slot] = process;
+    return process;
+  }
+
+  /** The process in the slot; a trace asks for nothing of an empty one. */
+  process(slot: number): RecordedProcess {
+    const process = this.processes[slot];
+    if (process === null) throw new NotModelled(`process ${slot}, which does not live, is`);
+    return process;
+  }
+
+  /** Maps pages of the kind of mapping under test, which the recorder then advises about huge pages. */
+  async map({ mm }: RecordedProcess, i: number, n: number, protection: number): Promise<void> {
+    const address = this.address(i);
+    const length = n * this.header.pageSize;
+    await mmap(mm, { address, length, protection });
+    await madvise(mm, address, length, "nohugepage");
+  }
+
+  /** The address of page `i` of the mapping under test. */
+  address(i: number): number {
+    return (this.firstPage + i) * this.header.pageSize;
+  }
+}
