@@ -42,11 +42,11 @@ export class AttachedDevice implements PageMap {
 
   /** Opens the driver's device and adds its memory to the machine. */
   static async attach(machine: Machine, driver: DeviceDriver): Promise<AttachedDevice> {
-    const { pageSize, environment } = machine;
+    const { pageSize, environment, debug } = machine;
     if (!(driver.budget >= pageSize)) {
       throw new MemoryError("EINVAL", `device budget of ${driver.budget} bytes is less than one page of ${pageSize} bytes`);
     }
-    const host: DeviceHost = { pageSize, environment, bytes: (frame, count) => machine.zones.run(frame, count) };
+    const host: DeviceHost = { pageSize, environment, debug, bytes: (frame, count) => machine.zones.run(frame, count) };
     const device = await driver.open(host);
     return new AttachedDevice(machine, driver, device);
   }

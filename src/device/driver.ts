@@ -15,6 +15,8 @@ import type { ElementArray, ElementType } from "./element.js";
 export interface DeviceHost {
   readonly pageSize: number;
   readonly environment: Environment;
+  /** Overwrite frames that are discarded, so that a use after that is seen. */
+  readonly debug: boolean;
   /**
    * The bytes of `count` contiguous host frames, itself a view of host memory: never kept, never written except by
    * `download`. Runs given in a `CopyList` can always be had as one view.

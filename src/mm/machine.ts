@@ -19,6 +19,8 @@ import { type PageMap, type Zone, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM, Zone
 
 const MIN_PAGE_SIZE = 4096;
 const MAX_PAGE_SIZE = 1 << 21;
+/** What a frame that was given back is filled with under `debug`. */
+const POISON = 0xdb;
 
 export interface MachineOptions {
   /** Bytes a page: a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
@@ -26,6 +28,8 @@ export interface MachineOptions {
   /** Bytes of host memory that pages may use. Default: no limit of its own. */
   hostBudget?: number;
   environment?: Environment;
+  /** Overwrite frames of host memory that are given back, so that a use after that is seen. */
+  debug?: boolean;
 }
 
 /** Counts since the machine was made; any layer may read them. */
@@ -41,6 +45,7 @@ export interface MachineCounters {
 export class Machine {
   readonly pageSize: number;
   readonly pageShift: number;
+  readonly debug: boolean;
   readonly environment: Environment;
   readonly frames = new Frames();
   readonly zones: Zones;
@@ -55,7 +60,7 @@ export class Machine {
   #nextAddressSpace = 1;
 
   constructor(options: MachineOptions = {}) {
-    const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment } = options;
+    const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment, debug = false } = options;
     if (!Number.isInteger(Math.log2(pageSize)) || pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE) {
       throw new MemoryError("EINVAL", `page size ${pageSize} is not a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
     }
@@ -65,6 +70,7 @@ export class Machine {
     this.pageSize = pageSize;
     this.pageShift = Math.log2(pageSize);
     this.environment = environment;
+    this.debug = debug;
     this.zones = new Zones(this.frames, pageSize);
     this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize));
     this.lru = new Lru(this.frames, (frame) => this.put(frame));
@@ -129,6 +135,7 @@ export class Machine {
     const at = frame << FRAME_SHIFT;
     if (zone.kind === ZONE_SYSTEM) {
       if ((words[at] & PG_LRU) !== 0) this.lru.forget(frame);
+      if (this.debug) this.zones.fill(frame, 1, POISON);
       this.host.free(frame);
       return;
     }

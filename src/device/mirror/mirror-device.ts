@@ -17,16 +17,15 @@ export interface MirrorOptions {
   kind?: "private" | "coherent";
   name?: string;
   link?: LinkOptions;
-  /** Overwrite frames that are given back, so that a use after that is seen. */
-  poison?: boolean;
 }
 
 const DEFAULT_BUDGET = 256 * 1024 * 1024;
+/** What a discarded frame is filled with under `debug`. */
 const POISON = 0xdb;
 
 /** The software device: `createUnifiedMemory({ device: mirrorDevice({ budget }) })`. Throws EINVAL for a bad budget. */
 export function mirrorDevice(options: MirrorOptions = {}): DeviceDriver {
-  const { budget = DEFAULT_BUDGET, kind = "private", name = `mirror (${kind}, software)`, link = {}, poison = false } = options;
+  const { budget = DEFAULT_BUDGET, kind = "private", name = `mirror (${kind}, software)`, link = {} } = options;
   if (!Number.isSafeInteger(budget) || budget <= 0) {
     throw new MemoryError("EINVAL", `device budget of ${budget} bytes is not a whole number above 0`);
   }
@@ -34,7 +33,7 @@ export function mirrorDevice(options: MirrorOptions = {}): DeviceDriver {
     name,
     kind,
     budget,
-    open: (host) => Promise.resolve(new MirrorDevice(host, Math.floor(budget / host.pageSize), kind, new Link(host.environment, link), poison)),
+    open: (host) => Promise.resolve(new MirrorDevice(host, Math.floor(budget / host.pageSize), kind, new Link(host.environment, link))),
   };
 }
 
@@ -44,14 +43,12 @@ export class MirrorDevice implements Device {
   readonly lookahead: number;
   readonly #host: DeviceHost;
   readonly #link: Link;
-  readonly #poison: boolean;
   #memory: Uint8Array;
   #closed = false;
 
-  constructor(host: DeviceHost, frames: number, kind: "private" | "coherent", link: Link, poison: boolean) {
+  constructor(host: DeviceHost, frames: number, kind: "private" | "coherent", link: Link) {
     this.#host = host;
     this.#link = link;
-    this.#poison = poison;
     this.frames = frames;
     this.#memory = allocate(frames * host.pageSize);
     this.bytes = kind === "coherent" ? this.#memory : null;
@@ -82,7 +79,7 @@ export class MirrorDevice implements Device {
   }
 
   discard(frame: number): void {
-    if (this.#poison) this.run(frame, 1).fill(POISON);
+    if (this.#host.debug) this.run(frame, 1).fill(POISON);
   }
 
   createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {

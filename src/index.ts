@@ -1,0 +1,20 @@
+/** Pageferry: arrays in one address space whose pages live in host or device memory and move to where they are used. */
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+export type { DeviceDriver, HostKernel, KernelRange } from "./device/driver.js";
+export type { ElementType, View } from "./device/element.js";
+export { mirrorDevice, type MirrorOptions } from "./device/mirror/index.js";
+export { type ErrorCode, MemoryError } from "./mm/errors.js";
+export { DispatchError } from "./unified/dispatch-error.js";
+export type { Footprint } from "./unified/footprint.js";
+export type { DispatchOptions, DispatchReport, Kernel, KernelDescriptor, Progress } from "./unified/kernel.js";
+export type { ArrayOptions, PagedArray, Range, ReadOptions, WriteOptions } from "./unified/paged-array.js";
+export type { Pin, PinMode, Run } from "./unified/pin.js";
+export type { Stats } from "./unified/stats.js";
+export { createUnifiedMemory, type UnifiedMemory, type UnifiedMemoryOptions } from "./unified/unified-memory.js";
+
+/** Bytes. */
+export const KiB = 1024;
+export const MiB = 1024 * 1024;
+export const GiB = 1024 * 1024 * 1024;

@@ -1,0 +1,258 @@
+/**
+ * Kernels over arrays: a dispatch is cut into steps, each of which loads what it uses, runs, and lets it go. The next
+ * step's pages are loaded while a kernel runs, where the device can do both at once.
+ */
+
+import type { DeviceKernel, HostKernel, KernelSlice } from "../device/driver.js";
+import { type ElementType, strideOf } from "../device/element.js";
+import { MemoryError } from "../mm/errors.js";
+import { DispatchError } from "./dispatch-error.js";
+import { checkFootprint, elementsOf, type Footprint, type Operand, pagesOf } from "./footprint.js";
+import type { MemoryCore } from "./memory-core.js";
+import type { Checkpoint } from "./operation-queue.js";
+import type { PagedArray } from "./paged-array.js";
+import { type DispatchMode, planSteps, type StepPlan } from "./step-plan.js";
+import { Turns } from "./turn.js";
+
+export interface KernelDescriptor {
+  /** A name for messages and reports. */
+  label?: string;
+  /** The kernel as a TypeScript function. */
+  host: HostKernel;
+  /** Which elements of each array an invocation uses; its keys are the names of the kernel's arrays. */
+  footprint: Record<string, Footprint>;
+}
+
+export interface Progress {
+  /** Invocations that are done, of how many. */
+  readonly completed: number;
+  readonly invocations: number;
+}
+
+export interface DispatchOptions {
+  invocations: number;
+  /** By the names that the footprint uses. */
+  arrays: Record<string, PagedArray>;
+  /** Passed to the kernel as they are. */
+  uniforms?: Record<string, unknown>;
+  /** Default "auto": resident when everything fits at once, else streamed. */
+  mode?: "auto" | DispatchMode;
+  signal?: AbortSignal;
+  onProgress?(progress: Progress): void;
+}
+
+export interface DispatchReport {
+  readonly mode: DispatchMode;
+  readonly steps: number;
+  readonly invocations: number;
+  /** Milliseconds in copies to the device, in copies from it (evictions), and in the kernel. */
+  readonly phases: { readonly upload: number; readonly evict: number; readonly compute: number };
+}
+
+/** An array of a dispatch: its geometry, and where it is. */
+interface Bound extends Operand {
+  readonly array: PagedArray;
+  readonly type: ElementType;
+  readonly written: boolean;
+}
+
+/** A step whose pages are held on the device. */
+interface LoadedStep {
+  readonly first: number;
+  readonly count: number;
+  readonly slices: readonly KernelSlice[];
+  /** What `release` gives back. */
+  readonly held: readonly Int32Array[];
+}
+
+export class Kernel {
+  readonly label: string;
+  readonly #core: MemoryCore;
+  readonly #kernel: DeviceKernel;
+  readonly #footprint: Record<string, Footprint>;
+  readonly #writes: readonly string[];
+
+  private constructor(core: MemoryCore, kernel: DeviceKernel, { label = "kernel", footprint, host }: KernelDescriptor) {
+    this.label = label;
+    this.#core = core;
+    this.#kernel = kernel;
+    this.#footprint = { ...footprint };
+    this.#writes = [...host.writes];
+  }
+
+  /** Made by `UnifiedMemory.createKernel`. */
+  static async create(core: MemoryCore, descriptor: KernelDescriptor): Promise<Kernel> {
+    const { label = "kernel", host, footprint } = descriptor;
+    if (typeof host?.run !== "function" || !Array.isArray(host.writes)) {
+      throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run }`);
+    }
+    if (footprint === undefined || Object.keys(footprint).length === 0) {
+      throw new MemoryError("EINVAL", `kernel "${label}" needs a footprint for each of its arrays`);
+    }
+    for (const [name, used] of Object.entries(footprint)) checkFootprint(name, used);
+    for (const name of host.writes) {
+      if (!Object.hasOwn(footprint, name)) throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
+    }
+    return new Kernel(core, await core.attached.device.createKernel({ label, host }), descriptor);
+  }
+
+  /**
+   * Runs the kernel. Rejects with EINVAL for arrays or counts that do not fit the footprint, ENOMEM when one step exceeds
+   * device memory, EBUSY for a page that a pin holds; once invocations have run, with a `DispatchError` that says how
+   * many: the arrays that the kernel writes are then unspecified, all others untouched.
+   */
+  async dispatch(options: DispatchOptions): Promise<DispatchReport> {
+    const operands = this.#bind(options);
+    return await this.#core.queue.run((checkpoint) => this.#run(options, operands, checkpoint), options.signal);
+  }
+
+  #bind({ arrays, invocations, mode = "auto" }: DispatchOptions): Bound[] {
+    if (!Number.isSafeInteger(invocations) || invocations < 0) {
+      throw new MemoryError("EINVAL", `${invocations} invocations are not a whole number of at least 0`);
+    }
+    if (mode !== "auto" && mode !== "resident" && mode !== "streamed") {
+      throw new MemoryError("EINVAL", `mode is "auto", "resident" or "streamed", not "${String(mode)}"`);
+    }
+    for (const name of Object.keys(arrays)) {
+      if (!Object.hasOwn(this.#footprint, name)) throw new MemoryError("EINVAL", `kernel "${this.label}" has no array "${name}"`);
+    }
+    const bound = Object.entries(this.#footprint).map(([name, footprint]) => this.#bindArray(name, footprint, arrays[name], invocations));
+    for (const { array, name, written } of bound) {
+      const other = bound.find((candidate) => candidate.array === array && candidate.name !== name);
+      if (other !== undefined && (written || other.written)) {
+        throw new MemoryError("EINVAL", `kernel "${this.label}" writes array "${array.label}", given as both "${name}" and "${other.name}"`);
+      }
+    }
+    return bound;
+  }
+
+  #bindArray(name: string, footprint: Footprint, array: PagedArray | undefined, invocations: number): Bound {
+    if (array === undefined) throw new MemoryError("EINVAL", `kernel "${this.label}" needs array "${name}"`);
+    if (array.destroyed) throw new MemoryError("EINVAL", `array "${array.label}" is destroyed`);
+    if (!this.#core.arrays.has(array)) throw new MemoryError("EINVAL", `array "${array.label}" belongs to another memory`);
+    if (footprint !== "whole" && invocations * footprint.each > array.length) {
+      throw new MemoryError(
+        "EINVAL",
+        `${invocations} invocations of ${footprint.each} elements each exceed the ${array.length} elements of array "${array.label}"`,
+      );
+    }
+    const written = this.#writes.includes(name);
+    return { name, footprint, array, type: array.type, stride: strideOf(array.type), length: array.length, written };
+  }
+
+  async #run(options: DispatchOptions, operands: readonly Bound[], checkpoint: Checkpoint): Promise<DispatchReport> {
+    const { machine, attached, residency } = this.#core;
+    const { invocations, mode = "auto", onProgress, uniforms = {} } = options;
+    const { lookahead } = attached.device;
+    checkpoint();
+    this.#refusePinned(operands, invocations);
+    const before = { ...attached.counters.time };
+    const plan = planSteps({ kernel: this.label, operands, invocations, pageSize: machine.pageSize, frames: residency.frames, lookahead, mode });
+    const held: Int32Array[] = [];
+    let completed = 0;
+    let steps = 0;
+    let ahead: Promise<LoadedStep> | null = null;
+    const turns = new Turns(() => machine.environment.now());
+    try {
+      await this.#loadHeld(plan, operands, invocations, held, checkpoint);
+      const load = (first: number): Promise<LoadedStep> => this.#loadStep(plan, operands, invocations, first, checkpoint);
+      while (completed < invocations) {
+        const step: LoadedStep = await (ahead ?? load(completed));
+        ahead = null;
+        const next = completed + step.count;
+        const running = this.#execute(step, uniforms);
+        if (lookahead > 0 && next < invocations) ahead = observed(load(next));
+        await running;
+        completed = next;
+        steps++;
+        onProgress?.({ completed, invocations });
+        await turns.take();
+        checkpoint();
+      }
+    } catch (error) {
+      const loaded = await ahead?.catch(() => null);
+      for (const frames of loaded?.held ?? []) residency.release(frames);
+      throw DispatchError.wrap(error, this.label, completed, invocations);
+    } finally {
+      for (const frames of held) residency.release(frames);
+    }
+    const { time } = attached.counters;
+    const phases = { upload: time.upload - before.upload, evict: time.download - before.download, compute: time.compute - before.compute };
+    return { mode: plan.mode, steps, invocations, phases };
+  }
+
+  /** Loads what stays for the whole dispatch: whole arrays, or everything in resident mode. */
+  async #loadHeld(plan: StepPlan, operands: readonly Bound[], invocations: number, held: Int32Array[], checkpoint: Checkpoint): Promise<void> {
+    for (const operand of operands) {
+      if (plan.mode !== "resident" && operand.footprint !== "whole") continue;
+      const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), this.#core.machine.pageSize);
+      if (pages > 0) held.push(await this.#hold(operand, page, pages, checkpoint));
+    }
+  }
+
+  async #loadStep(plan: StepPlan, operands: readonly Bound[], invocations: number, first: number, checkpoint: Checkpoint): Promise<LoadedStep> {
+    const { pageSize } = this.#core.machine;
+    const count = Math.min(plan.stepAt(first), invocations - first);
+    const held: Int32Array[] = [];
+    try {
+      const slices: KernelSlice[] = [];
+      for (const operand of operands) {
+        const elements = elementsOf(operand, first, count);
+        const { page, pages } = pagesOf(operand, elements, pageSize);
+        const frames = pages === 0 ? new Int32Array(0) : await this.#hold(operand, page, pages, checkpoint);
+        held.push(frames);
+        const { name, type, stride, written } = operand;
+        slices.push({ name, type, ...elements, offset: (elements.first * stride) % pageSize, frames, written });
+      }
+      return { first, count, slices, held };
+    } catch (error) {
+      for (const frames of held) this.#core.residency.release(frames);
+      throw error;
+    }
+  }
+
+  async #hold({ array }: Bound, page: number, pages: number, checkpoint: Checkpoint): Promise<Int32Array> {
+    const { residency } = this.#core;
+    const start = array.firstPage + page;
+    const frames = await residency.load(start, start + pages, "kernel", checkpoint);
+    residency.hold(frames);
+    return frames;
+  }
+
+  async #execute(step: LoadedStep, uniforms: Record<string, unknown>): Promise<void> {
+    const { residency, attached, machine } = this.#core;
+    const began = machine.environment.now();
+    try {
+      for (const { written, frames } of step.slices) if (written) residency.willWrite(frames);
+      await this.#kernel.execute({ first: step.first, count: step.count, slices: step.slices, uniforms });
+    } finally {
+      attached.counters.time.compute += machine.environment.now() - began;
+      for (const frames of step.held) residency.release(frames);
+    }
+  }
+
+  /** A page that a pin holds in host memory cannot go to the device: better to say so before anything has run. */
+  #refusePinned(operands: readonly Bound[], invocations: number): void {
+    for (const operand of operands) {
+      const { first, length } = elementsOf(operand, 0, invocations);
+      for (const pin of operand.array.pins) {
+        if (!sharesPage(operand, first, length, pin.start, pin.length, this.#core.machine.pageSize)) continue;
+        throw new MemoryError(
+          "EBUSY",
+          `kernel "${this.label}" needs elements ${first} to ${first + length} of array "${operand.array.label}", of which a ${pin.mode} pin holds ${pin.start} to ${pin.start + pin.length} in host memory`,
+        );
+      }
+    }
+  }
+}
+
+function sharesPage({ stride }: Operand, first: number, length: number, pinStart: number, pinLength: number, pageSize: number): boolean {
+  const pageOf = (element: number): number => Math.floor((element * stride) / pageSize);
+  return length > 0 && pageOf(first) <= pageOf(pinStart + pinLength - 1) && pageOf(pinStart) <= pageOf(first + length - 1);
+}
+
+/** A promise that is awaited later: its rejection is not unhandled meanwhile. */
+function observed<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}

@@ -1,0 +1,302 @@
+/**
+ * An array of a unified memory: a mapping of pages with a home in host memory, read and written in bulk, pinned for use
+ * in place, or given to kernels. All operations but `tryPin` wait for those called before them.
+ */
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { accessHost } from "../access/host-access.js";
+import { pinPages, type PinnedPages, tryPinPages } from "../access/host-pins.js";
+import { migrateToHost } from "../device/migrate-to-host.js";
+import { type ElementType, isViewOf, strideOf, type View, viewOf } from "../device/element.js";
+import { MemoryError } from "../mm/errors.js";
+import type { HomeRange } from "../mm/home-range.js";
+import { mmap, munmap } from "../mm/mapping.js";
+import type { MemoryCore } from "./memory-core.js";
+import type { Checkpoint } from "./operation-queue.js";
+import { Pin, type PinMode } from "./pin.js";
+
+export interface ArrayOptions {
+  /** A name for messages and reports. */
+  label?: string;
+}
+
+/** Elements `[start, start + length)`; by default from the first, to the last. */
+export interface Range {
+  start?: number;
+  length?: number;
+}
+
+export interface ReadOptions {
+  /** First element. Default 0. */
+  start?: number;
+  /** How many; only without an array to read into. Default: to the end. */
+  length?: number;
+  signal?: AbortSignal;
+}
+
+export interface WriteOptions {
+  /** First element to write. Default 0. */
+  start?: number;
+  signal?: AbortSignal;
+}
+
+export class PagedArray<T extends ElementType = ElementType> implements Disposable {
+  readonly type: T;
+  /** Elements. */
+  readonly length: number;
+  readonly label: string;
+  readonly #core: MemoryCore;
+  readonly #home: HomeRange;
+  readonly #pins = new Set<Pin<T>>();
+  #page = -1;
+  #destroyed = false;
+
+  /** Made by `UnifiedMemory.createArray`. */
+  constructor(core: MemoryCore, type: T, length: number, label: string) {
+    this.type = type;
+    this.length = length;
+    this.label = label;
+    this.#core = core;
+    this.#home = core.machine.host.reserveHome(this.pages);
+    // The mapping takes its place in the order of operations; what comes later finds it.
+    core.queue.run(() => this.#map()).catch(() => {});
+  }
+
+  get byteLength(): number {
+    return this.length * strideOf(this.type);
+  }
+
+  /** Pages that the array covers. */
+  get pages(): number {
+    return Math.ceil(this.byteLength / this.#core.machine.pageSize);
+  }
+
+  /** Page number of the first page in the memory's address space; EINVAL once destroyed. For kernels. */
+  get firstPage(): number {
+    this.#assertAlive();
+    if (this.#page < 0) throw new MemoryError("ENOMEM", `array "${this.label}" could not be mapped`);
+    return this.#page;
+  }
+
+  get destroyed(): boolean {
+    return this.#destroyed;
+  }
+
+  /** Pins that are held now. */
+  get pins(): ReadonlySet<Pin<T>> {
+    return this.#pins;
+  }
+
+  /**
+   * Writes elements from `start` on: a typed array of the array's own type, or bytes as they come (little endian; chunks
+   * need not end at elements). Throws EINVAL for another type or more elements than there is room for; a source that
+   * fails or is aborted half way leaves what was written before.
+   */
+  write(source: View<T> | AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<void> {
+    const { start = 0, signal } = options;
+    this.#assertAlive();
+    this.#checkRange(start, 0);
+    if (!isViewOf(this.type, source)) {
+      if (!isByteSource(source)) throw new MemoryError("EINVAL", `array "${this.label}" takes ${this.type} elements or an async iterable of bytes`);
+      return this.#core.queue.run((checkpoint) => this.#writeStream(source, start, checkpoint), signal);
+    }
+    this.#checkRange(start, source.length);
+    const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+    return this.#core.queue.run((checkpoint) => this.#writeBytes(bytes, start * strideOf(this.type), checkpoint), signal);
+  }
+
+  /** Copies elements into a new typed array, or into `into` as many as it has. */
+  read(options?: ReadOptions): Promise<View<T>>;
+  read<V extends View<T>>(into: V, options?: ReadOptions): Promise<V>;
+  read(first?: View<T> | ReadOptions, second?: ReadOptions): Promise<View<T>> {
+    this.#assertAlive();
+    const into = isViewOf(this.type, first) ? first : undefined;
+    if (into === undefined && ArrayBuffer.isView(first)) {
+      throw new MemoryError("EINVAL", `array "${this.label}" reads into a typed array of ${this.type} elements only`);
+    }
+    const options = (into === undefined ? (first as ReadOptions | undefined) : second) ?? {};
+    const { start = 0, signal } = options;
+    const length = into?.length ?? options.length ?? this.length - start;
+    this.#checkRange(start, length);
+    return this.#core.queue.run(async (checkpoint) => {
+      const target = into ?? viewOf(this.type, new ArrayBuffer(length * strideOf(this.type)), 0, length);
+      await this.#readBytes(new Uint8Array(target.buffer, target.byteOffset, target.byteLength), start * strideOf(this.type), checkpoint);
+      return target;
+    }, signal);
+  }
+
+  /** Sets all elements of a range to one value. */
+  fill(value: number | bigint, range: Range & { signal?: AbortSignal } = {}): Promise<void> {
+    this.#assertAlive();
+    const { start, length } = this.#rangeOf(range);
+    const pattern = viewOf(this.type, new ArrayBuffer(strideOf(this.type)), 0, 1);
+    // Throws a TypeError for a number where a bigint belongs, as assigning to an element would.
+    (pattern as unknown as { fill(value: number | bigint): void }).fill(value);
+    return this.#core.queue.run(async (checkpoint) => {
+      const stride = strideOf(this.type);
+      await this.#access(start * stride, length * stride, true, checkpoint, (bytes) => {
+        const run = viewOf(this.type, bytes.buffer, bytes.byteOffset, bytes.byteLength / stride);
+        (run as unknown as { fill(value: number | bigint): void }).fill(pattern[0]);
+      });
+    }, range.signal);
+  }
+
+  /**
+   * Makes the pages of a range resident in host memory and holds them there until the pin is released. Any number of pins
+   * may overlap; what they mean to each other is the program's affair.
+   */
+  pin(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<Pin<T>> {
+    this.#assertAlive();
+    const { start, length } = this.#rangeOf(range);
+    const write = writes(mode);
+    return this.#core.queue.run(async (checkpoint) => {
+      const { attached, mm } = this.#core;
+      const { first, end } = this.#pagesOf(start, length);
+      return this.#createPin(mode, start, length, await pinPages(attached, mm, first, end, write, checkpoint));
+    }, range.signal);
+  }
+
+  /** The same at once: null when a page is not in host memory, or while operations called before are still to be done. */
+  tryPin(mode: PinMode, range: Range = {}): Pin<T> | null {
+    this.#assertAlive();
+    const { start, length } = this.#rangeOf(range);
+    const write = writes(mode);
+    if (!this.#core.queue.quiet || this.#page < 0) return null;
+    const { first, end } = this.#pagesOf(start, length);
+    const pages = tryPinPages(this.#core.mm, first, end, write);
+    return pages === null ? null : this.#createPin(mode, start, length, pages);
+  }
+
+  /**
+   * Moves pages ahead of their use. To the device: as many from the range's start on as fit; pinned pages stay. To the
+   * host: all that the device holds.
+   */
+  prefetch(to: "device" | "host", range: Range & { signal?: AbortSignal } = {}): Promise<void> {
+    this.#assertAlive();
+    const { start, length } = this.#rangeOf(range);
+    if (to !== "device" && to !== "host") throw new MemoryError("EINVAL", `prefetch goes to "device" or "host", not to "${String(to)}"`);
+    return this.#core.queue.run(async (checkpoint) => {
+      const { attached, mm, residency } = this.#core;
+      const { first, end } = this.#pagesOf(start, length);
+      if (to === "host") await migrateToHost(attached, mm, first, end, "prefetch");
+      else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+    }, range.signal);
+  }
+
+  /** Unmaps the array once the operations called before are done. Pins keep their pages until they are released. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#core.arrays.delete(this);
+    this.#core.queue.run(() => this.#unmap()).catch(() => {});
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  async #map(): Promise<void> {
+    const { mm, machine } = this.#core;
+    const address = await mmap(mm, { length: this.pages * machine.pageSize, home: this.#home });
+    this.#page = address / machine.pageSize;
+  }
+
+  async #unmap(): Promise<void> {
+    const { mm, machine } = this.#core;
+    if (this.#page >= 0) await munmap(mm, this.#page * machine.pageSize, this.pages * machine.pageSize);
+    machine.host.releaseHome(this.#home);
+    this.#page = -1;
+  }
+
+  async #writeStream(source: AsyncIterable<Uint8Array>, start: number, checkpoint: Checkpoint): Promise<void> {
+    let at = start * strideOf(this.type);
+    for await (const chunk of source) {
+      checkpoint();
+      if (at + chunk.byteLength > this.byteLength) {
+        throw new MemoryError("EINVAL", `the source of array "${this.label}" goes beyond its ${this.byteLength} bytes`);
+      }
+      await this.#writeBytes(chunk, at, checkpoint);
+      at += chunk.byteLength;
+    }
+  }
+
+  async #writeBytes(source: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
+    await this.#access(at, source.byteLength, true, checkpoint, (bytes, offset) => {
+      bytes.set(source.subarray(offset, offset + bytes.byteLength));
+    });
+  }
+
+  async #readBytes(target: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
+    await this.#access(at, target.byteLength, false, checkpoint, (bytes, offset) => target.set(bytes, offset));
+  }
+
+  /** Calls `use` with stretches of bytes `[at, at + length)` of the array, and their offset from `at`, in order. */
+  async #access(
+    at: number,
+    length: number,
+    write: boolean,
+    checkpoint: Checkpoint,
+    use: (bytes: Uint8Array, offset: number) => void,
+  ): Promise<void> {
+    if (length === 0) return;
+    const { attached, mm, machine } = this.#core;
+    const { pageSize } = machine;
+    const origin = this.firstPage;
+    const first = origin + Math.floor(at / pageSize);
+    const end = origin + Math.ceil((at + length) / pageSize);
+    const useRun = (bytes: Uint8Array, page: number): void => {
+      const runStart = (page - origin) * pageSize;
+      const from = Math.max(at, runStart);
+      const to = Math.min(at + length, runStart + bytes.byteLength);
+      use(bytes.subarray(from - runStart, to - runStart), from - at);
+    };
+    await accessHost(attached, mm, first, end, write, useRun, checkpoint);
+  }
+
+  #createPin(mode: PinMode, start: number, length: number, pages: PinnedPages): Pin<T> {
+    const { mm, machine, leaks } = this.#core;
+    const offset = (start * strideOf(this.type)) % machine.pageSize;
+    const pin: Pin<T> = new Pin({ mm, type: this.type, mode, start, length, offset }, pages, () => {
+      this.#pins.delete(pin);
+      leaks?.unregister(pin);
+    });
+    this.#pins.add(pin);
+    leaks?.register(pin, `${mode} pin of "${this.label}", elements ${start} to ${start + length}`);
+    return pin;
+  }
+
+  #pagesOf(start: number, length: number): { first: number; end: number } {
+    const { pageSize } = this.#core.machine;
+    const stride = strideOf(this.type);
+    const origin = this.firstPage;
+    return { first: origin + Math.floor((start * stride) / pageSize), end: origin + Math.ceil(((start + length) * stride) / pageSize) };
+  }
+
+  #rangeOf({ start = 0, length }: Range): { start: number; length: number } {
+    const elements = length ?? this.length - start;
+    this.#checkRange(start, elements);
+    if (elements === 0) throw new MemoryError("EINVAL", `a range of 0 elements of array "${this.label}" has no pages`);
+    return { start, length: elements };
+  }
+
+  #checkRange(start: number, length: number): void {
+    const whole = Number.isSafeInteger(start) && Number.isSafeInteger(length) && start >= 0 && length >= 0;
+    if (!whole || start + length > this.length) {
+      throw new MemoryError("EINVAL", `elements ${start} to ${start + length} are not within the ${this.length} of array "${this.label}"`);
+    }
+  }
+
+  #assertAlive(): void {
+    if (this.#destroyed) throw new MemoryError("EINVAL", `array "${this.label}" is destroyed`);
+  }
+}
+
+function writes(mode: PinMode): boolean {
+  if (mode !== "read" && mode !== "write") throw new MemoryError("EINVAL", `a pin's mode is "read" or "write", not "${String(mode)}"`);
+  return mode === "write";
+}
+
+function isByteSource(source: unknown): source is AsyncIterable<Uint8Array> {
+  return typeof source === "object" && source !== null && Symbol.asyncIterator in source;
+}

@@ -1,0 +1,130 @@
+/**
+ * A pin of an array: its pages held in host memory, and the views over them. Released once, however often it is asked.
+ */
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { type PinnedPages, unpinPages } from "../access/host-pins.js";
+import { type ElementType, strideOf, type View, viewOf } from "../device/element.js";
+import type { AddressSpace } from "../mm/address-space.js";
+import { MemoryError } from "../mm/errors.js";
+import { BLOCK_FRAMES } from "../mm/zone.js";
+
+export type PinMode = "read" | "write";
+
+/** Elements that lie side by side in memory. */
+export interface Run<T extends ElementType> {
+  /** Index in the array of the first element. */
+  readonly start: number;
+  readonly view: View<T>;
+}
+
+/** Where the pinned elements are, in the array and in its address space. */
+export interface PinPlace<T extends ElementType> {
+  readonly mm: AddressSpace;
+  readonly type: T;
+  readonly mode: PinMode;
+  /** First element, and how many. */
+  readonly start: number;
+  readonly length: number;
+  /** Bytes of the first pinned page before the first element. */
+  readonly offset: number;
+}
+
+export class Pin<T extends ElementType = ElementType> implements Disposable {
+  readonly mode: PinMode;
+  /** First element that is pinned, and how many are. */
+  readonly start: number;
+  readonly length: number;
+  readonly #place: PinPlace<T>;
+  readonly #pages: PinnedPages;
+  readonly #onRelease: () => void;
+  #view: View<T> | null = null;
+  #released = false;
+
+  constructor(place: PinPlace<T>, pages: PinnedPages, onRelease: () => void) {
+    this.mode = place.mode;
+    this.start = place.start;
+    this.length = place.length;
+    this.#place = place;
+    this.#pages = pages;
+    this.#onRelease = onRelease;
+  }
+
+  /**
+   * The pinned elements as one typed array over the pages themselves. Throws EINVAL when they do not lie side by side
+   * (use `runs`) or the pin has been released. JavaScript cannot take a view back: do not use it after `release`.
+   */
+  get view(): View<T> {
+    if (this.#view !== null) return this.#view;
+    this.#assertHeld();
+    const { first, count } = this.#pages;
+    if (first < 0) throw new MemoryError("EINVAL", `the ${count} pinned pages do not lie side by side: use runs instead of view`);
+    const { mm, type, offset } = this.#place;
+    const bytes = mm.machine.zones.run(first, count);
+    this.#view = viewOf(type, bytes.buffer, bytes.byteOffset + offset, this.length);
+    return this.#view;
+  }
+
+  /** The pinned elements in stretches that lie side by side, in order. */
+  get runs(): readonly Run<T>[] {
+    this.#assertHeld();
+    const { frames, first } = this.#pages;
+    if (frames === null && first >= 0) return [{ start: this.start, view: this.view }];
+    const runs: Run<T>[] = [];
+    for (let i = 0; i < this.#pages.count; ) {
+      const count = this.#sideBySide(i);
+      runs.push(this.#runOf(i, count));
+      i += count;
+    }
+    return runs;
+  }
+
+  /** Lets the pages go; a second call does nothing. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#view = null;
+    unpinPages(this.#place.mm, this.#pages, this.mode === "write");
+    this.#onRelease();
+  }
+
+  get released(): boolean {
+    return this.#released;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  #frameAt(i: number): number {
+    const { frames, first } = this.#pages;
+    return frames === null ? first + i : frames[i];
+  }
+
+  #sideBySide(from: number): number {
+    let count = 1;
+    while (from + count < this.#pages.count) {
+      const frame = this.#frameAt(from + count);
+      if (frame !== this.#frameAt(from) + count || (frame & (BLOCK_FRAMES - 1)) === 0) break;
+      count++;
+    }
+    return count;
+  }
+
+  #runOf(page: number, count: number): Run<T> {
+    const { mm, type, offset } = this.#place;
+    const { machine } = mm;
+    const stride = strideOf(type);
+    // Bytes from the first pinned page's start to the first and past the last element of this run.
+    const from = Math.max(offset, page * machine.pageSize);
+    const to = Math.min(offset + this.length * stride, (page + count) * machine.pageSize);
+    const bytes = machine.zones.run(this.#frameAt(page), count);
+    const byteOffset = bytes.byteOffset + from - page * machine.pageSize;
+    return { start: this.start + (from - offset) / stride, view: viewOf(type, bytes.buffer, byteOffset, (to - from) / stride) };
+  }
+
+  #assertHeld(): void {
+    if (this.#released) throw new MemoryError("EINVAL", "the pin has been released");
+  }
+}

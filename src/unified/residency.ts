@@ -1,0 +1,197 @@
+/**
+ * Which pages of a memory are on the device: loads what a step needs, evicts what was used longest ago by the
+ * device-range functions, and holds what is in use. Contiguous pages get contiguous frames wherever that is possible.
+ *
+ * Invariant: a held frame is referenced, so the protocol itself refuses to move it.
+ */
+
+import type { AttachedDevice } from "../device/attached-device.js";
+import { evictFrames } from "../device/migrate-to-host.js";
+import { migrateToDevice } from "../device/migrate-to-device.js";
+import type { AddressSpace } from "../mm/address-space.js";
+import { MemoryError } from "../mm/errors.js";
+import type { ToDeviceCause } from "../trace/counters.js";
+import type { Checkpoint } from "./operation-queue.js";
+import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
+
+/** How often a load looks for another place when pages refuse to go. */
+const ATTEMPTS = 4;
+
+export class Residency {
+  readonly #attached: AttachedDevice;
+  readonly #mm: AddressSpace;
+  /** When each frame was last used, in steps. */
+  readonly #lastUse: Float64Array;
+  /** Steps that use each frame now. */
+  readonly #holds: Uint16Array;
+  /** What the policy is asked with. */
+  readonly #uses: Float64Array;
+  #clock = 0;
+
+  constructor(attached: AttachedDevice, mm: AddressSpace) {
+    this.#attached = attached;
+    this.#mm = mm;
+    const frames = attached.device.frames;
+    this.#lastUse = new Float64Array(frames);
+    this.#holds = new Uint16Array(frames);
+    this.#uses = new Float64Array(frames);
+  }
+
+  get frames(): number {
+    return this.#holds.length;
+  }
+
+  /**
+   * Makes pages `[start, end)` resident and returns their frames, by number within the device. Throws ENOMEM when the
+   * device or, for what has to leave it, the host has no room, EBUSY when a page does not let itself be moved.
+   */
+  async load(start: number, end: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<Int32Array> {
+    const frames = new Int32Array(end - start);
+    let missing = this.#lookUp(start, frames);
+    if (missing === 0 && !isScattered(frames)) return frames;
+    if (missing < frames.length || isScattered(frames)) missing = await this.#gatherApart(start, frames, missing);
+    for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
+      for (let i = 0; i < frames.length; ) {
+        if (frames[i] >= 0) {
+          i++;
+          continue;
+        }
+        checkpoint();
+        const run = runOfMissing(frames, i);
+        i += await this.#place(start + i, run, cause);
+      }
+      missing = this.#lookUp(start, frames);
+    }
+    if (missing > 0) {
+      const page = start + frames.indexOf(-1);
+      throw new MemoryError("EBUSY", `the page at ${page * this.#mm.machine.pageSize} is in use and cannot move to the device`);
+    }
+    return frames;
+  }
+
+  /** Loads what can be loaded, ahead of its use: pages that do not let themselves be moved stay. */
+  async prefetch(start: number, end: number, checkpoint: Checkpoint): Promise<void> {
+    try {
+      const frames = await this.load(start, end, "prefetch", checkpoint);
+      const now = ++this.#clock;
+      for (const frame of frames) this.#lastUse[frame] = now;
+    } catch (error) {
+      if (!(error instanceof MemoryError && error.code === "EBUSY")) throw error;
+    }
+  }
+
+  /** A step begins to use the frames. */
+  hold(frames: Int32Array): void {
+    const { machine, zone } = this.#attached;
+    const now = ++this.#clock;
+    for (const frame of frames) {
+      machine.frames.get(zone.first + frame);
+      this.#holds[frame]++;
+      this.#lastUse[frame] = now;
+    }
+  }
+
+  release(frames: Int32Array): void {
+    const { machine, zone } = this.#attached;
+    for (const frame of frames) {
+      this.#holds[frame]--;
+      machine.put(zone.first + frame);
+    }
+  }
+
+  /** The step writes the frames: what the host retains of them is stale from now on. */
+  willWrite(frames: Int32Array): void {
+    const { machine, zone } = this.#attached;
+    for (const frame of frames) machine.host.retained.wrote(zone.first + frame);
+  }
+
+  /** Fills in the frames of pages that are resident, -1 for the others; returns how many are missing. */
+  #lookUp(start: number, frames: Int32Array): number {
+    const table = this.#attached.table(this.#mm);
+    const { first } = this.#attached.zone;
+    let missing = 0;
+    for (let i = 0; i < frames.length; i++) {
+      const frame = table.lookup(start + i, false);
+      const own = frame >= first && frame < first + this.frames;
+      frames[i] = own ? frame - first : -1;
+      if (!own) missing++;
+    }
+    return missing;
+  }
+
+  /**
+   * Pages that lie apart on the device leave it, unless a step uses them, so that the whole comes back side by side:
+   * a kernel over one run needs no gathering.
+   */
+  async #gatherApart(start: number, frames: Int32Array, missing: number): Promise<number> {
+    for (const frame of frames) if (frame >= 0 && this.#holds[frame] > 0) return missing;
+    for (let i = 0; i < frames.length; ) {
+      let run = 1;
+      if (frames[i] >= 0) {
+        while (i + run < frames.length && frames[i + run] === frames[i] + run) run++;
+        await evictFrames(this.#attached, frames[i], run);
+      }
+      i += run;
+    }
+    return this.#lookUp(start, frames);
+  }
+
+  /** Brings up to `count` pages from `page` on to the device; returns how many were tried. */
+  async #place(page: number, count: number, cause: ToDeviceCause): Promise<number> {
+    const { allocator } = this.#attached;
+    this.#rankFrames();
+    let length = count;
+    let first = leastRecentlyUsedRun(this.#uses, length);
+    while (first < 0 && length > 1) {
+      length = length >>> 1;
+      first = leastRecentlyUsedRun(this.#uses, length);
+    }
+    if (first < 0) {
+      throw new MemoryError("ENOMEM", `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps`);
+    }
+    await this.#vacate(first, length);
+    const placement = (moving: number): number => {
+      const frame = first + (moving - page);
+      return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
+    };
+    await migrateToDevice(this.#attached, this.#mm, page, page + length, cause, placement);
+    return length;
+  }
+
+  #rankFrames(): void {
+    const { allocator } = this.#attached;
+    for (let frame = 0; frame < this.frames; frame++) {
+      this.#uses[frame] = allocator.isFree(frame) ? FREE : this.#holds[frame] > 0 ? HELD : this.#lastUse[frame];
+    }
+  }
+
+  /** Evicts what is in frames `[first, first + count)`. Throws when the host has no room for it. */
+  async #vacate(first: number, count: number): Promise<void> {
+    const { allocator, machine } = this.#attached;
+    for (let frame = first; frame < first + count; frame++) {
+      if (allocator.isFree(frame)) continue;
+      let run = 1;
+      while (frame + run < first + count && !allocator.isFree(frame + run)) run++;
+      const moved = await evictFrames(this.#attached, frame, run);
+      const { charge } = machine.host;
+      if (moved < run && charge.usage >= charge.limit) {
+        throw new MemoryError(
+          "ENOMEM",
+          `the host budget of ${charge.limit * machine.pageSize} bytes has no room for ${(run - moved) * machine.pageSize} bytes that have to leave the device`,
+        );
+      }
+      frame += run;
+    }
+  }
+}
+
+function isScattered(frames: Int32Array): boolean {
+  for (let i = 1; i < frames.length; i++) if (frames[i] !== frames[0] + i) return true;
+  return false;
+}
+
+function runOfMissing(frames: Int32Array, from: number): number {
+  let end = from;
+  while (end < frames.length && frames[end] < 0) end++;
+  return end - from;
+}

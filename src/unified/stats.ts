@@ -1,0 +1,45 @@
+/** A snapshot of budgets and of what has moved; plain data, the caller's own. */
+
+import type { MigrationCounters } from "../trace/counters.js";
+import type { MemoryCore } from "./memory-core.js";
+
+export interface Stats {
+  readonly pageSize: number;
+  readonly device: { readonly name: string; readonly kind: "private" | "coherent"; readonly budgetBytes: number; readonly usedBytes: number };
+  /** `budgetBytes` is Infinity without a budget; `retainedBytes` are part of `usedBytes`. */
+  readonly host: { readonly budgetBytes: number; readonly usedBytes: number; readonly retainedBytes: number; readonly reclaimedPages: number };
+  readonly migrations: Pick<MigrationCounters, "toDevice" | "toHost">;
+  /** Pages that left the device without a copy, since nothing had written them there. */
+  readonly droppedClean: MigrationCounters["droppedClean"];
+  readonly evictions: number;
+  /** Faults of the CPU; those that found their page on the device; those that had to wait for a migration. */
+  readonly faults: { readonly cpu: number; readonly device: number; readonly waited: number };
+  /** Milliseconds. */
+  readonly time: MigrationCounters["time"];
+}
+
+export function takeStats({ machine, attached }: MemoryCore): Stats {
+  const { pageSize, host, counters } = machine;
+  const { driver, device, usedFrames } = attached;
+  const { toDevice, toHost, droppedClean, evictions, time } = structuredCopy(attached.counters);
+  return {
+    pageSize,
+    device: { name: driver.name, kind: driver.kind, budgetBytes: device.frames * pageSize, usedBytes: usedFrames * pageSize },
+    host: {
+      budgetBytes: host.charge.limit * pageSize,
+      usedBytes: host.charge.usage * pageSize,
+      retainedBytes: host.retained.list.length * pageSize,
+      reclaimedPages: host.retained.reclaimed,
+    },
+    migrations: { toDevice, toHost },
+    droppedClean,
+    evictions,
+    faults: { cpu: counters.faults, device: counters.deviceFaults, waited: counters.waits },
+    time,
+  };
+}
+
+/** Counters hold plain numbers only. */
+function structuredCopy(counters: MigrationCounters): MigrationCounters {
+  return JSON.parse(JSON.stringify(counters)) as MigrationCounters;
+}

@@ -1,0 +1,124 @@
+/**
+ * Unified memory: one address space over host and device memory, with arrays in it and kernels over them.
+ */
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { AttachedDevice } from "../device/attached-device.js";
+import type { DeviceDriver } from "../device/driver.js";
+import { ELEMENT_TYPES, type ElementType, isElementType } from "../device/element.js";
+import { mirrorDevice } from "../device/mirror/index.js";
+import type { Environment } from "../mm/environment.js";
+import { MemoryError } from "../mm/errors.js";
+import { Machine, type MachineOptions } from "../mm/machine.js";
+import { exitAddressSpace } from "../mm/mapping.js";
+import { Kernel, type KernelDescriptor } from "./kernel.js";
+import type { MemoryCore } from "./memory-core.js";
+import { OperationQueue } from "./operation-queue.js";
+import { type ArrayOptions, PagedArray } from "./paged-array.js";
+import { PinLeaks } from "./pin-leaks.js";
+import { Residency } from "./residency.js";
+import { type Stats, takeStats } from "./stats.js";
+
+export interface UnifiedMemoryOptions {
+  /** Default: the embedded software device, `mirrorDevice()`. */
+  device?: DeviceDriver;
+  /** Bytes of host memory that pages may use, those retained for pages on the device included. Default: no limit. */
+  hostBudget?: number;
+  /** Bytes a page: a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
+  pageSize?: number;
+  /** Poison frames that are given back, and report pins that are collected unreleased. */
+  debug?: boolean;
+  /** Aborts the opening of the device. */
+  signal?: AbortSignal;
+  /** Time, scheduling and failures from outside, for simulation. */
+  environment?: Environment;
+}
+
+/** Opens the device and makes a memory over it. EINVAL for options out of bounds, or the driver's error. */
+export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): Promise<UnifiedMemory> {
+  const { device = mirrorDevice(), hostBudget, pageSize, debug = false, signal, environment } = options;
+  for (const later of ["shared", "cpuAccess"]) {
+    if (Object.hasOwn(options, later)) throw new MemoryError("EINVAL", `option ${later} is not supported by this version`);
+  }
+  signal?.throwIfAborted();
+  const machineOptions: MachineOptions = { debug };
+  if (hostBudget !== undefined) machineOptions.hostBudget = hostBudget;
+  if (pageSize !== undefined) machineOptions.pageSize = pageSize;
+  if (environment !== undefined) machineOptions.environment = environment;
+  const machine = new Machine(machineOptions);
+  const attached = await AttachedDevice.attach(machine, device);
+  if (signal?.aborted === true) {
+    await attached.device.close();
+    throw signal.reason;
+  }
+  return new UnifiedMemory(machine, attached, debug);
+}
+
+export class UnifiedMemory implements AsyncDisposable {
+  readonly #core: MemoryCore;
+  #unnamed = 0;
+  #destroyed: Promise<void> | null = null;
+
+  constructor(machine: Machine, attached: AttachedDevice, debug: boolean) {
+    const mm = machine.createAddressSpace();
+    this.#core = {
+      machine,
+      mm,
+      attached,
+      residency: new Residency(attached, mm),
+      queue: new OperationQueue(),
+      arrays: new Set(),
+      leaks: debug ? new PinLeaks() : null,
+    };
+  }
+
+  /** Reserves an array; its elements are 0 and take no memory until they are used. EINVAL, or ENOMEM for want of addresses. */
+  createArray<T extends ElementType>(type: T, length: number, options: ArrayOptions = {}): PagedArray<T> {
+    if (this.#destroyed !== null) throw destroyedError();
+    if (!isElementType(type)) throw new MemoryError("EINVAL", `element type "${String(type)}" is none of ${ELEMENT_TYPES.join(", ")}`);
+    if (!Number.isSafeInteger(length) || length < 1) {
+      throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
+    }
+    const array = new PagedArray(this.#core, type, length, options.label ?? `array ${++this.#unnamed}`);
+    this.#core.arrays.add(array as unknown as PagedArray);
+    return array;
+  }
+
+  /** Compiles a kernel for the memory's device. EINVAL says what in the descriptor is wrong. */
+  async createKernel(descriptor: KernelDescriptor): Promise<Kernel> {
+    if (this.#destroyed !== null) throw destroyedError();
+    return await Kernel.create(this.#core, descriptor);
+  }
+
+  /** A snapshot of budgets and counters. */
+  get stats(): Stats {
+    return takeStats(this.#core);
+  }
+
+  /**
+   * Rejects what is pending, unmaps all arrays and closes the device. Views of pins that are still held stay readable;
+   * what they show is no longer anybody's.
+   */
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#tearDown();
+    return this.#destroyed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.destroy();
+  }
+
+  async #tearDown(): Promise<void> {
+    const { queue, arrays, mm, attached } = this.#core;
+    await queue.close(destroyedError());
+    arrays.clear();
+    await exitAddressSpace(mm);
+    attached.forget(mm);
+    await attached.device.close();
+  }
+}
+
+function destroyedError(): MemoryError {
+  return new MemoryError("EINVAL", "the memory is destroyed");
+}

@@ -1,0 +1,33 @@
+/**
+ * Which device frames to use next: the run of `count` frames whose most recent use is the longest ago, where free frames
+ * count as never used. So the least recently used pages go first, and free memory before any of them. A pure function
+ * over counters.
+ */
+
+/** Never to be chosen: a step is using the frame. */
+export const HELD = Infinity;
+/** The frame is free. */
+export const FREE = -1;
+
+/** First frame of the run, -1 when every run of that length has a held frame. The lowest such run wins. */
+export function leastRecentlyUsedRun(uses: Float64Array, count: number): number {
+  let best = -1;
+  let bestUse = HELD;
+  // Frames of the sliding window in descending order of use: the head is the window's most recent use.
+  const queue = new Int32Array(uses.length);
+  let head = 0;
+  let tail = 0;
+  for (let frame = 0; frame < uses.length; frame++) {
+    while (tail > head && uses[queue[tail - 1]] <= uses[frame]) tail--;
+    queue[tail++] = frame;
+    const first = frame - count + 1;
+    if (first < 0) continue;
+    if (queue[head] < first) head++;
+    const use = uses[queue[head]];
+    if (use >= bestUse) continue;
+    best = first;
+    bestUse = use;
+    if (use === FREE) break;
+  }
+  return best;
+}
