@@ -32,7 +32,7 @@ async function main(args: string[]): Promise<number> {
   if (command === undefined) return refuse("a command is missing");
   if (command !== "conform") return refuse(`${command} is not a command`);
   if (files.length === 0) return refuse("conform needs at least one FILE");
-  return await conformCommand(files, { out: (line) => console.log(line), error: (line) => console.error(line) });
+  return conformCommand(files, { out: (line) => console.log(line), error: (line) => console.error(line) });
 }
 
 function parse(args: string[]) {

@@ -44,7 +44,10 @@ export class AttachedDevice implements PageMap {
   static async attach(machine: Machine, driver: DeviceDriver): Promise<AttachedDevice> {
     const { pageSize, environment, debug } = machine;
     if (!(driver.budget >= pageSize)) {
-      throw new MemoryError("EINVAL", `device budget of ${driver.budget} bytes is less than one page of ${pageSize} bytes`);
+      throw new MemoryError(
+        "EINVAL",
+        `device budget of ${driver.budget} bytes is less than one page of ${pageSize} bytes`,
+      );
     }
     const host: DeviceHost = { pageSize, environment, debug, bytes: (frame, count) => machine.zones.run(frame, count) };
     const device = await driver.open(host);

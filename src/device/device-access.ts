@@ -8,7 +8,16 @@
 
 import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
-import { HMM_BUSY, HMM_DONE, HMM_FRAME_SHIFT, HMM_PERM, HMM_VALID, HMM_WRITE, type HmmRange, hmmRangeFault } from "../mm/hmm.js";
+import {
+  HMM_BUSY,
+  HMM_DONE,
+  HMM_FRAME_SHIFT,
+  HMM_PERM,
+  HMM_VALID,
+  HMM_WRITE,
+  type HmmRange,
+  hmmRangeFault,
+} from "../mm/hmm.js";
 import type { AttachedDevice } from "./attached-device.js";
 
 /** Pages that one fault asks for at most. */
@@ -24,7 +33,7 @@ async function access(
   use: (bytes: Uint8Array, page: number) => void,
 ): Promise<void> {
   const table = attached.table(mm);
-  for (let page = start; page < end; ) {
+  for (let page = start; page < end;) {
     const frame = table.lookup(page, write);
     if (frame < 0) await faultPages(attached, mm, page, Math.min(end, page + FAULT_PAGES), write);
     else {
@@ -36,7 +45,12 @@ async function access(
 }
 
 /** Reads whole pages as the device sees them. */
-export async function deviceRead(attached: AttachedDevice, mm: AddressSpace, start: number, end: number): Promise<Uint8Array> {
+export async function deviceRead(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+): Promise<Uint8Array> {
   const { pageSize } = mm.machine;
   const read = new Uint8Array((end - start) * pageSize);
   await access(attached, mm, start, end, false, (bytes, page) => read.set(bytes, (page - start) * pageSize));
@@ -44,7 +58,12 @@ export async function deviceRead(attached: AttachedDevice, mm: AddressSpace, sta
 }
 
 /** Writes whole pages from the device. One that fails may have written its first pages. */
-export async function deviceWrite(attached: AttachedDevice, mm: AddressSpace, start: number, source: Uint8Array): Promise<void> {
+export async function deviceWrite(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  source: Uint8Array,
+): Promise<void> {
   const { pageSize } = mm.machine;
   if (source.byteLength % pageSize !== 0) {
     throw new MemoryError("EINVAL", `${source.byteLength} bytes are not a multiple of the page size ${pageSize}`);
@@ -55,7 +74,13 @@ export async function deviceWrite(attached: AttachedDevice, mm: AddressSpace, st
   });
 }
 
-async function faultPages(attached: AttachedDevice, mm: AddressSpace, start: number, end: number, write: boolean): Promise<void> {
+async function faultPages(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  write: boolean,
+): Promise<void> {
   const interval = attached.table(mm);
   const range: HmmRange = {
     mm,
@@ -73,14 +98,19 @@ async function faultPages(attached: AttachedDevice, mm: AddressSpace, start: num
     if (result === HMM_BUSY || (result === HMM_DONE && mm.notifiers.readRetry(interval, range.sequence))) continue;
     if (result === HMM_DONE) break;
     const what = `${write ? "write" : "read"} of pages ${start} to ${end} by ${attached.driver.name}`;
-    throw result === HMM_PERM ? new MemoryError("EPERM", `${what}: the mapping is read-only`) : new MemoryError("EFAULT", `${what}: no access`);
+    throw result === HMM_PERM
+      ? new MemoryError("EPERM", `${what}: the mapping is read-only`)
+      : new MemoryError("EFAULT", `${what}: no access`);
   }
   for (let page = start; page < end; page++) {
     const seen = range.pfns[page - start];
     // Own private memory is reported with the permission it has, whatever was asked: a store to it must not pass.
     if ((seen & HMM_VALID) === 0 || (write && (seen & HMM_WRITE) === 0)) {
       if (page > start) return;
-      throw new MemoryError("EFAULT", `page ${page} does not allow a ${write ? "write" : "read"} by ${attached.driver.name}`);
+      throw new MemoryError(
+        "EFAULT",
+        `page ${page} does not allow a ${write ? "write" : "read"} by ${attached.driver.name}`,
+      );
     }
     interval.set(page, seen >>> HMM_FRAME_SHIFT, (seen & HMM_WRITE) !== 0);
   }

@@ -37,7 +37,12 @@ export function strideOf(type: ElementType): number {
 }
 
 /** Elements `[byteOffset / stride, ...)` of a buffer; the offset is a multiple of the stride. */
-export function viewOf<T extends ElementType>(type: T, buffer: ArrayBufferLike, byteOffset: number, length: number): View<T> {
+export function viewOf<T extends ElementType>(
+  type: T,
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+): View<T> {
   return new CONSTRUCTORS[type](buffer as ArrayBuffer, byteOffset, length) as View<T>;
 }
 

@@ -3,7 +3,15 @@ export { AttachedDevice } from "./attached-device.js";
 export { CopyList } from "./copy-list.js";
 export { deviceRead, deviceWrite } from "./device-access.js";
 export type * from "./driver.js";
-export { ELEMENT_TYPES, type ElementArray, type ElementType, isElementType, strideOf, type View, viewOf } from "./element.js";
+export {
+  ELEMENT_TYPES,
+  type ElementArray,
+  type ElementType,
+  isElementType,
+  strideOf,
+  type View,
+  viewOf,
+} from "./element.js";
 export { FrameAllocator } from "./frame-allocator.js";
 export { migrateToDevice, type Placement } from "./migrate-to-device.js";
 export { evictFrames, migrateToHost } from "./migrate-to-host.js";

@@ -37,7 +37,7 @@ export async function migrateToDevice(
   placement: Placement = () => attached.allocate(),
 ): Promise<number> {
   let moved = 0;
-  for (let page = start; page < end; ) {
+  for (let page = start; page < end;) {
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {
@@ -76,22 +76,22 @@ async function migrateBatch(
     return 0;
   }
   offerDestinations(attached, transfer, start, placement);
-  let failure: unknown;
+  let failure: { error: unknown } | null = null;
   const began = machine.environment.now();
   try {
     if (clears.length > 0) await device.clear(clears);
     if (copies.length > 0) await device.upload(copies);
   } catch (error) {
-    failure = error ?? new MemoryError("EIO", "a copy to the device failed");
+    failure = { error };
     withdraw(transfer);
   }
   counters.time.upload += machine.environment.now() - began;
   migrateVmaPages(args);
   const moved = enterPages(attached, vma, start, transfer);
   counters.toDevice[cause].pages += moved;
-  counters.toDevice[cause].bytes += failure === undefined ? copies.pages * machine.pageSize : 0;
+  counters.toDevice[cause].bytes += failure === null ? copies.pages * machine.pageSize : 0;
   migrateVmaFinalize(args);
-  if (failure !== undefined) throw failure;
+  if (failure !== null) throw failure.error;
   return moved;
 }
 

@@ -38,7 +38,7 @@ export async function migrateToHost(
   cause: ToHostCause,
 ): Promise<number> {
   let moved = 0;
-  for (let page = start; page < end; ) {
+  for (let page = start; page < end;) {
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {
@@ -112,7 +112,8 @@ async function returnPages(
   args.vma = vma;
   args.start = start * pageSize;
   args.end = end * pageSize;
-  args.flags = attached.driver.kind === "private" ? MIGRATE_VMA_SELECT_DEVICE_PRIVATE : MIGRATE_VMA_SELECT_DEVICE_COHERENT;
+  args.flags =
+    attached.driver.kind === "private" ? MIGRATE_VMA_SELECT_DEVICE_PRIVATE : MIGRATE_VMA_SELECT_DEVICE_COHERENT;
   args.owner = attached.owner;
   args.faultPage = faultPage;
   migrateVmaSetup(args);

@@ -38,7 +38,7 @@ export function collect(args: MigrateVma, vma: Vma, first: number, end: number):
   const { mm } = vma;
   mm.notifiers.notify("migrate", first, end, args.owner);
   args.cpages = 0;
-  for (let page = first; page < end; ) {
+  for (let page = first; page < end;) {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
     const leaf = mm.pageTable.leaf(page);
     if (leaf === 0) collectHoles(args, vma, page - first, blockEnd - first);

@@ -23,7 +23,8 @@ import { unmapCollected } from "./unmap.js";
  */
 export function migrateDeviceRange(machine: Machine, src: Int32Array, first: number, npages: number): number {
   assertNotInCallback();
-  if (npages > src.length) throw new MemoryError("EINVAL", `${npages} pages exceed the ${src.length} that the array holds`);
+  if (npages > src.length)
+    throw new MemoryError("EINVAL", `${npages} pages exceed the ${src.length} that the array holds`);
   const { frames } = machine;
   for (let i = 0; i < npages; i++) {
     const frame = first + i;
@@ -55,13 +56,15 @@ export function homeOfPage(machine: Machine, frame: number): number {
  */
 export async function migrateDeviceCoherentPage(machine: Machine, frame: number): Promise<void> {
   const { frames, pageLocks, zones } = machine;
-  if (zones.of(frame).kind !== ZONE_COHERENT) throw new MemoryError("EINVAL", `page frame ${frame} is not coherent device memory`);
+  if (zones.of(frame).kind !== ZONE_COHERENT)
+    throw new MemoryError("EINVAL", `page frame ${frame} is not coherent device memory`);
   while (!frames.tryLock(frame)) await pageLocks.wait(frame);
   const src = new Int32Array([(frame << MIGRATE_PFN_SHIFT) | MIGRATE_PFN_VALID | MIGRATE_PFN_MIGRATE]);
   const dst = new Int32Array(1);
   const home = homeOfPage(machine, frame);
   unmapCollected(machine, src, 1, -1);
-  if ((src[0] & MIGRATE_PFN_MIGRATE) === 0) throw new MemoryError("EBUSY", `page frame ${frame} of coherent memory is in use`);
+  if ((src[0] & MIGRATE_PFN_MIGRATE) === 0)
+    throw new MemoryError("EBUSY", `page frame ${frame} of coherent memory is in use`);
   const destination = machine.host.allocate(home, false);
   if (destination > 0) {
     frames.setFlags(destination, PG_LOCKED);

@@ -31,7 +31,13 @@ export function migrateDevicePages(machine: Machine, src: Int32Array, dst: Int32
   migratePages(machine, src, dst, npages, null);
 }
 
-function migratePages(machine: Machine, src: Int32Array, dst: Int32Array, npages: number, args: MigrateVma | null): void {
+function migratePages(
+  machine: Machine,
+  src: Int32Array,
+  dst: Int32Array,
+  npages: number,
+  args: MigrateVma | null,
+): void {
   assertNotInCallback();
   const faultPage = args === null ? -1 : args.faultPage;
   let notified = false;

@@ -22,13 +22,17 @@ export function migrateVmaSetup(args: MigrateVma): void {
   assertNotInCallback();
   const { vma } = args;
   if (vma === null) throw new MemoryError("EINVAL", "a migration needs a VMA");
-  if ((vma.flags & (VM_HUGETLB | VM_SPECIAL)) !== 0) throw new MemoryError("EINVAL", "pages of a special mapping do not migrate");
+  if ((vma.flags & (VM_HUGETLB | VM_SPECIAL)) !== 0)
+    throw new MemoryError("EINVAL", "pages of a special mapping do not migrate");
   const { machine, mmapLock } = vma.mm;
   if (!mmapLock.heldForReading) throw new MemoryError("EINVAL", "a migration needs the mmap lock held for reading");
   const first = args.start / machine.pageSize;
   const end = args.end / machine.pageSize;
   if (!Number.isInteger(first) || !Number.isInteger(end)) {
-    throw new MemoryError("EINVAL", `bounds ${args.start} and ${args.end} are not multiples of the page size ${machine.pageSize}`);
+    throw new MemoryError(
+      "EINVAL",
+      `bounds ${args.start} and ${args.end} are not multiples of the page size ${machine.pageSize}`,
+    );
   }
   checkRange(args, vma, first, end);
   if (args.faultPage >= 0 && machine.zones.of(args.faultPage).kind !== ZONE_PRIVATE) {
@@ -44,7 +48,10 @@ export function migrateVmaSetup(args: MigrateVma): void {
 function checkRange(args: MigrateVma, vma: Vma, first: number, end: number): void {
   if (end <= first) throw new MemoryError("EINVAL", `a migration of pages ${first} to ${end} has no pages`);
   if (first < vma.start || end > vma.end) {
-    throw new MemoryError("EINVAL", `pages ${first} to ${end} are not within the VMA, pages ${vma.start} to ${vma.end}`);
+    throw new MemoryError(
+      "EINVAL",
+      `pages ${first} to ${end} are not within the VMA, pages ${vma.start} to ${vma.end}`,
+    );
   }
   if (end - first > args.capacity) {
     throw new MemoryError("EINVAL", `${end - first} pages exceed the ${args.capacity} that the arrays hold`);

@@ -15,7 +15,8 @@ export class Charge {
   }
 
   set limit(pages: number) {
-    if (!(pages >= this.usage)) throw new MemoryError("EBUSY", `a limit of ${pages} pages is below the ${this.usage} in use`);
+    if (!(pages >= this.usage))
+      throw new MemoryError("EBUSY", `a limit of ${pages} pages is below the ${this.usage} in use`);
     this.#limit = pages;
   }
 

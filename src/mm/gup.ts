@@ -24,7 +24,8 @@ export function tryPinPage(mm: AddressSpace, page: number, write: boolean, refer
   const frame = word >>> PTE_FRAME_SHIFT;
   if (!machine.frames.tryGet(frame, references)) return -1;
   const again = pageTable.read(page);
-  if ((again ^ word) >>> PTE_FRAME_SHIFT === 0 && (again & PTE_PRESENT) !== 0 && (!write || (again & PTE_WRITE) !== 0)) return frame;
+  if ((again ^ word) >>> PTE_FRAME_SHIFT === 0 && (again & PTE_PRESENT) !== 0 && (!write || (again & PTE_WRITE) !== 0))
+    return frame;
   machine.put(frame, references);
   return -1;
 }

@@ -11,7 +11,16 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "./entry.js";
-import { FAULT_DEVICE, FAULT_DONE, FAULT_WAIT, FAULT_WRITE, faultCode, faultFrame, handleVmaFault, migrateToRam } from "./fault.js";
+import {
+  FAULT_DEVICE,
+  FAULT_DONE,
+  FAULT_WAIT,
+  FAULT_WRITE,
+  faultCode,
+  faultFrame,
+  handleVmaFault,
+  migrateToRam,
+} from "./fault.js";
 import type { MmuInterval } from "./notifier.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { isAccessible, VM_IO, VM_MIXEDMAP, VM_PFNMAP, VM_READ, VM_WRITE, type Vma } from "./vma.js";
@@ -84,7 +93,7 @@ export async function hmmRangeFault(range: HmmRange): Promise<number> {
 /** The same without faulting: always done at once. The mmap lock is held or nothing awaits between. */
 export function hmmSnapshot(mm: AddressSpace, start: number, end: number, owner: object, pfns: Int32Array): void {
   const range: SnapshotRange = { start, pfns, fault: "none", owner };
-  for (let page = start; page < end; ) {
+  for (let page = start; page < end;) {
     const vma = mm.vmaAt(page);
     const next = vma === undefined ? page + 1 : Math.min(end, vma.end);
     walkPart(range, vma, page, next);
@@ -102,7 +111,8 @@ function endOfPart(range: HmmRange, page: number, vma: Vma | undefined): number 
 /** Reports pages until one needs a fault; that page, or `end`, or an error. */
 function walkPart(range: SnapshotRange, vma: Vma | undefined, start: number, end: number): number {
   const { pfns, fault } = range;
-  const readable = vma !== undefined && (vma.flags & VM_READ) !== 0 && (vma.flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
+  const readable =
+    vma !== undefined && (vma.flags & VM_READ) !== 0 && (vma.flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
   if (!readable) {
     if (fault !== "none") return HMM_FAULT;
     pfns.fill(HMM_ERROR, start - range.start, end - range.start);

@@ -39,7 +39,8 @@ declare const WebAssembly: {
 const WASM_PAGE = 65_536;
 /** Bytes that one `WebAssembly.Memory` can hold. */
 const MAX_REGION_BYTES = 65_536 * WASM_PAGE;
-const FIRST_REGION_BYTES = 16 * 1024 * 1024;
+/** Small, since a region costs the engine's collector as if all of it were used; later ones double. */
+const FIRST_REGION_BYTES = 2 * 1024 * 1024;
 const POOL_CHUNK_FRAMES = 64;
 
 interface FreeRun {
@@ -125,7 +126,10 @@ export class HostMemory {
 
   /** Bytes of address space reserved in regions, touched or not. */
   get reservedBytes(): number {
-    return this.#zones.list.reduce((sum, zone) => sum + (zone.kind === ZONE_SYSTEM ? (zone.bytes?.byteLength ?? 0) : 0), 0);
+    return this.#zones.list.reduce(
+      (sum, zone) => sum + (zone.kind === ZONE_SYSTEM ? (zone.bytes?.byteLength ?? 0) : 0),
+      0,
+    );
   }
 
   #tryCharge(): boolean {
@@ -198,7 +202,9 @@ export class HostMemory {
     try {
       memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages });
     } catch (cause) {
-      throw new MemoryError("ENOMEM", `the JavaScript engine gave no region of ${bytes} bytes of host memory`, { cause });
+      throw new MemoryError("ENOMEM", `the JavaScript engine gave no region of ${bytes} bytes of host memory`, {
+        cause,
+      });
     }
     return this.#zones.add(ZONE_SYSTEM, bytes / this.#pageSize, new Uint8Array(memory.buffer), null);
   }

@@ -9,10 +9,27 @@ export * from "./fault.js";
 export * from "./frames.js";
 export type { HomeRange } from "./home-range.js";
 export { Machine, type MachineCounters, type MachineOptions } from "./machine.js";
-export { type Advice, dontNeed, exitAddressSpace, madvise, type MapOptions, mmap, mprotect, munmap } from "./mapping.js";
+export {
+  type Advice,
+  dontNeed,
+  exitAddressSpace,
+  madvise,
+  type MapOptions,
+  mmap,
+  mprotect,
+  munmap,
+} from "./mapping.js";
 export type { Invalidation, MmuInterval, NotifyEvent } from "./notifier.js";
 export { AnonVma, Vma } from "./vma.js";
 export * as vmaFlags from "./vma.js";
-export { type DeviceFault, type PageMap, type PageMapOps, Zone, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "./zone.js";
+export {
+  type DeviceFault,
+  type PageMap,
+  type PageMapOps,
+  Zone,
+  ZONE_COHERENT,
+  ZONE_PRIVATE,
+  ZONE_SYSTEM,
+} from "./zone.js";
 export { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "./gup.js";
 export * from "./hmm.js";

@@ -62,7 +62,10 @@ export class Machine {
   constructor(options: MachineOptions = {}) {
     const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment, debug = false } = options;
     if (!Number.isInteger(Math.log2(pageSize)) || pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE) {
-      throw new MemoryError("EINVAL", `page size ${pageSize} is not a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
+      throw new MemoryError(
+        "EINVAL",
+        `page size ${pageSize} is not a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`,
+      );
     }
     if (!(hostBudget >= pageSize)) {
       throw new MemoryError("EINVAL", `host budget of ${hostBudget} bytes is less than one page of ${pageSize} bytes`);
@@ -92,12 +95,19 @@ export class Machine {
    * for private memory.
    */
   addDeviceMemory(kind: "private" | "coherent", frames: number, bytes: Uint8Array | null, pageMap: PageMap): Zone {
-    if (!Number.isInteger(frames) || frames < 1) throw new MemoryError("EINVAL", `a device of ${frames} page frames has no memory`);
+    if (!Number.isInteger(frames) || frames < 1)
+      throw new MemoryError("EINVAL", `a device of ${frames} page frames has no memory`);
     if ((kind === "coherent") !== (bytes !== null)) {
-      throw new MemoryError("EINVAL", `${kind} device memory ${bytes === null ? "needs" : "takes no"} bytes that the CPU can reach`);
+      throw new MemoryError(
+        "EINVAL",
+        `${kind} device memory ${bytes === null ? "needs" : "takes no"} bytes that the CPU can reach`,
+      );
     }
     if (bytes !== null && bytes.byteLength < frames * this.pageSize) {
-      throw new MemoryError("EINVAL", `${bytes.byteLength} bytes are too few for ${frames} page frames of ${this.pageSize} bytes`);
+      throw new MemoryError(
+        "EINVAL",
+        `${bytes.byteLength} bytes are too few for ${frames} page frames of ${this.pageSize} bytes`,
+      );
     }
     return this.zones.add(kind === "private" ? ZONE_PRIVATE : ZONE_COHERENT, frames, bytes, pageMap);
   }

@@ -14,7 +14,16 @@ import type { HomeRange } from "./home-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "./page-table.js";
 import { changeProtection } from "./protect.js";
-import { PROT_READ, PROT_WRITE, VM_ACCESS_FLAGS, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SOFTDIRTY, VM_SPECIAL, Vma } from "./vma.js";
+import {
+  PROT_READ,
+  PROT_WRITE,
+  VM_ACCESS_FLAGS,
+  VM_HUGEPAGE,
+  VM_NOHUGEPAGE,
+  VM_SOFTDIRTY,
+  VM_SPECIAL,
+  Vma,
+} from "./vma.js";
 import { mergeVma, splitVma } from "./vma-merge.js";
 import { zapRange } from "./zap.js";
 
@@ -40,7 +49,7 @@ export async function mmap(mm: AddressSpace, options: MapOptions): Promise<numbe
     throw new MemoryError("EINVAL", `a home range of ${home.pages} pages does not fit a mapping of ${pages}`);
   }
   if (options.address !== undefined) rangeOf(mm, options.address, length);
-  return await writing(mm, () => {
+  return writing(mm, () => {
     const start = options.address === undefined ? findGap(mm, pages) : pagesOf(mm, options.address, "address");
     const end = start + pages;
     unmapPages(mm, start, end);
@@ -97,7 +106,8 @@ export async function dontNeed(mm: AddressSpace, address: number, length: number
   await mm.mmapLock.read();
   try {
     forEachPart(mm, start, end, (vma, from, to) => {
-      if ((vma.flags & VM_SPECIAL) !== 0) throw new MemoryError("EINVAL", "a special mapping cannot be given up page by page");
+      if ((vma.flags & VM_SPECIAL) !== 0)
+        throw new MemoryError("EINVAL", "a special mapping cannot be given up page by page");
       mm.notifiers.notify("clear", from, to, null);
       zapRange(mm, from, to);
     });
@@ -134,7 +144,12 @@ async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
 }
 
 /** Calls `act` for the part of each VMA in the range; complains about holes afterwards. */
-function forEachPart(mm: AddressSpace, start: number, end: number, act: (vma: Vma, from: number, to: number) => void): void {
+function forEachPart(
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  act: (vma: Vma, from: number, to: number) => void,
+): void {
   let page = start;
   let hole = -1;
   while (page < end) {
@@ -186,7 +201,10 @@ function findGap(mm: AddressSpace, pages: number): number {
     start = Math.max(start, (Math.ceil(vma.end / TABLE_WORDS) + 1) * TABLE_WORDS);
   }
   if (start + pages > ADDRESS_SPACE_PAGES) {
-    throw new MemoryError("ENOMEM", `no free place for ${pages} pages in an address space of ${ADDRESS_SPACE_PAGES} pages`);
+    throw new MemoryError(
+      "ENOMEM",
+      `no free place for ${pages} pages in an address space of ${ADDRESS_SPACE_PAGES} pages`,
+    );
   }
   return start;
 }

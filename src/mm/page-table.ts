@@ -74,7 +74,8 @@ export class TablePool {
 /** The page table of one address space. */
 export class PageTable {
   readonly pool: TablePool;
-  readonly #root: number;
+  /** 0 once the address space is gone: whoever still walks then finds nothing, not the table's next user. */
+  #root: number;
   /** The leaf found last: leaves stay until the address space goes. */
   #foundBlock = -1;
   #foundLeaf = 0;
@@ -128,19 +129,28 @@ export class PageTable {
     return Atomics.exchange(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK), word);
   }
 
+  /** Every table with its level (2 root, 1 middle, 0 leaf) and the first page that it covers; a table after those below it. */
+  *tables(): Generator<{ readonly level: number; readonly first: number; readonly table: number }> {
+    if (this.#root !== 0) yield* this.#tablesBelow(this.#root, 2, 0);
+  }
+
   /** Frees all tables; the address space is gone. */
   destroy(): void {
-    for (let i = 0; i < TABLE_WORDS; i++) {
-      const middle = this.#next(this.#root, i);
-      if (middle === 0) continue;
-      for (let j = 0; j < TABLE_WORDS; j++) {
-        const leaf = this.#next(middle, j);
-        if (leaf !== 0) this.pool.free(leaf);
-      }
-      this.pool.free(middle);
-    }
-    this.pool.free(this.#root);
+    for (const { table } of this.tables()) this.pool.free(table);
+    this.#root = 0;
     this.#foundBlock = -1;
+  }
+
+  *#tablesBelow(
+    table: number,
+    level: number,
+    first: number,
+  ): Generator<{ readonly level: number; readonly first: number; readonly table: number }> {
+    for (let index = 0; level > 0 && index < TABLE_WORDS; index++) {
+      const below = this.#next(table, index);
+      if (below !== 0) yield* this.#tablesBelow(below, level - 1, first + index * 2 ** (level * TABLE_SHIFT));
+    }
+    yield { level, first, table };
   }
 
   #next(table: number, index: number): number {

@@ -22,7 +22,7 @@ import { isAccessible, VM_SOFTDIRTY, VM_WRITE, type Vma } from "./vma.js";
 export function changeProtection(vma: Vma, start: number, end: number): void {
   const { pageTable, notifiers } = vma.mm;
   let notified = false;
-  for (let page = start; page < end; ) {
+  for (let page = start; page < end;) {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
     const leaf = pageTable.leaf(page);
     if (leaf !== 0) {

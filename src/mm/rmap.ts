@@ -18,16 +18,7 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import {
-  FLAGS,
-  FRAME_SHIFT,
-  INDEX,
-  MAPCOUNT,
-  MAPPING,
-  MAPPING_ANON,
-  MAPPING_KIND_SHIFT,
-  PG_DIRTY,
-} from "./frames.js";
+import { FLAGS, FRAME_SHIFT, INDEX, MAPCOUNT, MAPPING, MAPPING_ANON, MAPPING_KIND_SHIFT, PG_DIRTY } from "./frames.js";
 import type { Machine } from "./machine.js";
 import { TABLE_MASK } from "./page-table.js";
 import type { AnonVma, Vma } from "./vma.js";
@@ -95,7 +86,8 @@ function migrateOneMapping(machine: Machine, vma: Vma, page: number, frame: numb
     Atomics.store(entries, at, word);
     return false;
   }
-  if ((word & PTE_PRESENT) !== 0 && (word & PTE_DIRTY) !== 0) machine.frames.words[(frame << FRAME_SHIFT) + FLAGS] |= PG_DIRTY;
+  if ((word & PTE_PRESENT) !== 0 && (word & PTE_DIRTY) !== 0)
+    machine.frames.words[(frame << FRAME_SHIFT) + FLAGS] |= PG_DIRTY;
   Atomics.store(entries, at, migrationEntryFor(word, frame));
   removeRmap(machine, frame);
   machine.put(frame);

@@ -10,7 +10,7 @@ import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 
 export function zapRange(mm: AddressSpace, start: number, end: number): void {
   const { pageTable, machine } = mm;
-  for (let page = start; page < end; ) {
+  for (let page = start; page < end;) {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
     const leaf = pageTable.leaf(page);
     if (leaf === 0) {

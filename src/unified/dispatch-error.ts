@@ -16,6 +16,11 @@ export class DispatchError extends MemoryError {
     if (!(error instanceof Error) || error.name === "AbortError" || error.name === "TimeoutError") return error;
     if (error instanceof MemoryError && completed === 0) return error;
     const code = error instanceof MemoryError ? error.code : "EIO";
-    return new DispatchError(code, `kernel "${kernel}" stopped after ${completed} of ${invocations} invocations: ${error.message}`, completed, error);
+    return new DispatchError(
+      code,
+      `kernel "${kernel}" stopped after ${completed} of ${invocations} invocations: ${error.message}`,
+      completed,
+      error,
+    );
   }
 }

@@ -31,11 +31,17 @@ export function checkFootprint(name: string, footprint: Footprint): void {
   if (footprint === "whole") return;
   const { each, before = 0, after = 0 } = footprint ?? {};
   if (!Number.isSafeInteger(each) || each < 1) {
-    throw new MemoryError("EINVAL", `footprint of "${name}": each is ${each}, not a whole number of at least 1 element`);
+    throw new MemoryError(
+      "EINVAL",
+      `footprint of "${name}": each is ${each}, not a whole number of at least 1 element`,
+    );
   }
   for (const [what, value] of Object.entries({ before, after })) {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new MemoryError("EINVAL", `footprint of "${name}": ${what} is ${value}, not a whole number of at least 0 elements`);
+      throw new MemoryError(
+        "EINVAL",
+        `footprint of "${name}": ${what} is ${value}, not a whole number of at least 0 elements`,
+      );
     }
   }
 }
@@ -50,7 +56,11 @@ export function elementsOf({ footprint, length }: Operand, first: number, count:
 }
 
 /** The pages that elements lie on: first page and how many. */
-export function pagesOf({ stride }: Operand, { first, length }: ElementRange, pageSize: number): { page: number; pages: number } {
+export function pagesOf(
+  { stride }: Operand,
+  { first, length }: ElementRange,
+  pageSize: number,
+): { page: number; pages: number } {
   const page = Math.floor((first * stride) / pageSize);
   if (length === 0) return { page, pages: 0 };
   return { page, pages: Math.ceil(((first + length) * stride) / pageSize) - page };

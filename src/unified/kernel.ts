@@ -91,7 +91,8 @@ export class Kernel {
     }
     for (const [name, used] of Object.entries(footprint)) checkFootprint(name, used);
     for (const name of host.writes) {
-      if (!Object.hasOwn(footprint, name)) throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
+      if (!Object.hasOwn(footprint, name))
+        throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
     }
     return new Kernel(core, await core.attached.device.createKernel({ label, host }), descriptor);
   }
@@ -103,7 +104,7 @@ export class Kernel {
    */
   async dispatch(options: DispatchOptions): Promise<DispatchReport> {
     const operands = this.#bind(options);
-    return await this.#core.queue.run((checkpoint) => this.#run(options, operands, checkpoint), options.signal);
+    return this.#core.queue.run((checkpoint) => this.#run(options, operands, checkpoint), options.signal);
   }
 
   #bind({ arrays, invocations, mode = "auto" }: DispatchOptions): Bound[] {
@@ -114,13 +115,19 @@ export class Kernel {
       throw new MemoryError("EINVAL", `mode is "auto", "resident" or "streamed", not "${String(mode)}"`);
     }
     for (const name of Object.keys(arrays)) {
-      if (!Object.hasOwn(this.#footprint, name)) throw new MemoryError("EINVAL", `kernel "${this.label}" has no array "${name}"`);
+      if (!Object.hasOwn(this.#footprint, name))
+        throw new MemoryError("EINVAL", `kernel "${this.label}" has no array "${name}"`);
     }
-    const bound = Object.entries(this.#footprint).map(([name, footprint]) => this.#bindArray(name, footprint, arrays[name], invocations));
+    const bound = Object.entries(this.#footprint).map(([name, footprint]) =>
+      this.#bindArray(name, footprint, arrays[name], invocations),
+    );
     for (const { array, name, written } of bound) {
       const other = bound.find((candidate) => candidate.array === array && candidate.name !== name);
       if (other !== undefined && (written || other.written)) {
-        throw new MemoryError("EINVAL", `kernel "${this.label}" writes array "${array.label}", given as both "${name}" and "${other.name}"`);
+        throw new MemoryError(
+          "EINVAL",
+          `kernel "${this.label}" writes array "${array.label}", given as both "${name}" and "${other.name}"`,
+        );
       }
     }
     return bound;
@@ -129,7 +136,8 @@ export class Kernel {
   #bindArray(name: string, footprint: Footprint, array: PagedArray | undefined, invocations: number): Bound {
     if (array === undefined) throw new MemoryError("EINVAL", `kernel "${this.label}" needs array "${name}"`);
     if (array.destroyed) throw new MemoryError("EINVAL", `array "${array.label}" is destroyed`);
-    if (!this.#core.arrays.has(array)) throw new MemoryError("EINVAL", `array "${array.label}" belongs to another memory`);
+    if (!this.#core.arrays.has(array))
+      throw new MemoryError("EINVAL", `array "${array.label}" belongs to another memory`);
     if (footprint !== "whole" && invocations * footprint.each > array.length) {
       throw new MemoryError(
         "EINVAL",
@@ -142,12 +150,20 @@ export class Kernel {
 
   async #run(options: DispatchOptions, operands: readonly Bound[], checkpoint: Checkpoint): Promise<DispatchReport> {
     const { machine, attached, residency } = this.#core;
-    const { invocations, mode = "auto", onProgress, uniforms = {} } = options;
+    const { invocations, mode = "auto", uniforms = {} } = options;
     const { lookahead } = attached.device;
     checkpoint();
     this.#refusePinned(operands, invocations);
     const before = { ...attached.counters.time };
-    const plan = planSteps({ kernel: this.label, operands, invocations, pageSize: machine.pageSize, frames: residency.frames, lookahead, mode });
+    const plan = planSteps({
+      kernel: this.label,
+      operands,
+      invocations,
+      pageSize: machine.pageSize,
+      frames: residency.frames,
+      lookahead,
+      mode,
+    });
     const held: Int32Array[] = [];
     let completed = 0;
     let steps = 0;
@@ -155,7 +171,8 @@ export class Kernel {
     const turns = new Turns(() => machine.environment.now());
     try {
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
-      const load = (first: number): Promise<LoadedStep> => this.#loadStep(plan, operands, invocations, first, checkpoint);
+      const load = (first: number): Promise<LoadedStep> =>
+        this.#loadStep(plan, operands, invocations, first, checkpoint);
       while (completed < invocations) {
         const step: LoadedStep = await (ahead ?? load(completed));
         ahead = null;
@@ -165,7 +182,7 @@ export class Kernel {
         await running;
         completed = next;
         steps++;
-        onProgress?.({ completed, invocations });
+        options.onProgress?.({ completed, invocations });
         await turns.take();
         checkpoint();
       }
@@ -177,12 +194,22 @@ export class Kernel {
       for (const frames of held) residency.release(frames);
     }
     const { time } = attached.counters;
-    const phases = { upload: time.upload - before.upload, evict: time.download - before.download, compute: time.compute - before.compute };
+    const phases = {
+      upload: time.upload - before.upload,
+      evict: time.download - before.download,
+      compute: time.compute - before.compute,
+    };
     return { mode: plan.mode, steps, invocations, phases };
   }
 
   /** Loads what stays for the whole dispatch: whole arrays, or everything in resident mode. */
-  async #loadHeld(plan: StepPlan, operands: readonly Bound[], invocations: number, held: Int32Array[], checkpoint: Checkpoint): Promise<void> {
+  async #loadHeld(
+    plan: StepPlan,
+    operands: readonly Bound[],
+    invocations: number,
+    held: Int32Array[],
+    checkpoint: Checkpoint,
+  ): Promise<void> {
     for (const operand of operands) {
       if (plan.mode !== "resident" && operand.footprint !== "whole") continue;
       const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), this.#core.machine.pageSize);
@@ -190,7 +217,13 @@ export class Kernel {
     }
   }
 
-  async #loadStep(plan: StepPlan, operands: readonly Bound[], invocations: number, first: number, checkpoint: Checkpoint): Promise<LoadedStep> {
+  async #loadStep(
+    plan: StepPlan,
+    operands: readonly Bound[],
+    invocations: number,
+    first: number,
+    checkpoint: Checkpoint,
+  ): Promise<LoadedStep> {
     const { pageSize } = this.#core.machine;
     const count = Math.min(plan.stepAt(first), invocations - first);
     const held: Int32Array[] = [];
@@ -246,9 +279,18 @@ export class Kernel {
   }
 }
 
-function sharesPage({ stride }: Operand, first: number, length: number, pinStart: number, pinLength: number, pageSize: number): boolean {
+function sharesPage(
+  { stride }: Operand,
+  first: number,
+  length: number,
+  pinStart: number,
+  pinLength: number,
+  pageSize: number,
+): boolean {
   const pageOf = (element: number): number => Math.floor((element * stride) / pageSize);
-  return length > 0 && pageOf(first) <= pageOf(pinStart + pinLength - 1) && pageOf(pinStart) <= pageOf(first + length - 1);
+  return (
+    length > 0 && pageOf(first) <= pageOf(pinStart + pinLength - 1) && pageOf(pinStart) <= pageOf(first + length - 1)
+  );
 }
 
 /** A promise that is awaited later: its rejection is not unhandled meanwhile. */

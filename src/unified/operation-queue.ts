@@ -3,7 +3,7 @@
  * An operation that is aborted while it waits is not started; `close` rejects all that wait and aborts the one that runs.
  */
 
-import { MemoryError } from "../mm/errors.js";
+import type { MemoryError } from "../mm/errors.js";
 
 /** Throws the abort reason, or that the memory is destroyed: called by an operation wherever it may stop. */
 export type Checkpoint = () => void;

@@ -98,12 +98,19 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#assertAlive();
     this.#checkRange(start, 0);
     if (!isViewOf(this.type, source)) {
-      if (!isByteSource(source)) throw new MemoryError("EINVAL", `array "${this.label}" takes ${this.type} elements or an async iterable of bytes`);
+      if (!isByteSource(source))
+        throw new MemoryError(
+          "EINVAL",
+          `array "${this.label}" takes ${this.type} elements or an async iterable of bytes`,
+        );
       return this.#core.queue.run((checkpoint) => this.#writeStream(source, start, checkpoint), signal);
     }
     this.#checkRange(start, source.length);
     const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    return this.#core.queue.run((checkpoint) => this.#writeBytes(bytes, start * strideOf(this.type), checkpoint), signal);
+    return this.#core.queue.run(
+      (checkpoint) => this.#writeBytes(bytes, start * strideOf(this.type), checkpoint),
+      signal,
+    );
   }
 
   /** Copies elements into a new typed array, or into `into` as many as it has. */
@@ -121,7 +128,11 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#checkRange(start, length);
     return this.#core.queue.run(async (checkpoint) => {
       const target = into ?? viewOf(this.type, new ArrayBuffer(length * strideOf(this.type)), 0, length);
-      await this.#readBytes(new Uint8Array(target.buffer, target.byteOffset, target.byteLength), start * strideOf(this.type), checkpoint);
+      await this.#readBytes(
+        new Uint8Array(target.buffer, target.byteOffset, target.byteLength),
+        start * strideOf(this.type),
+        checkpoint,
+      );
       return target;
     }, signal);
   }
@@ -175,7 +186,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   prefetch(to: "device" | "host", range: Range & { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertAlive();
     const { start, length } = this.#rangeOf(range);
-    if (to !== "device" && to !== "host") throw new MemoryError("EINVAL", `prefetch goes to "device" or "host", not to "${String(to)}"`);
+    if (to !== "device" && to !== "host")
+      throw new MemoryError("EINVAL", `prefetch goes to "device" or "host", not to "${String(to)}"`);
     return this.#core.queue.run(async (checkpoint) => {
       const { attached, mm, residency } = this.#core;
       const { first, end } = this.#pagesOf(start, length);
@@ -270,7 +282,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     const { pageSize } = this.#core.machine;
     const stride = strideOf(this.type);
     const origin = this.firstPage;
-    return { first: origin + Math.floor((start * stride) / pageSize), end: origin + Math.ceil(((start + length) * stride) / pageSize) };
+    return {
+      first: origin + Math.floor((start * stride) / pageSize),
+      end: origin + Math.ceil(((start + length) * stride) / pageSize),
+    };
   }
 
   #rangeOf({ start = 0, length }: Range): { start: number; length: number } {
@@ -283,7 +298,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   #checkRange(start: number, length: number): void {
     const whole = Number.isSafeInteger(start) && Number.isSafeInteger(length) && start >= 0 && length >= 0;
     if (!whole || start + length > this.length) {
-      throw new MemoryError("EINVAL", `elements ${start} to ${start + length} are not within the ${this.length} of array "${this.label}"`);
+      throw new MemoryError(
+        "EINVAL",
+        `elements ${start} to ${start + length} are not within the ${this.length} of array "${this.label}"`,
+      );
     }
   }
 
@@ -293,7 +311,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
 }
 
 function writes(mode: PinMode): boolean {
-  if (mode !== "read" && mode !== "write") throw new MemoryError("EINVAL", `a pin's mode is "read" or "write", not "${String(mode)}"`);
+  if (mode !== "read" && mode !== "write")
+    throw new MemoryError("EINVAL", `a pin's mode is "read" or "write", not "${String(mode)}"`);
   return mode === "write";
 }
 

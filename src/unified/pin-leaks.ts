@@ -12,7 +12,11 @@ export class PinLeaks {
 
   register(pin: Pin, what: string): void {
     const { stack = "" } = new Error("pinned here");
-    this.#registry.register(pin, `pageferry: ${what} was collected unreleased; its pages stay in host memory\n${stack}`, pin);
+    this.#registry.register(
+      pin,
+      `pageferry: ${what} was collected unreleased; its pages stay in host memory\n${stack}`,
+      pin,
+    );
   }
 
   unregister(pin: Pin): void {

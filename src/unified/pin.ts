@@ -59,7 +59,8 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
     if (this.#view !== null) return this.#view;
     this.#assertHeld();
     const { first, count } = this.#pages;
-    if (first < 0) throw new MemoryError("EINVAL", `the ${count} pinned pages do not lie side by side: use runs instead of view`);
+    if (first < 0)
+      throw new MemoryError("EINVAL", `the ${count} pinned pages do not lie side by side: use runs instead of view`);
     const { mm, type, offset } = this.#place;
     const bytes = mm.machine.zones.run(first, count);
     this.#view = viewOf(type, bytes.buffer, bytes.byteOffset + offset, this.length);
@@ -72,7 +73,7 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
     const { frames, first } = this.#pages;
     if (frames === null && first >= 0) return [{ start: this.start, view: this.view }];
     const runs: Run<T>[] = [];
-    for (let i = 0; i < this.#pages.count; ) {
+    for (let i = 0; i < this.#pages.count;) {
       const count = this.#sideBySide(i);
       runs.push(this.#runOf(i, count));
       i += count;
@@ -121,7 +122,10 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
     const to = Math.min(offset + this.length * stride, (page + count) * machine.pageSize);
     const bytes = machine.zones.run(this.#frameAt(page), count);
     const byteOffset = bytes.byteOffset + from - page * machine.pageSize;
-    return { start: this.start + (from - offset) / stride, view: viewOf(type, bytes.buffer, byteOffset, (to - from) / stride) };
+    return {
+      start: this.start + (from - offset) / stride,
+      view: viewOf(type, bytes.buffer, byteOffset, (to - from) / stride),
+    };
   }
 
   #assertHeld(): void {

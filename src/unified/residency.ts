@@ -51,7 +51,7 @@ export class Residency {
     if (missing === 0 && !isScattered(frames)) return frames;
     if (missing < frames.length || isScattered(frames)) missing = await this.#gatherApart(start, frames, missing);
     for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
-      for (let i = 0; i < frames.length; ) {
+      for (let i = 0; i < frames.length;) {
         if (frames[i] >= 0) {
           i++;
           continue;
@@ -64,7 +64,10 @@ export class Residency {
     }
     if (missing > 0) {
       const page = start + frames.indexOf(-1);
-      throw new MemoryError("EBUSY", `the page at ${page * this.#mm.machine.pageSize} is in use and cannot move to the device`);
+      throw new MemoryError(
+        "EBUSY",
+        `the page at ${page * this.#mm.machine.pageSize} is in use and cannot move to the device`,
+      );
     }
     return frames;
   }
@@ -125,7 +128,7 @@ export class Residency {
    */
   async #gatherApart(start: number, frames: Int32Array, missing: number): Promise<number> {
     for (const frame of frames) if (frame >= 0 && this.#holds[frame] > 0) return missing;
-    for (let i = 0; i < frames.length; ) {
+    for (let i = 0; i < frames.length;) {
       let run = 1;
       if (frames[i] >= 0) {
         while (i + run < frames.length && frames[i + run] === frames[i] + run) run++;
@@ -147,7 +150,10 @@ export class Residency {
       first = leastRecentlyUsedRun(this.#uses, length);
     }
     if (first < 0) {
-      throw new MemoryError("ENOMEM", `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps`);
+      throw new MemoryError(
+        "ENOMEM",
+        `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps`,
+      );
     }
     await this.#vacate(first, length);
     const placement = (moving: number): number => {

@@ -5,9 +5,19 @@ import type { MemoryCore } from "./memory-core.js";
 
 export interface Stats {
   readonly pageSize: number;
-  readonly device: { readonly name: string; readonly kind: "private" | "coherent"; readonly budgetBytes: number; readonly usedBytes: number };
+  readonly device: {
+    readonly name: string;
+    readonly kind: "private" | "coherent";
+    readonly budgetBytes: number;
+    readonly usedBytes: number;
+  };
   /** `budgetBytes` is Infinity without a budget; `retainedBytes` are part of `usedBytes`. */
-  readonly host: { readonly budgetBytes: number; readonly usedBytes: number; readonly retainedBytes: number; readonly reclaimedPages: number };
+  readonly host: {
+    readonly budgetBytes: number;
+    readonly usedBytes: number;
+    readonly retainedBytes: number;
+    readonly reclaimedPages: number;
+  };
   readonly migrations: Pick<MigrationCounters, "toDevice" | "toHost">;
   /** Pages that left the device without a copy, since nothing had written them there. */
   readonly droppedClean: MigrationCounters["droppedClean"];
@@ -24,7 +34,12 @@ export function takeStats({ machine, attached }: MemoryCore): Stats {
   const { toDevice, toHost, droppedClean, evictions, time } = structuredCopy(attached.counters);
   return {
     pageSize,
-    device: { name: driver.name, kind: driver.kind, budgetBytes: device.frames * pageSize, usedBytes: usedFrames * pageSize },
+    device: {
+      name: driver.name,
+      kind: driver.kind,
+      budgetBytes: device.frames * pageSize,
+      usedBytes: usedFrames * pageSize,
+    },
     host: {
       budgetBytes: host.charge.limit * pageSize,
       usedBytes: host.charge.usage * pageSize,

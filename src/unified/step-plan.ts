@@ -43,17 +43,29 @@ export function planSteps(request: PlanRequest): StepPlan {
     const unit = alignment(operands, pageSize);
     const limit = Math.max(1, Math.floor(RESIDENT_STEP_BYTES / pageSize));
     const streamed = operands.filter(({ footprint }) => footprint !== "whole");
-    return { mode: "resident", heldPages: total, stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize) };
+    return {
+      mode: "resident",
+      heldPages: total,
+      stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize),
+    };
   }
   if (mode === "resident") {
-    throw new MemoryError("ENOMEM", `kernel "${kernel}" uses ${total * pageSize} bytes at once, more than ${frames * pageSize} bytes of device memory`);
+    throw new MemoryError(
+      "ENOMEM",
+      `kernel "${kernel}" uses ${total * pageSize} bytes at once, more than ${frames * pageSize} bytes of device memory`,
+    );
   }
   return planStreamed(request);
 }
 
 function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahead }: PlanRequest): StepPlan {
   const streamed = operands.filter(({ footprint }) => footprint !== "whole");
-  const heldPages = countPages(operands.filter(({ footprint }) => footprint === "whole"), 0, 1, pageSize);
+  const heldPages = countPages(
+    operands.filter(({ footprint }) => footprint === "whole"),
+    0,
+    1,
+    pageSize,
+  );
   const unit = alignment(streamed, pageSize);
   const needed = largestSingle(streamed, invocations, unit, pageSize);
   const available = frames - heldPages;
@@ -67,7 +79,11 @@ function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahe
   const share = Math.floor(available / (1 + lookahead));
   const target = Math.max(Math.floor(STREAMED_STEP_BYTES / pageSize), countPages(streamed, 0, unit, pageSize));
   const limit = Math.max(needed, Math.min(share, target));
-  return { mode: "streamed", heldPages, stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize) };
+  return {
+    mode: "streamed",
+    heldPages,
+    stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize),
+  };
 }
 
 function countPages(operands: readonly Operand[], first: number, count: number, pageSize: number): number {

@@ -20,7 +20,9 @@ export class Turns {
   /** Resolves at once, or after a turn when one is due. */
   async take(): Promise<void> {
     if (this.#now() - this.#last < BETWEEN_TURNS_MS) return;
-    await new Promise<void>((resolve) => (typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve, 0)));
+    await new Promise<void>((resolve) =>
+      typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve, 0),
+    );
     this.#last = this.#now();
   }
 }

@@ -39,7 +39,8 @@ export interface UnifiedMemoryOptions {
 export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): Promise<UnifiedMemory> {
   const { device = mirrorDevice(), hostBudget, pageSize, debug = false, signal, environment } = options;
   for (const later of ["shared", "cpuAccess"]) {
-    if (Object.hasOwn(options, later)) throw new MemoryError("EINVAL", `option ${later} is not supported by this version`);
+    if (Object.hasOwn(options, later))
+      throw new MemoryError("EINVAL", `option ${later} is not supported by this version`);
   }
   signal?.throwIfAborted();
   const machineOptions: MachineOptions = { debug };
@@ -76,19 +77,20 @@ export class UnifiedMemory implements AsyncDisposable {
   /** Reserves an array; its elements are 0 and take no memory until they are used. EINVAL, or ENOMEM for want of addresses. */
   createArray<T extends ElementType>(type: T, length: number, options: ArrayOptions = {}): PagedArray<T> {
     if (this.#destroyed !== null) throw destroyedError();
-    if (!isElementType(type)) throw new MemoryError("EINVAL", `element type "${String(type)}" is none of ${ELEMENT_TYPES.join(", ")}`);
+    if (!isElementType(type))
+      throw new MemoryError("EINVAL", `element type "${String(type)}" is none of ${ELEMENT_TYPES.join(", ")}`);
     if (!Number.isSafeInteger(length) || length < 1) {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
     }
     const array = new PagedArray(this.#core, type, length, options.label ?? `array ${++this.#unnamed}`);
-    this.#core.arrays.add(array as unknown as PagedArray);
+    this.#core.arrays.add(array);
     return array;
   }
 
   /** Compiles a kernel for the memory's device. EINVAL says what in the descriptor is wrong. */
   async createKernel(descriptor: KernelDescriptor): Promise<Kernel> {
     if (this.#destroyed !== null) throw destroyedError();
-    return await Kernel.create(this.#core, descriptor);
+    return Kernel.create(this.#core, descriptor);
   }
 
   /** A snapshot of budgets and counters. */

@@ -8,8 +8,8 @@ import { describe } from "./difference.js";
 import { TraceError } from "./trace-error.js";
 
 export interface Output {
-  out(line: string): void;
-  error(line: string): void;
+  readonly out: (line: string) => void;
+  readonly error: (line: string) => void;
 }
 
 export async function conformCommand(files: readonly string[], { out, error }: Output): Promise<number> {
@@ -20,11 +20,7 @@ export async function conformCommand(files: readonly string[], { out, error }: O
       replayed++;
       operations += result.operations;
       identical += result.identical;
-      const { first } = result;
-      if (first !== null)
-        out(
-          `${file}: ${first.operation === 0 ? "the mapping" : `operation ${first.operation} (${first.what})`}: ${describe(first)}`,
-        );
+      if (result.first !== null) out(`${file}: ${result.first.where}: ${describe(result.first)}`);
     } catch (thrown) {
       if (!(thrown instanceof TraceError)) throw thrown;
       broken++;

@@ -6,7 +6,7 @@
 import { compareResults, compareState, type Difference } from "./difference.js";
 import { observe } from "./observer.js";
 import { perform } from "./operations.js";
-import { NotModelled, Replay } from "./replay.js";
+import { CannotReplay, Replay } from "./replay.js";
 import { type Operation, textOf } from "./trace-format.js";
 import { TraceReader } from "./trace-reader.js";
 
@@ -19,19 +19,23 @@ export interface Conformance {
 }
 
 export interface FirstDifference extends Difference {
-  /** Counted from 1; 0 when the replay could not begin. */
+  /** The operation, counted from 1; 0 when the replay could not begin. */
   readonly operation: number;
-  /** The operation with its arguments, as text. */
-  readonly what: string;
+  /** The same with its arguments, as text. */
+  readonly where: string;
 }
 
 /** Throws TraceError for a file that is no trace, and for nothing else. */
 export async function conform(file: string): Promise<Conformance> {
   const trace = await TraceReader.open(file);
-  const first = await replay(trace);
-  const identical = first === null ? trace.operations : Math.max(0, first.operation - 1);
-  while ((await trace.operation()) !== undefined);
-  return { operations: trace.operations, identical, first };
+  try {
+    const first = await replay(trace);
+    const identical = first === null ? trace.operations : Math.max(0, first.operation - 1);
+    while ((await trace.operation()) !== undefined);
+    return { operations: trace.operations, identical, first };
+  } finally {
+    await trace.close();
+  }
 }
 
 async function replay(trace: TraceReader): Promise<FirstDifference | null> {
@@ -39,11 +43,16 @@ async function replay(trace: TraceReader): Promise<FirstDifference | null> {
   try {
     run = await Replay.begin(trace.header);
   } catch (error) {
-    return { ...stopped(error), operation: 0, what: "the header" };
+    return { ...stopped(error), operation: 0, where: "the mapping under test" };
   }
   for (let operation = await trace.operation(); operation !== undefined; operation = await trace.operation()) {
     const difference = await step(run, operation);
-    if (difference !== null) return { ...difference, operation: trace.operations, what: textOf(operation) };
+    if (difference !== null)
+      return {
+        ...difference,
+        operation: trace.operations,
+        where: `operation ${trace.operations} (${textOf(operation)})`,
+      };
   }
   return null;
 }
@@ -61,6 +70,6 @@ async function step(run: Replay, operation: Operation): Promise<Difference | nul
 /** An operation that could not be done, or that the engine failed at, is a difference like any other. */
 function stopped(error: unknown): Difference {
   const reason = error instanceof Error ? error.message : String(error);
-  const field = error instanceof NotModelled ? "operation" : "engine";
+  const field = error instanceof CannotReplay ? "operation" : "engine";
   return { field, process: null, page: null, expected: "an answer", got: reason };
 }

@@ -9,7 +9,7 @@ import { evict } from "./batches.js";
 import { EFAULT, errnoOf } from "./errno.js";
 import type { RecordedProcess } from "./recorded-process.js";
 import { deviceRead, deviceWrite, migrateToDevice, migrateToSystem } from "./recording-driver.js";
-import { NotModelled, type Replay } from "./replay.js";
+import { CannotReplay, type Replay } from "./replay.js";
 import type { Operation, OperationName, Results } from "./trace-format.js";
 
 type Perform = (replay: Replay, operation: Operation) => Promise<Results>;
@@ -73,10 +73,10 @@ const NAMES: Partial<Record<OperationName, string>> = {
   longterm: "a long-term pin",
 };
 
-/** Throws NotModelled; any other error than those that Linux answers with is the engine's own. */
+/** Throws CannotReplay; any other error than those that Linux answers with is the engine's own. */
 export async function perform(replay: Replay, operation: Operation): Promise<Results> {
   const act = PERFORM[operation.op];
-  if (act === undefined) throw new NotModelled(`${NAMES[operation.op] ?? operation.op} is`);
+  if (act === undefined) throw new CannotReplay(`${NAMES[operation.op] ?? operation.op} is not modelled yet`);
   try {
     return await act(replay, operation);
   } catch (error) {

@@ -60,8 +60,8 @@ export async function deviceRead(client: Client, first: number, end: number): Pr
 }
 
 /** The device overwrites page `first + k` with the value `value + k`, first and last word, zeros between. */
-export async function deviceWrite(client: Client, first: number, end: number, value: number): Promise<Results> {
-  return await access(client, first, end, true, (page, bytes) => {
+export function deviceWrite(client: Client, first: number, end: number, value: number): Promise<Results> {
+  return access(client, first, end, true, (page, bytes) => {
     bytes.fill(0);
     const words = wordsOf(bytes);
     words.setUint32(0, value + page - first, true);

@@ -1,6 +1,6 @@
 /**
- * A replay: the recorder's machine rebuilt over the engine, its devices, and its processes by slot. An operation that
- * this version cannot do throws NotModelled, which is a difference, not a failure.
+ * A replay: the recorder's machine rebuilt over the engine, its devices, and its processes by slot. What
+ * cannot be replayed throws CannotReplay, which is a difference, not a failure.
  */
 
 import { Machine, madvise, mmap } from "../../mm/index.js";
@@ -12,36 +12,36 @@ import { type Header, PROCESS_SLOTS } from "./trace-format.js";
 /** Where the mapping under test begins: aligned to what one leaf table maps, 2 MiB at 4 KiB pages. */
 const FIRST_PAGE = 1000 * TABLE_WORDS;
 
-export class NotModelled extends Error {
-  override readonly name = "NotModelled";
+/** Chunks of device memory hold at most so many page frames: a machine has room for a few dozen of them. */
+const MAX_CHUNK_FRAMES = 4096;
 
-  constructor(what: string) {
-    super(`${what} not modelled yet`);
-  }
+export class CannotReplay extends Error {
+  override readonly name = "CannotReplay";
 }
 
 export class Replay {
   readonly firstPage = FIRST_PAGE;
   readonly devices: readonly RecordedDevice[];
-  readonly processes: (RecordedProcess | null)[] = new Array<null>(PROCESS_SLOTS).fill(null);
+  readonly processes: (RecordedProcess | null)[] = Array.from({ length: PROCESS_SLOTS }, () => null);
 
   private constructor(
     readonly header: Header,
     readonly machine: Machine,
   ) {
-    this.devices = header.devices.map((kind) => new RecordedDevice(machine, kind, 2 * header.pages));
+    const chunkFrames = Math.min(2 * header.pages, MAX_CHUNK_FRAMES);
+    this.devices = header.devices.map((kind) => new RecordedDevice(machine, kind, chunkFrames));
   }
 
   /** The machine as it was before the first operation: process 0 with its mapping. */
   static async begin(header: Header): Promise<Replay> {
-    if (header.huge) throw new NotModelled("huge pages are");
+    if (header.huge) throw new CannotReplay("huge pages are not modelled yet");
     switch (header.mapping) {
       case "anon-private":
         break;
       case "file-private":
-        throw new NotModelled("a file mapping is");
+        throw new CannotReplay("a file mapping is not modelled yet");
       case "anon-shared":
-        throw new NotModelled("a shared mapping is");
+        throw new CannotReplay("a shared mapping is not modelled yet");
       default:
         header.mapping satisfies never;
     }
@@ -58,10 +58,10 @@ export class Replay {
     return process;
   }
 
-  /** The process in the slot; a trace asks for nothing of an empty one. */
+  /** The process in the slot. */
   process(slot: number): RecordedProcess {
     const process = this.processes[slot];
-    if (process === null) throw new NotModelled(`process ${slot}, which does not live, is`);
+    if (process === null) throw new CannotReplay(`process ${slot} does not live`);
     return process;
   }
 

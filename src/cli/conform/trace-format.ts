@@ -107,11 +107,6 @@ export function parseHeader(line: string): Header {
   };
 }
 
-/** A line that repeats the header: where a process forked, the recorder's buffer with it may have been written twice. */
-export function isHeader(line: string): boolean {
-  return line.startsWith('{"format":');
-}
-
 type Bounds = Readonly<Record<ArgumentName, readonly [least: number, most: number]>>;
 
 /** Parses the operations that follow a header. */

@@ -8,58 +8,63 @@
 import { createReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { TraceError } from "./trace-error.js";
-import { FormatError, type Header, isHeader, type Operation, OperationParser, parseHeader } from "./trace-format.js";
+import { FormatError, type Header, type Operation, OperationParser, parseHeader } from "./trace-format.js";
 
 /** Longer lines are no trace's; the state of a thousand huge pages fits into a hundredth of it. */
 const MAX_LINE_LENGTH = 1 << 24;
 
 export class TraceReader {
+  readonly header: Header;
   /** Operations handed out so far. */
   operations = 0;
-  #line = 1;
-  #lines: string[] = [];
-  #next = 0;
+  readonly #file: string;
+  /** Where the recorder forked, the header may stand again: what its buffer held was written by both processes. */
+  readonly #headerLine: string;
   readonly #parser: OperationParser;
+  readonly #pieces: AsyncGenerator<string[]>;
+  #line = 1;
+  #lines: string[];
+  #next = 1;
 
-  private constructor(
-    readonly file: string,
-    readonly header: Header,
-    readonly headerLine: string,
-    readonly pieces: AsyncGenerator<string[]>,
-  ) {
-    this.#parser = new OperationParser(header);
+  private constructor(file: string, lines: string[], pieces: AsyncGenerator<string[]>) {
+    this.#file = file;
+    this.#headerLine = lines[0];
+    this.header = parsed(file, 1, () => parseHeader(lines[0]));
+    this.#parser = new OperationParser(this.header);
+    this.#lines = lines;
+    this.#pieces = pieces;
   }
 
   static async open(file: string): Promise<TraceReader> {
     const pieces = linesOf(file);
     const { done, value } = await pieces.next();
     if (done === true) throw new TraceError("EBADMSG", file, null, "it is empty");
-    const reader = new TraceReader(
-      file,
-      parsed(file, 1, () => parseHeader(value[0])),
-      value[0],
-      pieces,
-    );
-    reader.#lines = value;
-    reader.#next = 1;
-    return reader;
+    return new TraceReader(file, value, pieces);
   }
 
   /** The next operation, undefined at the end of the file. */
   async operation(): Promise<Operation | undefined> {
     for (;;) {
       while (this.#next === this.#lines.length) {
-        const { done, value } = await this.pieces.next();
-        if (done === true) return undefined;
+        const { done, value } = await this.#pieces.next();
+        if (done === true) return this.#end();
         this.#lines = value;
         this.#next = 0;
       }
       const line = this.#lines[this.#next++];
       this.#line++;
-      if (line === "" || (isHeader(line) && line === this.headerLine)) continue;
+      if (line === "" || line === this.#headerLine) continue;
       this.operations++;
-      return parsed(this.file, this.#line, () => this.#parser.parse(line));
+      return parsed(this.#file, this.#line, () => this.#parser.parse(line));
     }
+  }
+
+  async close(): Promise<void> {
+    await this.#pieces.return(undefined);
+  }
+
+  #end(): undefined {
+    if (this.operations === 0) throw new TraceError("EBADMSG", this.#file, null, "it holds no operation");
   }
 }
 

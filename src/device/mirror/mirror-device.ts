@@ -33,7 +33,10 @@ export function mirrorDevice(options: MirrorOptions = {}): DeviceDriver {
     name,
     kind,
     budget,
-    open: (host) => Promise.resolve(new MirrorDevice(host, Math.floor(budget / host.pageSize), kind, new Link(host.environment, link))),
+    open: (host) =>
+      Promise.resolve(
+        new MirrorDevice(host, Math.floor(budget / host.pageSize), kind, new Link(host.environment, link)),
+      ),
   };
 }
 
@@ -99,7 +102,11 @@ export class MirrorDevice implements Device {
   }
 
   /** A transfer that the link breaks has done half of its runs. */
-  #forEachRun(direction: LinkDirection, list: CopyList, act: (host: number, device: number, count: number) => void): void {
+  #forEachRun(
+    direction: LinkDirection,
+    list: CopyList,
+    act: (host: number, device: number, count: number) => void,
+  ): void {
     const breaks = this.#link.breaks(direction, list.pages);
     const runs = breaks ? list.length >>> 1 : list.length;
     for (let i = 0; i < runs; i++) act(list.host[i], list.device[i], list.count[i]);
@@ -115,6 +122,8 @@ function allocate(bytes: number): Uint8Array {
   try {
     return new Uint8Array(bytes);
   } catch (cause) {
-    throw new MemoryError("ENOMEM", `the JavaScript engine gave no ${bytes} bytes of memory for the mirror device`, { cause });
+    throw new MemoryError("ENOMEM", `the JavaScript engine gave no ${bytes} bytes of memory for the mirror device`, {
+      cause,
+    });
   }
 }
