@@ -1,0 +1,438 @@
+/**
+ * The one invariant checker: walks a whole machine, counts everything a second time, and says what does not agree.
+ *
+ * - Each page is in exactly one place: every entry names a frame in use, the frame's map count is the number of such
+ *   entries, the reverse map leads from the frame to each of them, and all references are accounted for.
+ * - Migration entries stand for locked pages of migrations under way, and for nothing else.
+ * - The LRU list, the batch, the retained frames, the VMAs and the anon_vmas agree with the flags and with each other.
+ * - The charges equal an independent sum. Free frames have no identity. The zero page is zero.
+ *
+ * What a test holds itself (pins, migrations under way) it hands in; nothing else is tolerated.
+ */
+
+import assert from "node:assert/strict";
+import type { AddressSpace } from "../src/mm/address-space.js";
+import {
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
+  PTE_NO_ACCESS,
+  PTE_PRESENT,
+  PTE_WRITE,
+} from "../src/mm/entry.js";
+import {
+  FLAGS,
+  FRAME_SHIFT,
+  INDEX,
+  LRU_NEXT,
+  LRU_PREV,
+  MAPCOUNT,
+  MAPPING,
+  MAPPING_ANON,
+  MAPPING_KIND_SHIFT,
+  PG_HAS_COPY,
+  PG_HOME,
+  PG_LOCKED,
+  PG_LRU,
+  PG_RETAINED,
+  PG_TOUCHED,
+  PG_WAITERS,
+  PRIVATE,
+  REFCOUNT,
+} from "../src/mm/frames.js";
+import type { FrameList } from "../src/mm/frame-list.js";
+import { homeFrameOf } from "../src/mm/home-range.js";
+import type { Machine } from "../src/mm/machine.js";
+import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../src/mm/page-table.js";
+import { type AnonVma, isAccessible, VM_WRITE, type Vma } from "../src/mm/vma.js";
+import { ZONE_PRIVATE, ZONE_SYSTEM } from "../src/mm/zone.js";
+import { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "../src/migrate/entry.js";
+
+/** What the test itself holds. */
+export interface Holders {
+  /** References by frame: pins, and the reference of a fault that waits for a device. */
+  readonly references?: Iterable<readonly [frame: number, references: number]>;
+  /** Migrations between setup and finalize: a reference and the lock of each page and destination. */
+  readonly inFlight?: Iterable<{ readonly src: Int32Array; readonly dst: Int32Array; readonly npages: number }>;
+  /** Frames that the test has locked. */
+  readonly locked?: Iterable<number>;
+  /** Operations are under way: mmap locks may be held, and somebody may wait. */
+  readonly busy?: boolean;
+  /** The bytes of a frame of private device memory, to compare retained copies with; null where they are not known. */
+  readonly deviceBytes?: (frame: number) => Uint8Array | null;
+}
+
+/** Fails with everything that is broken. */
+export function checkInvariants(machine: Machine, holders: Holders = {}): void {
+  assert.deepEqual(brokenInvariants(machine, holders), []);
+}
+
+/** A sentence for each thing that is broken. */
+export function brokenInvariants(machine: Machine, holders: Holders = {}): string[] {
+  const survey = new Survey(machine, holders);
+  survey.addressSpaces();
+  survey.reverseMap();
+  survey.lists();
+  survey.retained();
+  survey.frames();
+  survey.hostCharge();
+  survey.zeroPage();
+  if (holders.busy !== true) survey.nobodyWaits();
+  return survey.broken;
+}
+
+/** Counts a machine independently of its own counters. */
+class Survey {
+  readonly broken: string[] = [];
+  readonly #machine: Machine;
+  readonly #words: Int32Array;
+  readonly #deviceBytes: (frame: number) => Uint8Array | null;
+  /** By frame: entries that map it. */
+  readonly #mappings: Int32Array;
+  /** By frame: references that the lists, the migrations and the test hold. */
+  readonly #references: Int32Array;
+  /** By frame: is it part of a migration under way, and so locked and off the LRU? */
+  readonly #migrating: Uint8Array;
+  readonly #mayBeLocked: Uint8Array;
+  readonly #onLru: Uint8Array;
+
+  constructor(machine: Machine, { references = [], inFlight = [], locked = [], deviceBytes = () => null }: Holders) {
+    const { frames } = machine;
+    this.#machine = machine;
+    this.#words = frames.words;
+    this.#deviceBytes = deviceBytes;
+    this.#mappings = new Int32Array(frames.count);
+    this.#references = new Int32Array(frames.count);
+    this.#migrating = new Uint8Array(frames.count);
+    this.#mayBeLocked = new Uint8Array(frames.count);
+    this.#onLru = new Uint8Array(frames.count);
+    this.#references[0] = 1;
+    for (const [frame, count] of references) this.#hold(frame, count);
+    for (const frame of locked) this.#mayBeLocked[frame] = 1;
+    for (const { src, dst, npages } of inFlight) {
+      for (let i = 0; i < npages; i++) {
+        this.#migratingFrame(src[i] ?? 0);
+        this.#migratingFrame(dst[i] ?? 0);
+      }
+    }
+  }
+
+  addressSpaces(): void {
+    const tables = new Set<number>();
+    const anonVmas = new Set<AnonVma>();
+    const vmas = new Set<Vma>();
+    for (const mm of this.#machine.addressSpaces) {
+      this.#vmasInOrder(mm);
+      for (const vma of mm.vmas) {
+        vmas.add(vma);
+        this.#chain(vma);
+        for (const anonVma of vma.chain) anonVmas.add(anonVma);
+      }
+      const resident = this.#entries(mm, tables);
+      if (mm.resident.usage !== resident) {
+        this.#report(`address space ${mm.id} is charged ${mm.resident.usage} resident pages and has ${resident}`);
+      }
+      if (resident > mm.resident.limit) this.#report(`address space ${mm.id} has more resident pages than its limit`);
+    }
+    if (tables.size !== this.#machine.tables.used) {
+      this.#report(`${this.#machine.tables.used} page tables are in use and ${tables.size} belong to an address space`);
+    }
+    this.#anonVmas(anonVmas, vmas);
+  }
+
+  /** Each mapping was found by its entry; the map count says whether the frame knows of as many. */
+  reverseMap(): void {
+    for (let frame = 0; frame < this.#mappings.length; frame++) {
+      const mapcount = this.#words[(frame << FRAME_SHIFT) + MAPCOUNT];
+      if (mapcount !== this.#mappings[frame]) {
+        this.#report(`frame ${frame} has map count ${mapcount} and is mapped ${this.#mappings[frame]} times`);
+      }
+    }
+  }
+
+  lists(): void {
+    const { lru } = this.#machine;
+    for (const frame of this.#linked(lru.list, "the LRU list")) {
+      this.#onLru[frame] = 1;
+      if ((this.#flags(frame) & PG_LRU) === 0) this.#report(`frame ${frame} is on the LRU list without the flag`);
+    }
+    for (const frame of lru.batched) {
+      if (this.#onLru[frame] !== 0) this.#report(`frame ${frame} is in the LRU batch and elsewhere on the LRU`);
+      if ((this.#flags(frame) & PG_LRU) !== 0)
+        this.#report(`frame ${frame} is in the LRU batch with the flag of the list`);
+      this.#onLru[frame] = 2;
+      this.#hold(frame, 1);
+    }
+    for (let frame = 0; frame < this.#onLru.length; frame++) {
+      if ((this.#flags(frame) & PG_LRU) !== 0 && this.#onLru[frame] !== 1)
+        this.#report(`frame ${frame} has the LRU flag and is not on the list`);
+      const system = this.#kind(frame) === ZONE_SYSTEM;
+      if (this.#onLru[frame] !== 0 && !system) this.#report(`frame ${frame} of a device is on the LRU`);
+      if (
+        system &&
+        frame !== 0 &&
+        this.#mappings[frame] > 0 &&
+        this.#onLru[frame] === 0 &&
+        this.#migrating[frame] === 0
+      ) {
+        this.#report(`frame ${frame} is mapped and neither on the LRU nor part of a migration`);
+      }
+    }
+  }
+
+  retained(): void {
+    const { retained } = this.#machine.host;
+    const listed = new Set<number>();
+    for (const frame of this.#linked(retained.list, "the list of retained frames")) {
+      listed.add(frame);
+      const device = this.#words[(frame << FRAME_SHIFT) + PRIVATE];
+      const flags = this.#flags(frame);
+      if ((flags & PG_RETAINED) === 0) this.#report(`frame ${frame} is listed as retained without the flag`);
+      if ((flags & PG_HOME) === 0) this.#report(`retained frame ${frame} is not a home frame`);
+      if (this.#refcount(frame) !== 0) this.#report(`retained frame ${frame} has references`);
+      if (this.#kind(device) === ZONE_SYSTEM || this.#refcount(device) === 0)
+        this.#report(`retained frame ${frame} names frame ${device}, which is no device page`);
+      else if ((this.#flags(device) & PG_HAS_COPY) === 0 || this.#words[(device << FRAME_SHIFT) + PRIVATE] !== frame) {
+        this.#report(`retained frame ${frame} names device frame ${device}, which does not name it in turn`);
+      } else this.#copyIsTrue(frame, device);
+    }
+    for (let frame = 0; frame < this.#onLru.length; frame++) {
+      const flags = this.#flags(frame);
+      if ((flags & PG_RETAINED) !== 0 && !listed.has(frame))
+        this.#report(`frame ${frame} has the flag of retained frames and is not listed`);
+      if ((flags & PG_HAS_COPY) !== 0 && !listed.has(this.#words[(frame << FRAME_SHIFT) + PRIVATE])) {
+        this.#report(`device frame ${frame} claims a retained copy that is not listed`);
+      }
+    }
+  }
+
+  frames(): void {
+    for (let frame = 0; frame < this.#mappings.length; frame++) {
+      const refcount = this.#refcount(frame);
+      const known = this.#mappings[frame] + this.#references[frame];
+      if (refcount !== known) this.#report(`frame ${frame} has ${refcount} references and ${known} known holders`);
+      const flags = this.#flags(frame);
+      if ((flags & PG_LOCKED) !== 0 && this.#mayBeLocked[frame] === 0)
+        this.#report(`frame ${frame} is locked by nobody`);
+      if ((flags & PG_LOCKED) === 0 && this.#migrating[frame] !== 0)
+        this.#report(`frame ${frame} migrates without being locked`);
+      if ((flags & (PG_LOCKED | PG_WAITERS)) === PG_WAITERS)
+        this.#report(`somebody waits for frame ${frame}, which is not locked`);
+      if (refcount === 0) this.#freeFrame(frame, flags);
+    }
+  }
+
+  hostCharge(): void {
+    const { host } = this.#machine;
+    let used = 0;
+    let retained = 0;
+    for (let frame = 1; frame < this.#mappings.length; frame++) {
+      if (this.#kind(frame) !== ZONE_SYSTEM) continue;
+      if (this.#refcount(frame) !== 0) used++;
+      else if ((this.#flags(frame) & PG_RETAINED) !== 0) retained++;
+    }
+    if (host.charge.usage !== used + retained) {
+      this.#report(`host memory is charged ${host.charge.usage} pages; ${used} are used and ${retained} retained`);
+    }
+    if (host.charge.usage > host.charge.limit)
+      this.#report(`host memory is charged ${host.charge.usage} of at most ${host.charge.limit} pages`);
+  }
+
+  zeroPage(): void {
+    const words = this.#words;
+    if (words[MAPCOUNT] !== 0 || words[MAPPING] !== 0 || words[FLAGS] !== 0)
+      this.#report("the zero page has an identity, a map count or flags");
+    if (this.#onLru[0] !== 0 || words[LRU_NEXT] !== 0 || words[LRU_PREV] !== 0)
+      this.#report("the zero page is on a list");
+    const bytes = this.#machine.zones.bytes(0);
+    const wide = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8);
+    // NaN and the negative zero are not zero bytes either.
+    if (!wide.every((number) => Object.is(number, 0))) this.#report("the zero page is not zero");
+  }
+
+  nobodyWaits(): void {
+    const { pageLocks, addressSpaces } = this.#machine;
+    if (pageLocks.waiting !== 0) this.#report(`${pageLocks.waiting} wait for page locks`);
+    for (const mm of addressSpaces)
+      if (!mm.mmapLock.free) this.#report(`the mmap lock of address space ${mm.id} is held`);
+  }
+
+  #vmasInOrder(mm: AddressSpace): void {
+    let end = 0;
+    for (const vma of mm.vmas) {
+      const what = `the VMA of pages ${vma.start} to ${vma.end} of address space ${mm.id}`;
+      if (vma.mm !== mm) this.#report(`${what} belongs to another address space`);
+      if (vma.start >= vma.end) this.#report(`${what} is empty`);
+      if (vma.start < end) this.#report(`${what} is out of order or overlaps the one before`);
+      if (vma.end > ADDRESS_SPACE_PAGES) this.#report(`${what} exceeds the address space`);
+      const { home } = vma;
+      if (home !== null && (vma.start < home.page || vma.end > home.page + home.pages))
+        this.#report(`${what} exceeds its home range`);
+      end = vma.end;
+    }
+  }
+
+  #chain(vma: Vma): void {
+    const what = `the VMA of pages ${vma.start} to ${vma.end} of address space ${vma.mm.id}`;
+    if (vma.anonVma !== null && !vma.chain.includes(vma.anonVma))
+      this.#report(`${what} has an anon_vma that is not in its chain`);
+    if (vma.anonVma === null && vma.chain.length > 0) this.#report(`${what} has a chain and no anon_vma`);
+    for (const anonVma of vma.chain) {
+      const links = anonVma.vmas.filter((other) => other === vma).length;
+      if (links !== 1) this.#report(`${what} is ${links} times in anon_vma ${anonVma.id} of its chain`);
+    }
+  }
+
+  #anonVmas(anonVmas: Set<AnonVma>, vmas: Set<Vma>): void {
+    for (const anonVma of anonVmas) {
+      if (this.#machine.anonVma(anonVma.id) !== anonVma)
+        this.#report(`anon_vma ${anonVma.id} is in use and the machine does not know it`);
+      for (const vma of anonVma.vmas) {
+        if (!vmas.has(vma)) this.#report(`anon_vma ${anonVma.id} lists a VMA that is gone`);
+        else if (!vma.chain.includes(anonVma))
+          this.#report(`anon_vma ${anonVma.id} lists a VMA that does not have it in its chain`);
+      }
+    }
+    if (anonVmas.size !== this.#machine.anonVmaCount) {
+      this.#report(`the machine knows ${this.#machine.anonVmaCount} anon_vmas and ${anonVmas.size} are in use`);
+    }
+  }
+
+  /** Looks at every entry of the address space; the number of resident pages. */
+  #entries(mm: AddressSpace, seen: Set<number>): number {
+    let resident = 0;
+    for (const { level, first, table } of mm.pageTable.tables()) {
+      if (seen.has(table)) this.#report(`page table ${table} belongs to two places`);
+      seen.add(table);
+      if (level !== 0) continue;
+      const words = mm.pageTable.chunkOf(table);
+      const base = mm.pageTable.baseOf(table);
+      for (let i = 0; i < TABLE_WORDS; i++) {
+        if (words[base + i] !== 0 && this.#entry(mm, first + i, words[base + i])) resident++;
+      }
+    }
+    return resident;
+  }
+
+  /** Looks at one entry; is it a resident page? */
+  #entry(mm: AddressSpace, page: number, word: number): boolean {
+    const what = `the entry ${(word >>> 0).toString(16)} of page ${page} of address space ${mm.id}`;
+    const frame = word >>> PTE_FRAME_SHIFT;
+    const vma = mm.vmaAt(page);
+    if (vma === undefined) this.#report(`${what} is outside of any mapping`);
+    const present = (word & PTE_PRESENT) !== 0;
+    if (present && vma !== undefined && ((word & PTE_NO_ACCESS) === 0) !== isAccessible(vma))
+      this.#report(`${what} disagrees with the VMA about access`);
+    if ((word & PTE_WRITE) !== 0) {
+      if (vma !== undefined && (vma.flags & VM_WRITE) === 0) this.#report(`${what} is writable in a VMA that is not`);
+      if ((word & PTE_EXCLUSIVE) === 0) this.#report(`${what} is writable and not exclusive`);
+    }
+    if (present && frame === 0) {
+      if ((word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0) this.#report(`${what} makes the zero page writable or exclusive`);
+      return false;
+    }
+    if (frame >= this.#mappings.length || this.#isPadding(frame)) {
+      this.#report(`${what} names a frame that does not exist`);
+      return true;
+    }
+    if (isMigrationEntry(word)) {
+      if ((this.#flags(frame) & PG_LOCKED) === 0)
+        this.#report(`${what} is a migration entry of a page that is not locked`);
+      if (this.#migrating[frame] === 0) this.#report(`${what} is a migration entry and no migration is under way`);
+    } else if (isDevicePrivateEntry(word)) {
+      if (this.#kind(frame) !== ZONE_PRIVATE) this.#report(`${what} is device-private and its frame is not`);
+      this.#mappings[frame]++;
+    } else if (present) {
+      if (this.#kind(frame) === ZONE_PRIVATE)
+        this.#report(`${what} lets the CPU reach a frame that is private to a device`);
+      this.#mappings[frame]++;
+    } else this.#report(`${what} is of no known kind`);
+    if (this.#refcount(frame) === 0) this.#report(`${what} names a free frame`);
+    if (vma !== undefined) {
+      if (!this.#isFoundByRmap(frame, vma, page)) this.#report(`${what} is not found by the reverse map of its frame`);
+      const home = homeFrameOf(vma.home, page);
+      if ((this.#flags(frame) & PG_HOME) !== 0 && home !== frame)
+        this.#report(`${what} names the home frame of another page`);
+    }
+    return true;
+  }
+
+  #isFoundByRmap(frame: number, vma: Vma, page: number): boolean {
+    const at = frame << FRAME_SHIFT;
+    const mapping = this.#words[at + MAPPING];
+    if ((mapping & ((1 << MAPPING_KIND_SHIFT) - 1)) !== MAPPING_ANON) return false;
+    const root = this.#machine.anonVma(mapping >>> MAPPING_KIND_SHIFT);
+    return root !== undefined && root.vmas.includes(vma) && vma.pageOfIndex(this.#words[at + INDEX]) === page;
+  }
+
+  /** The frames of a list, whose links, ends and length are checked on the way. */
+  #linked(list: FrameList, what: string): number[] {
+    const found: number[] = [];
+    const seen = new Set<number>();
+    let previous = 0;
+    for (let frame = list.head; frame !== 0; frame = this.#words[(frame << FRAME_SHIFT) + LRU_NEXT]) {
+      if (seen.has(frame)) {
+        this.#report(`${what} runs in a circle at frame ${frame}`);
+        return found;
+      }
+      seen.add(frame);
+      found.push(frame);
+      if (this.#words[(frame << FRAME_SHIFT) + LRU_PREV] !== previous)
+        this.#report(`${what} does not lead back from frame ${frame} to ${previous}`);
+      previous = frame;
+    }
+    if (list.tail !== previous) this.#report(`${what} ends at frame ${previous} and not at its tail ${list.tail}`);
+    if (list.length !== found.length) this.#report(`${what} counts ${list.length} frames and has ${found.length}`);
+    return found;
+  }
+
+  #copyIsTrue(home: number, device: number): void {
+    const bytes = this.#deviceBytes(device);
+    if (bytes !== null && Buffer.compare(bytes, this.#machine.zones.bytes(home)) !== 0) {
+      this.#report(`retained frame ${home} does not hold the bytes of device frame ${device}`);
+    }
+  }
+
+  #freeFrame(frame: number, flags: number): void {
+    const at = frame << FRAME_SHIFT;
+    if (this.#words[at + MAPPING] !== 0 || this.#words[at + INDEX] !== 0)
+      this.#report(`free frame ${frame} has an identity`);
+    const allowed = this.#kind(frame) === ZONE_SYSTEM ? PG_HOME | PG_RETAINED | PG_TOUCHED : 0;
+    if ((flags & ~allowed) !== 0) this.#report(`free frame ${frame} has flags ${flags & ~allowed}`);
+  }
+
+  #migratingFrame(entry: number): void {
+    if ((entry & MIGRATE_PFN_VALID) === 0) return;
+    const frame = entry >>> MIGRATE_PFN_SHIFT;
+    this.#hold(frame, 1);
+    this.#migrating[frame] = 1;
+    this.#mayBeLocked[frame] = 1;
+  }
+
+  #hold(frame: number, references: number): void {
+    this.#references[frame] = (this.#references[frame] ?? 0) + references;
+  }
+
+  #flags(frame: number): number {
+    return this.#words[(frame << FRAME_SHIFT) + FLAGS];
+  }
+
+  #refcount(frame: number): number {
+    return Atomics.load(this.#words, (frame << FRAME_SHIFT) + REFCOUNT);
+  }
+
+  #kind(frame: number): number {
+    return this.#machine.zones.of(frame).kind;
+  }
+
+  /** Zones are padded to whole blocks; what is beyond their memory is no frame. */
+  #isPadding(frame: number): boolean {
+    const zone = this.#machine.zones.of(frame);
+    return frame >= zone.first + zone.frames;
+  }
+
+  #report(what: string): void {
+    if (this.broken.length < 20) this.broken.push(what);
+  }
+}
