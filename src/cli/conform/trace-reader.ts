@@ -39,7 +39,12 @@ export class TraceReader {
     const pieces = linesOf(file);
     const { done, value } = await pieces.next();
     if (done === true) throw new TraceError("EBADMSG", file, null, "it is empty");
-    return new TraceReader(file, value, pieces);
+    try {
+      return new TraceReader(file, value, pieces);
+    } catch (error) {
+      await pieces.return(undefined);
+      throw error;
+    }
   }
 
   /** The next operation, undefined at the end of the file. */
