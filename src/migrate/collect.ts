@@ -20,6 +20,7 @@ import { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_DIRTY, PG_LOCKED } from "../m
 import type { Machine } from "../mm/machine.js";
 import { TABLE_MASK, TABLE_WORDS } from "../mm/page-table.js";
 import { mayShareAnonRmap, migrationEntryFor } from "../mm/rmap.js";
+import { exchangeWord, storeWord } from "../mm/shared-word.js";
 import type { Vma } from "../mm/vma.js";
 import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
 import {
@@ -111,14 +112,14 @@ function isSelected(kind: number, flags: number): boolean {
 
 /** Replaces the entry by a migration entry; false, with nothing changed, when the page is pinned for DMA. */
 function takeEntry(machine: Machine, entries: Int32Array, at: number, frame: number): boolean {
-  const word = Atomics.exchange(entries, at, 0);
+  const word = exchangeWord(entries, at, 0);
   if ((word & PTE_EXCLUSIVE) !== 0 && !mayShareAnonRmap(machine, frame)) {
-    Atomics.store(entries, at, word);
+    storeWord(entries, at, word);
     return false;
   }
   if ((word & (PTE_PRESENT | PTE_DIRTY)) === (PTE_PRESENT | PTE_DIRTY)) {
     machine.frames.words[frame << FRAME_SHIFT] |= PG_DIRTY;
   }
-  Atomics.store(entries, at, migrationEntryFor(word, frame));
+  storeWord(entries, at, migrationEntryFor(word, frame));
   return true;
 }

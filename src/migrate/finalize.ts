@@ -8,6 +8,7 @@
 import { FRAME_SHIFT, PG_HOME, REFCOUNT } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
+import { compareExchangeWord } from "../mm/shared-word.js";
 import { ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
@@ -57,7 +58,7 @@ function putMoved(machine: Machine, from: number, to: number): void {
   const at = from << FRAME_SHIFT;
   const toPrivate = machine.zones.of(to).kind === ZONE_PRIVATE;
   const retain = toPrivate && (words[at] & PG_HOME) !== 0 && machine.frames.mapcount(to) > 0;
-  if (retain && Atomics.compareExchange(words, at + REFCOUNT, 1, 0) === 1) machine.host.retain(from, to);
+  if (retain && compareExchangeWord(words, at + REFCOUNT, 1, 0) === 1) machine.host.retain(from, to);
   else machine.put(from);
 }
 

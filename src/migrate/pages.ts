@@ -15,6 +15,7 @@ import {
 } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
+import { loadWord } from "../mm/shared-word.js";
 import { ZONE_COHERENT, ZONE_PRIVATE } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import { insertPage } from "./insert.js";
@@ -79,7 +80,7 @@ function moveIdentity(machine: Machine, from: number, to: number, faultPage: num
   const mapping = words[source + MAPPING];
   const anonymous = (mapping & ((1 << MAPPING_KIND_SHIFT) - 1)) === MAPPING_ANON;
   if (!anonymous && (kind === ZONE_PRIVATE || kind === ZONE_COHERENT)) return false;
-  if (Atomics.load(words, source + REFCOUNT) !== (from === faultPage ? 2 : 1)) return false;
+  if (loadWord(words, source + REFCOUNT) !== (from === faultPage ? 2 : 1)) return false;
   words[destination + MAPPING] = mapping;
   words[destination + INDEX] = words[source + INDEX];
   words[destination + FLAGS] |= words[source + FLAGS] & PG_DIRTY;

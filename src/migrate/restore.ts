@@ -23,6 +23,7 @@ import { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY, REFCOUNT } from "../mm/frames.j
 import type { Machine } from "../mm/machine.js";
 import { TABLE_MASK } from "../mm/page-table.js";
 import { anonVmaOf } from "../mm/rmap.js";
+import { addToWord, storeWord } from "../mm/shared-word.js";
 import { makeEntry, maybeWritable, type Vma } from "../mm/vma.js";
 import { ZONE_PRIVATE } from "../mm/zone.js";
 
@@ -39,7 +40,7 @@ export function restoreEntries(machine: Machine, source: number, destination: nu
     const page = vma.pageOfIndex(index);
     if (page < 0 || !restoreEntry(machine, vma, page, source, destination)) continue;
     words[at + MAPCOUNT]++;
-    Atomics.add(words, at + REFCOUNT, 1);
+    addToWord(words, at + REFCOUNT, 1);
   }
 }
 
@@ -53,13 +54,13 @@ function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, 
   if (word >>> PTE_FRAME_SHIFT !== source || (word & (PTE_PRESENT | PTE_MIGRATION)) !== PTE_MIGRATION) return false;
   const exclusive = (word & (PTE_WRITE | PTE_EXCLUSIVE)) === 0 ? 0 : PTE_EXCLUSIVE;
   if (machine.zones.of(destination).kind === ZONE_PRIVATE) {
-    Atomics.store(entries, at, devicePrivateEntry(destination, (word & (PTE_WRITE | PTE_TRACKING)) | exclusive));
+    storeWord(entries, at, devicePrivateEntry(destination, (word & (PTE_WRITE | PTE_TRACKING)) | exclusive));
     return true;
   }
   let restored = (makeEntry(vma, destination) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_YOUNG)) | exclusive;
   if ((word & PTE_DIRTY) !== 0 && (machine.frames.flags(destination) & PG_DIRTY) !== 0) restored |= PTE_MAKE_DIRTY;
   if ((word & PTE_WRITE) !== 0) restored = maybeWritable(vma, restored);
   else restored |= word & PTE_UFFD_WP;
-  Atomics.store(entries, at, restored);
+  storeWord(entries, at, restored);
   return true;
 }

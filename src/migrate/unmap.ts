@@ -8,6 +8,7 @@
 import { FRAME_SHIFT, MAPCOUNT, REFCOUNT } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { tryToMigrate } from "../mm/rmap.js";
+import { addToWord, loadWord } from "../mm/shared-word.js";
 import { ZONE_SYSTEM } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import { restoreEntries } from "./restore.js";
@@ -33,7 +34,7 @@ export function unmapCollected(machine: Machine, src: Int32Array, npages: number
         continue;
       }
       // The isolation holds a reference now; the one of the collector goes.
-      Atomics.sub(frames.words, (frame << FRAME_SHIFT) + REFCOUNT, 1);
+      addToWord(frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -1);
     }
     if (frames.words[(frame << FRAME_SHIFT) + MAPCOUNT] !== 0) tryToMigrate(machine, frame);
     if (isStillUsed(machine, frame, !system, faultPage)) {
@@ -58,7 +59,7 @@ function isStillUsed(machine: Machine, frame: number, device: boolean, faultPage
   const words = machine.frames.words;
   const mapcount = words[at + MAPCOUNT];
   const extra = 1 + (frame === faultPage ? 1 : 0) + (device ? 1 : 0);
-  return mapcount !== 0 || Atomics.load(words, at + REFCOUNT) - extra > mapcount;
+  return mapcount !== 0 || loadWord(words, at + REFCOUNT) - extra > mapcount;
 }
 
 function restoreRefused(machine: Machine, src: Int32Array, npages: number): void {

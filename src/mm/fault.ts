@@ -27,6 +27,7 @@ import { homeFrameOf } from "./home-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { TABLE_MASK } from "./page-table.js";
 import { addNewAnonRmap, removeRmap } from "./rmap.js";
+import { setBitsOfWord } from "./shared-word.js";
 import { isAccessible, makeEntry, maybeWritable, VM_WRITE, type Vma } from "./vma.js";
 
 /** The access is a store. */
@@ -98,7 +99,7 @@ function faultPresent(vma: Vma, page: number, word: number, flags: number): numb
   const { mm } = vma;
   const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
   if (wanted === 0 || (word & PTE_WRITE) !== 0) {
-    Atomics.or(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), PTE_YOUNG);
+    setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), PTE_YOUNG);
     return FAULT_DONE;
   }
   if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);

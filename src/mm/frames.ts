@@ -18,6 +18,7 @@
 
 import { MAX_FRAMES } from "./entry.js";
 import { MemoryError } from "./errors.js";
+import { addToWord, compareExchangeWord, loadWord } from "./shared-word.js";
 
 export const FRAME_WORDS = 8;
 export const FRAME_SHIFT = 3;
@@ -86,7 +87,7 @@ export class Frames {
   }
 
   refcount(frame: number): number {
-    return Atomics.load(this.words, (frame << FRAME_SHIFT) + REFCOUNT);
+    return loadWord(this.words, (frame << FRAME_SHIFT) + REFCOUNT);
   }
 
   mapcount(frame: number): number {
@@ -98,16 +99,16 @@ export class Frames {
   }
 
   get(frame: number): void {
-    Atomics.add(this.words, (frame << FRAME_SHIFT) + REFCOUNT, 1);
+    addToWord(this.words, (frame << FRAME_SHIFT) + REFCOUNT, 1);
   }
 
   /** Takes `references` unless the frame is free: what a lockless pin does before it reads the entry again. */
   tryGet(frame: number, references: number): boolean {
     const words = this.words;
     const at = (frame << FRAME_SHIFT) + REFCOUNT;
-    let seen = Atomics.load(words, at);
+    let seen = loadWord(words, at);
     while (seen !== 0) {
-      const found = Atomics.compareExchange(words, at, seen, seen + references);
+      const found = compareExchangeWord(words, at, seen, seen + references);
       if (found === seen) return true;
       seen = found;
     }

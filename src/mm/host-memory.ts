@@ -29,6 +29,7 @@ import {
 import { FrameList } from "./frame-list.js";
 import type { HomeRange } from "./home-range.js";
 import { RetainedFrames } from "./retained.js";
+import { storeWord } from "./shared-word.js";
 import { type Zone, ZONE_SYSTEM, type Zones } from "./zone.js";
 
 /** Known to every engine, but its types come with the DOM, which this layer does not know. */
@@ -142,7 +143,7 @@ export class HostMemory {
     const touched = (words[at] & PG_TOUCHED) !== 0;
     if (zero && touched) this.#zones.fill(frame, 1, 0);
     words[at + FLAGS] = (words[at] & PG_HOME) | PG_TOUCHED;
-    Atomics.store(words, at + REFCOUNT, 1);
+    storeWord(words, at + REFCOUNT, 1);
     return frame;
   }
 

@@ -14,6 +14,7 @@ import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
 import { PageLocks } from "./page-lock.js";
 import { TablePool } from "./page-table.js";
+import { addToWord } from "./shared-word.js";
 import { AnonVma } from "./vma.js";
 import { type PageMap, type Zone, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM, Zones } from "./zone.js";
 
@@ -114,7 +115,7 @@ export class Machine {
 
   /** Drops a reference; the last one frees the page (`put_page`). */
   put(frame: number, references = 1): void {
-    const before = Atomics.sub(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, references);
+    const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
     if (before === references) this.#free(frame);
   }
 

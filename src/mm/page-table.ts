@@ -9,6 +9,7 @@
 import { PTE_FRAME_SHIFT } from "./entry.js";
 import type { Environment } from "./environment.js";
 import { MemoryError } from "./errors.js";
+import { exchangeWord, loadWord } from "./shared-word.js";
 
 export const TABLE_SHIFT = 9;
 export const TABLE_WORDS = 1 << TABLE_SHIFT;
@@ -120,13 +121,13 @@ export class PageTable {
   /** The page's entry, 0 when there is none. */
   read(page: number): number {
     const leaf = this.leaf(page);
-    return leaf === 0 ? 0 : Atomics.load(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK));
+    return leaf === 0 ? 0 : loadWord(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK));
   }
 
   /** Replaces the page's entry, whose table exists, and returns what stood there. */
   exchange(page: number, word: number): number {
     const leaf = this.leaf(page);
-    return Atomics.exchange(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK), word);
+    return exchangeWord(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK), word);
   }
 
   /** Every table with its level (2 root, 1 middle, 0 leaf) and the first page that it covers; a table after those below it. */

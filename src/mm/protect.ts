@@ -16,6 +16,7 @@ import {
   PTE_WRITE,
 } from "./entry.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
+import { exchangeWord, storeWord } from "./shared-word.js";
 import { isAccessible, VM_SOFTDIRTY, VM_WRITE, type Vma } from "./vma.js";
 
 /** Applies the flags that the VMA has now to its entries of pages `[start, end)`. */
@@ -40,10 +41,10 @@ function changeEntry(vma: Vma, words: Int32Array, at: number): void {
   const word = words[at];
   if (word === 0) return;
   if ((word & PTE_PRESENT) !== 0) {
-    let changed = Atomics.exchange(words, at, 0) & ~(PTE_WRITE | PTE_NO_ACCESS);
+    let changed = exchangeWord(words, at, 0) & ~(PTE_WRITE | PTE_NO_ACCESS);
     if (!isAccessible(vma)) changed |= PTE_NO_ACCESS;
     if (mayWriteAtOnce(vma, changed)) changed |= PTE_WRITE;
-    Atomics.store(words, at, changed);
+    storeWord(words, at, changed);
   } else if (isMigrationEntry(word)) {
     // A writable migration entry becomes readable-exclusive: the page is still this mapping's own.
     if ((word & PTE_WRITE) !== 0) words[at] = (word & ~PTE_WRITE) | PTE_EXCLUSIVE;

@@ -21,6 +21,7 @@ import { assert } from "./errors.js";
 import { FLAGS, FRAME_SHIFT, INDEX, MAPCOUNT, MAPPING, MAPPING_ANON, MAPPING_KIND_SHIFT, PG_DIRTY } from "./frames.js";
 import type { Machine } from "./machine.js";
 import { TABLE_MASK } from "./page-table.js";
+import { exchangeWord, storeWord } from "./shared-word.js";
 import type { AnonVma, Vma } from "./vma.js";
 
 /** Makes the frame the anonymous page at `page` of the VMA, mapped there once (`page_add_new_anon_rmap`). */
@@ -81,14 +82,14 @@ function migrateOneMapping(machine: Machine, vma: Vma, page: number, frame: numb
   const entries = pageTable.chunkOf(leaf);
   const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
   if (!mapsFrame(entries[at], frame)) return true;
-  const word = Atomics.exchange(entries, at, 0);
+  const word = exchangeWord(entries, at, 0);
   if ((word & PTE_EXCLUSIVE) !== 0 && !isDevicePrivateEntry(word) && !mayShareAnonRmap(machine, frame)) {
-    Atomics.store(entries, at, word);
+    storeWord(entries, at, word);
     return false;
   }
   if ((word & PTE_PRESENT) !== 0 && (word & PTE_DIRTY) !== 0)
     machine.frames.words[(frame << FRAME_SHIFT) + FLAGS] |= PG_DIRTY;
-  Atomics.store(entries, at, migrationEntryFor(word, frame));
+  storeWord(entries, at, migrationEntryFor(word, frame));
   removeRmap(machine, frame);
   machine.put(frame);
   return true;

@@ -7,6 +7,7 @@ import type { AddressSpace } from "./address-space.js";
 import { isDevicePrivateEntry, isMigrationEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "./entry.js";
 import { removeRmap } from "./rmap.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
+import { exchangeWord } from "./shared-word.js";
 
 export function zapRange(mm: AddressSpace, start: number, end: number): void {
   const { pageTable, machine } = mm;
@@ -22,7 +23,7 @@ export function zapRange(mm: AddressSpace, start: number, end: number): void {
     for (; page < blockEnd; page++) {
       const at = base + (page & TABLE_MASK);
       if (words[at] === 0) continue;
-      const word = Atomics.exchange(words, at, 0);
+      const word = exchangeWord(words, at, 0);
       const frame = word >>> PTE_FRAME_SHIFT;
       if ((word & PTE_PRESENT) !== 0 || isDevicePrivateEntry(word)) {
         if (frame === 0) continue;
