@@ -157,7 +157,7 @@ export function offerHostFrames(args: MigrateVma): void {
   assert.ok(vma !== null);
   const both = MIGRATE_PFN_VALID | MIGRATE_PFN_MIGRATE;
   for (let i = 0; i < args.npages; i++) {
-    if (((args.src[i] ?? 0) & both) !== both) continue;
+    if ((args.src[i] & both) !== both) continue;
     const frame = lockedHostFrame(vma.mm.machine, homeFrameOf(vma.home, args.start / PAGE + i));
     if (frame !== 0) args.dst[i] = migratePfn(frame);
   }

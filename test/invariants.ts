@@ -112,8 +112,8 @@ class Survey {
     for (const frame of locked) this.#mayBeLocked[frame] = 1;
     for (const { src, dst, npages } of inFlight) {
       for (let i = 0; i < npages; i++) {
-        this.#migratingFrame(src[i] ?? 0);
-        this.#migratingFrame(dst[i] ?? 0);
+        this.#migratingFrame(src[i]);
+        this.#migratingFrame(dst[i]);
       }
     }
   }
@@ -411,7 +411,7 @@ class Survey {
   }
 
   #hold(frame: number, references: number): void {
-    this.#references[frame] = (this.#references[frame] ?? 0) + references;
+    this.#references[frame] = this.#references[frame] + references;
   }
 
   #flags(frame: number): number {

@@ -105,7 +105,7 @@ export class TestDevice {
   /** Gives every page that may migrate a device frame, as far as they go. */
   offer(args: MigrateVma): void {
     for (let i = 0; i < args.npages; i++) {
-      if (((args.src[i] ?? 0) & MIGRATE_PFN_MIGRATE) === 0) continue;
+      if ((args.src[i] & MIGRATE_PFN_MIGRATE) === 0) continue;
       const frame = this.allocate();
       if (frame !== 0) args.dst[i] = migratePfn(frame);
     }
@@ -114,8 +114,8 @@ export class TestDevice {
   /** Copies what has a source and clears what has none; a page whose copy fails does not migrate. */
   copy({ src, dst, npages }: MigrationArrays): void {
     for (let i = 0; i < npages; i++) {
-      const source = src[i] ?? 0;
-      const destination = dst[i] ?? 0;
+      const source = src[i];
+      const destination = dst[i];
       if ((source & MIGRATE_PFN_MIGRATE) === 0 || (destination & MIGRATE_PFN_VALID) === 0) continue;
       const to = this.#bytes(destination >>> MIGRATE_PFN_SHIFT);
       if ((source & MIGRATE_PFN_VALID) === 0) {
@@ -152,7 +152,7 @@ export class TestDevice {
     const dst = new Int32Array(count);
     migrateDeviceRange(this.machine, src, first, count);
     for (let i = 0; i < count; i++) {
-      const source = src[i] ?? 0;
+      const source = src[i];
       if ((source & MIGRATE_PFN_MIGRATE) === 0) continue;
       const frame = lockedHostFrame(this.machine, homeOfPage(this.machine, source >>> MIGRATE_PFN_SHIFT));
       if (frame !== 0) dst[i] = migratePfn(frame);
@@ -200,7 +200,7 @@ export class TestDevice {
 }
 
 function movedPages({ src, npages }: MigrationArrays): boolean[] {
-  return Array.from({ length: npages }, (_, i) => ((src[i] ?? 0) & MIGRATE_PFN_MIGRATE) !== 0);
+  return Array.from({ length: npages }, (_, i) => (src[i] & MIGRATE_PFN_MIGRATE) !== 0);
 }
 
 /** Writes down what a device hears of an address space: event, first page, end, and whether it was its own migration. */

@@ -34,7 +34,7 @@ import {
 import type { Machine } from "../../src/mm/machine.js";
 import { mprotect } from "../../src/mm/mapping.js";
 import { ADDRESS_SPACE_PAGES } from "../../src/mm/page-table.js";
-import { AnonVma, PROT_READ, Vma } from "../../src/mm/vma.js";
+import { type AnonVma, PROT_READ, Vma } from "../../src/mm/vma.js";
 import { MIGRATE_VMA_SELECT_SYSTEM } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import { migrateVmaPages } from "../../src/migrate/pages.js";
@@ -113,11 +113,7 @@ type Break = readonly [what: string, act: (scene: Scene) => Holders | void, seen
 
 const breaks: Record<string, Break[]> = {
   "address spaces and VMAs": [
-    [
-      "two VMAs overlap",
-      ({ mm, readOnly }) => void ((mm.vmas[1] as Vma).start = readOnly - 1),
-      /overlaps the one before/,
-    ],
+    ["two VMAs overlap", ({ mm, readOnly }) => void (mm.vmas[1].start = readOnly - 1), /overlaps the one before/],
     ["a VMA is empty", ({ mm }) => void mm.vmas.push(new Vma(mm, 5000, 5000, 3, 5000, null)), /is empty/],
     [
       "a VMA belongs to another address space",
@@ -152,14 +148,10 @@ const breaks: Record<string, Break[]> = {
   anon_vmas: [
     [
       "a VMA has an anon_vma that its chain lacks",
-      ({ machine, mm }) => void ((mm.vmas[0] as Vma).anonVma = machine.createAnonVma()),
+      ({ machine, mm }) => void (mm.vmas[0].anonVma = machine.createAnonVma()),
       /not in its chain/,
     ],
-    [
-      "a VMA has a chain and no anon_vma",
-      ({ mm }) => void ((mm.vmas[0] as Vma).anonVma = null),
-      /a chain and no anon_vma/,
-    ],
+    ["a VMA has a chain and no anon_vma", ({ mm }) => void (mm.vmas[0].anonVma = null), /a chain and no anon_vma/],
     ["an anon_vma does not list a VMA", ({ mm }) => void mm.vmas[0]?.anonVma?.vmas.splice(0), /is 0 times in anon_vma/],
     [
       "an anon_vma lists a VMA twice",
