@@ -12,7 +12,7 @@
 
 import { Charge } from "./charge.js";
 import type { Environment } from "./environment.js";
-import { assert, MemoryError } from "./errors.js";
+import { assert, InvariantError, MemoryError } from "./errors.js";
 import {
   FLAGS,
   FRAME_SHIFT,
@@ -150,7 +150,7 @@ export class HostMemory {
   #clear(frame: number): void {
     const words = this.#frames.words;
     const at = frame << FRAME_SHIFT;
-    assert(words[at + MAPCOUNT] === 0, `page frame ${frame} is freed while it is mapped`);
+    if (words[at + MAPCOUNT] !== 0) throw new InvariantError(`page frame ${frame} is freed while it is mapped`);
     words[at + FLAGS] &= PG_HOME | PG_TOUCHED;
     words[at + MAPPING] = 0;
     words[at + INDEX] = 0;
