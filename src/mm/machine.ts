@@ -78,7 +78,9 @@ export class Machine {
     this.environment = environment;
     this.debug = debug;
     this.zones = new Zones(this.frames, pageSize);
-    this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize));
+    this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize), () =>
+      this.lru.drain(),
+    );
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
