@@ -16,6 +16,7 @@ import {
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
   PTE_MAKE_DIRTY,
+  PTE_NO_ACCESS,
   PTE_PRESENT,
   PTE_TRACKING,
   PTE_WRITE,
@@ -99,7 +100,9 @@ function faultPresent(vma: Vma, page: number, word: number, flags: number): numb
   const { mm } = vma;
   const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
   if (wanted === 0 || (word & PTE_WRITE) !== 0) {
-    setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), PTE_YOUNG);
+    // Nothing is missing. Unlike the processor, a fault that marks an entry dirty marks it soft-dirty as well.
+    const marks = (wanted & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_MAKE_DIRTY;
+    setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), marks);
     return FAULT_DONE;
   }
   if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
@@ -185,10 +188,12 @@ function entryIndex(mm: AddressSpace, page: number): number {
  * rejects with the driver's error when a device cannot give the page back. A wait drops the mmap lock.
  */
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
-  for (;;) {
+  for (let again = false; ; again = true) {
     await mm.mmapLock.read();
     let result: number;
     try {
+      // After a wait it is the access that is tried again, not the fault: an entry that allows it now stays as it is.
+      if (again && allowsAccess(mm.pageTable.read(page), flags)) return FAULT_DONE;
       result = handleFault(mm, page, flags);
       if (faultCode(result) === FAULT_DEVICE) {
         await migrateToRam(mm, page, faultFrame(result));
@@ -201,6 +206,12 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
     mm.machine.counters.waits++;
     await mm.machine.pageLocks.wait(faultFrame(result));
   }
+}
+
+function allowsAccess(word: number, flags: number): boolean {
+  if (flags === 0) return (word & (PTE_PRESENT | PTE_NO_ACCESS)) === PTE_PRESENT;
+  const needed = PTE_PRESENT | PTE_WRITE;
+  return flags === FAULT_WRITE && (word & (needed | PTE_NO_ACCESS)) === needed;
 }
 
 /**
