@@ -52,9 +52,8 @@ export async function withWorkFolder<T>(cache: string, work: (folder: string) =>
 }
 
 /**
- * Moves the folder `from` to the name `to`, in the place of what may be there: first this is moved into `aside`, then
- * `from` takes its name. If another run does the same at the same moment, one of them is first and the other's work is
- * left where it was, for both are whole: false says so.
+ * Moves the folder `from` to the name `to`; what has that name is first moved to `aside`. False when another run gave its
+ * own folder that name between the two: then `from` is where it was.
  */
 export async function putInPlace(from: string, to: string, aside: string): Promise<boolean> {
   await rename(to, aside).catch((error: unknown) => {
@@ -64,7 +63,10 @@ export async function putInPlace(from: string, to: string, aside: string): Promi
     await rename(from, to);
     return true;
   } catch (error) {
-    if (["ENOTEMPTY", "EEXIST", "EPERM"].includes(systemCode(error) ?? "") && (await exists(to))) return false;
+    const code = systemCode(error) ?? "";
+    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    // So Windows says the same.
+    if (code === "EPERM" && (await exists(to))) return false;
     throw error;
   }
 }

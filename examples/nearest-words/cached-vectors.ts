@@ -99,8 +99,12 @@ async function make(
   signal.throwIfAborted();
   conversion.end();
 
-  // Another run may have put its own there in the meantime; if it is whole there is nothing left to do.
-  if ((await findFault(folder, source, signal)) !== null) await putInPlace(ready, folder, join(work, "replaced"));
+  // Other runs may do the same at the same time. What one of them has put in place is as good as ours.
+  for (let attempt = 0; attempt < 10; attempt++) {
+    if ((await findFault(folder, source, signal)) === null) return;
+    if (await putInPlace(ready, folder, join(work, `replaced-${attempt}`))) return;
+  }
+  throw new JobFailure("EBUSY", `other runs keep replacing ${folder}`);
 }
 
 /** What is wrong with the kept vectors, in words; null when nothing is, "absent" when there are none. */
@@ -121,10 +125,17 @@ async function findFault(folder: string, source: VectorPackage, signal: AbortSig
     const length = await lengthOf(join(folder, name));
     if (length === null) return `${name} is missing`;
     if (length !== bytes) return `${name} has ${count(length)} bytes, not ${count(bytes)}`;
-    if ((await digestOf(join(folder, name), "sha256", "hex", signal)) !== sha256)
-      return `the checksum of ${name} is wrong`;
+    const digest = await digestOf(join(folder, name), "sha256", "hex", signal).catch(absentWhenMissing);
+    if (digest === null) return `${name} is missing`;
+    if (digest !== sha256) return `the checksum of ${name} is wrong`;
   }
   return null;
+}
+
+/** Another run may replace the folder while it is looked at. */
+function absentWhenMissing(error: unknown): null {
+  if (error instanceof JobFailure && error.code === "ENOENT") return null;
+  throw error;
 }
 
 function readManifest(text: string): Manifest | null {

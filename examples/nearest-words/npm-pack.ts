@@ -32,6 +32,7 @@ export async function packArchive(source: VectorPackage, folder: string, options
       "--json",
       "--ignore-scripts",
       "--loglevel=error",
+      "--no-update-notifier",
       "--fetch-retry-mintimeout=1000",
       "--fetch-retry-maxtimeout=4000",
     ],
