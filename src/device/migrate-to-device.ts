@@ -8,12 +8,11 @@
 
 import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
-import { VM_WRITE, type Vma } from "../mm/vma.js";
+import type { Vma } from "../mm/vma.js";
 import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_PFN_SHIFT,
   MIGRATE_PFN_VALID,
-  MIGRATE_PFN_WRITE,
   MIGRATE_VMA_SELECT_SYSTEM,
   migratePfn,
 } from "../migrate/entry.js";
@@ -22,6 +21,7 @@ import { migrateVmaPages } from "../migrate/pages.js";
 import { migrateVmaSetup } from "../migrate/setup.js";
 import type { ToDeviceCause } from "../trace/counters.js";
 import type { AttachedDevice } from "./attached-device.js";
+import { enterResident, leaveTable } from "./resident-entries.js";
 import { BATCH_PAGES, type Transfer } from "./transfers.js";
 
 /** Chooses a frame for a page: locked, with one reference, as `AttachedDevice.allocate` gives it; 0 to leave the page. */
@@ -75,6 +75,7 @@ async function migrateBatch(
     migrateVmaFinalize(args);
     return 0;
   }
+  leaveTable(attached, vma.mm, start, args);
   offerDestinations(attached, transfer, start, placement);
   let failure: { error: unknown } | null = null;
   const began = machine.environment.now();
@@ -87,10 +88,11 @@ async function migrateBatch(
   }
   counters.time.upload += machine.environment.now() - began;
   migrateVmaPages(args);
-  const moved = enterPages(attached, vma, start, transfer);
+  const moved = countMoved(attached, transfer);
   counters.toDevice[cause].pages += moved;
   counters.toDevice[cause].bytes += failure === null ? copies.pages * machine.pageSize : 0;
   migrateVmaFinalize(args);
+  enterResident(attached, vma, start, end);
   if (failure !== null) throw failure.error;
   return moved;
 }
@@ -116,21 +118,10 @@ export function withdraw({ args }: Transfer): void {
   for (let i = 0; i < args.npages; i++) args.src[i] &= ~MIGRATE_PFN_MIGRATE;
 }
 
-/** Enters what moved in the device's page table; returns how many pages that are. */
-function enterPages(attached: AttachedDevice, vma: Vma, start: number, { args }: Transfer): number {
-  const { src, dst, npages } = args;
-  const table = attached.table(vma.mm);
-  const vmaWritable = (vma.flags & VM_WRITE) !== 0;
+/** Pages of the batch that moved; the others were refused. */
+function countMoved(attached: AttachedDevice, { args }: Transfer): number {
   let moved = 0;
-  for (let i = 0; i < npages; i++) {
-    const source = src[i];
-    if ((source & MIGRATE_PFN_MIGRATE) === 0) {
-      attached.counters.refused++;
-      continue;
-    }
-    const writable = (source & MIGRATE_PFN_VALID) === 0 ? vmaWritable : (source & MIGRATE_PFN_WRITE) !== 0;
-    table.set(start + i, dst[i] >>> MIGRATE_PFN_SHIFT, writable);
-    moved++;
-  }
+  for (let i = 0; i < args.npages; i++) if ((args.src[i] & MIGRATE_PFN_MIGRATE) !== 0) moved++;
+  attached.counters.refused += args.npages - moved;
   return moved;
 }

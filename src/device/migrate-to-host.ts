@@ -27,6 +27,7 @@ import { migrateVmaSetup } from "../migrate/setup.js";
 import type { ToHostCause } from "../trace/counters.js";
 import type { AttachedDevice } from "./attached-device.js";
 import { withdraw } from "./migrate-to-device.js";
+import { enterFrames, enterResident, leaveTable } from "./resident-entries.js";
 import { BATCH_PAGES, type Transfer } from "./transfers.js";
 
 /** Moves the pages of `[start, end)` that are on this device to the host; returns how many moved. */
@@ -90,6 +91,7 @@ export async function evictFrames(attached: AttachedDevice, first: number, count
       migrateDevicePages(machine, args.src, args.dst, args.npages);
       moved += countMoved(attached, transfer, "eviction");
       migrateDeviceFinalize(machine, args.src, args.dst, args.npages);
+      enterFrames(attached, zone.first + first + from, args.npages);
       if (failure !== null) throw failure.error;
     } finally {
       attached.transfers.give(transfer);
@@ -117,11 +119,12 @@ async function returnPages(
   args.owner = attached.owner;
   args.faultPage = faultPage;
   migrateVmaSetup(args);
+  leaveTable(attached, vma.mm, start, args);
   const failure = await copyHome(attached, transfer, vma, start);
   migrateVmaPages(args);
   const moved = countMoved(attached, transfer, cause);
-  leaveTable(attached, vma.mm, start, transfer);
   migrateVmaFinalize(args);
+  enterResident(attached, vma, start, end);
   if (failure !== null) throw failure.error;
   return moved;
 }
@@ -188,11 +191,4 @@ function countMoved(attached: AttachedDevice, transfer: Transfer, cause: ToHostC
   counters.droppedClean.pages += transfer.dropped;
   counters.droppedClean.bytes += transfer.dropped * machine.pageSize;
   return moved;
-}
-
-/** The device reaches the pages that go no more; its own migration was not announced to its table. */
-function leaveTable(attached: AttachedDevice, mm: AddressSpace, start: number, { args }: Transfer): void {
-  const table = attached.table(mm);
-  const both = MIGRATE_PFN_MIGRATE | MIGRATE_PFN_VALID;
-  for (let i = 0; i < args.npages; i++) if ((args.src[i] & both) === both) table.clear(start + i, start + i + 1);
 }

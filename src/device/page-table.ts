@@ -20,7 +20,7 @@ export class DevicePageTable implements MmuInterval {
   readonly start = 0;
   readonly end = ADDRESS_SPACE_PAGES;
   readonly mm: AddressSpace;
-  /** Migrations of this owner leave its entries alone: it changes them itself. */
+  /** Migrations of this owner leave its entries alone: they take out and enter what they move themselves. */
   readonly #owner: object;
   readonly #tables: (Int32Array | undefined)[] = [];
 
@@ -58,8 +58,8 @@ export class DevicePageTable implements MmuInterval {
   }
 
   invalidate({ event, start, end, owner }: Readonly<Invalidation>): boolean {
-    if (event === "migrate" && owner === this.#owner) return false;
-    this.clear(start, end);
+    // Also after a migration of its own, what a fault saw before does not hold.
+    if (event !== "migrate" || owner !== this.#owner) this.clear(start, end);
     return true;
   }
 

@@ -11,16 +11,18 @@ export class DispatchError extends MemoryError {
     this.completed = completed;
   }
 
-  /** Refusals before anything ran, and abort reasons, stay themselves; everything else says how far it came. */
-  static wrap(error: unknown, kernel: string, completed: number, invocations: number): unknown {
-    if (!(error instanceof Error) || error.name === "AbortError" || error.name === "TimeoutError") return error;
-    if (error instanceof MemoryError && completed === 0) return error;
-    const code = error instanceof MemoryError ? error.code : "EIO";
+  /** The error of a dispatch that stopped because of `cause`. */
+  static of(cause: unknown, kernel: string, completed: number, invocations: number): DispatchError {
     return new DispatchError(
-      code,
-      `kernel "${kernel}" stopped after ${completed} of ${invocations} invocations: ${error.message}`,
+      cause instanceof MemoryError ? cause.code : "EIO",
+      `kernel "${kernel}" stopped after ${completed} of ${invocations} invocations: ${reasonOf(cause)}`,
       completed,
-      error,
+      cause,
     );
   }
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof MemoryError) return cause.message.slice(cause.code.length + 2);
+  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -10,7 +10,7 @@ import { DispatchError } from "./dispatch-error.js";
 import { checkFootprint, elementsOf, type Footprint, type Operand, pagesOf } from "./footprint.js";
 import type { MemoryCore } from "./memory-core.js";
 import type { Checkpoint } from "./operation-queue.js";
-import type { PagedArray } from "./paged-array.js";
+import { PagedArray } from "./paged-array.js";
 import { type DispatchMode, planSteps, type StepPlan } from "./step-plan.js";
 import { Turns } from "./turn.js";
 
@@ -99,16 +99,19 @@ export class Kernel {
 
   /**
    * Runs the kernel. Rejects with EINVAL for arrays or counts that do not fit the footprint, ENOMEM when one step exceeds
-   * device memory, EBUSY for a page that a pin holds; once invocations have run, with a `DispatchError` that says how
-   * many: the arrays that the kernel writes are then unspecified, all others untouched.
+   * device memory, EBUSY for a page that a pin holds; once the kernel has begun, with a `DispatchError` that says how
+   * many invocations completed: the arrays that the kernel writes are then unspecified, all others untouched.
    */
   async dispatch(options: DispatchOptions): Promise<DispatchReport> {
     const operands = this.#bind(options);
-    return this.#core.queue.run((checkpoint) => this.#run(options, operands, checkpoint), options.signal);
+    // Until its turn comes the caller may use its options for something else.
+    const request = { ...options, uniforms: { ...options.uniforms } };
+    return this.#core.queue.run((checkpoint) => this.#run(request, operands, checkpoint), options.signal);
   }
 
-  #bind({ arrays, invocations, mode = "auto" }: DispatchOptions): Bound[] {
-    if (!Number.isSafeInteger(invocations) || invocations < 0) {
+  #bind({ arrays = {}, invocations, mode = "auto" }: Partial<DispatchOptions>): Bound[] {
+    this.#core.queue.assertOpen();
+    if (invocations === undefined || !Number.isSafeInteger(invocations) || invocations < 0) {
       throw new MemoryError("EINVAL", `${invocations} invocations are not a whole number of at least 0`);
     }
     if (mode !== "auto" && mode !== "resident" && mode !== "streamed") {
@@ -135,6 +138,12 @@ export class Kernel {
 
   #bindArray(name: string, footprint: Footprint, array: PagedArray | undefined, invocations: number): Bound {
     if (array === undefined) throw new MemoryError("EINVAL", `kernel "${this.label}" needs array "${name}"`);
+    if (!(array instanceof PagedArray)) {
+      throw new MemoryError(
+        "EINVAL",
+        `what is given as "${name}" to kernel "${this.label}" is not an array of this memory`,
+      );
+    }
     if (array.destroyed) throw new MemoryError("EINVAL", `array "${array.label}" is destroyed`);
     if (!this.#core.arrays.has(array))
       throw new MemoryError("EINVAL", `array "${array.label}" belongs to another memory`);
@@ -148,9 +157,9 @@ export class Kernel {
     return { name, footprint, array, type: array.type, stride: strideOf(array.type), length: array.length, written };
   }
 
-  async #run(options: DispatchOptions, operands: readonly Bound[], checkpoint: Checkpoint): Promise<DispatchReport> {
+  async #run(request: DispatchOptions, operands: readonly Bound[], checkpoint: Checkpoint): Promise<DispatchReport> {
     const { machine, attached, residency } = this.#core;
-    const { invocations, mode = "auto", uniforms = {} } = options;
+    const { invocations, mode = "auto", uniforms = {}, signal } = request;
     const { lookahead } = attached.device;
     checkpoint();
     this.#refusePinned(operands, invocations);
@@ -167,6 +176,7 @@ export class Kernel {
     const held: Int32Array[] = [];
     let completed = 0;
     let steps = 0;
+    let began = false;
     let ahead: Promise<LoadedStep> | null = null;
     const turns = new Turns(() => machine.environment.now());
     try {
@@ -177,19 +187,22 @@ export class Kernel {
         const step: LoadedStep = await (ahead ?? load(completed));
         ahead = null;
         const next = completed + step.count;
+        began = true;
         const running = this.#execute(step, uniforms);
         if (plan.lookahead > 0 && next < invocations) ahead = observed(load(next));
         await running;
         completed = next;
         steps++;
-        options.onProgress?.({ completed, invocations });
+        request.onProgress?.({ completed, invocations });
         await turns.take();
         checkpoint();
       }
     } catch (error) {
       const loaded = await ahead?.catch(() => null);
       for (const frames of loaded?.held ?? []) residency.release(frames);
-      throw DispatchError.wrap(error, this.label, completed, invocations);
+      const aborted = signal?.aborted === true && error === signal.reason;
+      if (aborted || (!began && error instanceof MemoryError)) throw error;
+      throw DispatchError.of(error, this.label, completed, invocations);
     } finally {
       for (const frames of held) residency.release(frames);
     }

@@ -8,6 +8,9 @@ import type { MemoryError } from "../mm/errors.js";
 /** Throws the abort reason, or that the memory is destroyed: called by an operation wherever it may stop. */
 export type Checkpoint = () => void;
 
+/** Waits for something that is not the memory's own, and no longer than until `Checkpoint` would throw. */
+export type Outside = <T>(wait: Promise<T>) => Promise<T>;
+
 interface Waiting {
   readonly signal: AbortSignal | undefined;
   readonly start: () => void;
@@ -25,19 +28,21 @@ export class OperationQueue {
   readonly #watches = new Map<AbortSignal, Watch>();
   #running = false;
   #closed: MemoryError | null = null;
+  /** Ends the waits for something outside when the queue is closed. */
+  readonly #interrupts = new Set<() => void>();
   #idle: (() => void)[] = [];
 
   /** Runs the operation when its turn comes. */
-  run<T>(operation: (checkpoint: Checkpoint) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  run<T>(operation: (checkpoint: Checkpoint, outside: Outside) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed !== null) return reject(this.#closed);
       if (signal?.aborted === true) return reject(signal.reason);
       const checkpoint = (): void => {
-        if (this.#closed !== null) throw this.#closed;
+        this.assertOpen();
         signal?.throwIfAborted();
       };
       const start = (): void => {
-        operation(checkpoint)
+        operation(checkpoint, (wait) => this.#outside(wait, checkpoint, signal))
           .then(resolve, reject)
           .finally(() => this.#next());
       };
@@ -46,6 +51,11 @@ export class OperationQueue {
       this.#watch(waiting);
       if (!this.#running) this.#next();
     });
+  }
+
+  /** Throws what `close` was given. */
+  assertOpen(): void {
+    if (this.#closed !== null) throw this.#closed;
   }
 
   /** Nothing runs and nothing waits: what is done now is in order. */
@@ -60,7 +70,26 @@ export class OperationQueue {
       this.#unwatch(waiting);
       waiting.reject(reason);
     }
+    for (const interrupt of this.#interrupts) interrupt();
     if (this.#running) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  async #outside<T>(wait: Promise<T>, checkpoint: Checkpoint, signal: AbortSignal | undefined): Promise<T> {
+    let interrupt = (): void => {};
+    const interrupted = new Promise<void>((resolve) => {
+      interrupt = resolve;
+    });
+    this.#interrupts.add(interrupt);
+    signal?.addEventListener("abort", interrupt);
+    try {
+      if (this.#closed !== null || signal?.aborted === true) interrupt();
+      const first = await Promise.race([wait, interrupted]);
+      checkpoint();
+      return first as T;
+    } finally {
+      this.#interrupts.delete(interrupt);
+      signal?.removeEventListener("abort", interrupt);
+    }
   }
 
   #next(): void {

@@ -13,7 +13,7 @@ import { MemoryError } from "../mm/errors.js";
 import type { HomeRange } from "../mm/home-range.js";
 import { mmap, munmap } from "../mm/mapping.js";
 import type { MemoryCore } from "./memory-core.js";
-import type { Checkpoint } from "./operation-queue.js";
+import type { Checkpoint, Outside } from "./operation-queue.js";
 import { Pin, type PinMode } from "./pin.js";
 
 export interface ArrayOptions {
@@ -91,7 +91,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /**
    * Writes elements from `start` on: a typed array of the array's own type, or bytes as they come (little endian; chunks
    * need not end at elements). Rejects with EINVAL for another type or more elements than there is room for; a source that
-   * fails or is aborted half way leaves what was written before.
+   * fails or is aborted half way leaves what was written before. A typed array is read when the write's turn comes, so
+   * leave it alone until then; a source must not wait for an operation of the same memory, which would wait for it.
    */
   async write(source: View<T> | AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<void> {
     const { start = 0, signal } = options;
@@ -103,7 +104,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
           "EINVAL",
           `array "${this.label}" takes ${this.type} elements or an async iterable of bytes`,
         );
-      return this.#core.queue.run((checkpoint) => this.#writeStream(source, start, checkpoint), signal);
+      return this.#core.queue.run(
+        (checkpoint, outside) => this.#writeStream(source, start, checkpoint, outside),
+        signal,
+      );
     }
     this.#checkRange(start, source.length);
     const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
@@ -223,18 +227,35 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#page = -1;
   }
 
-  async #writeStream(source: AsyncIterable<Uint8Array>, start: number, checkpoint: Checkpoint): Promise<void> {
+  async #writeStream(
+    source: AsyncIterable<Uint8Array>,
+    start: number,
+    checkpoint: Checkpoint,
+    outside: Outside,
+  ): Promise<void> {
+    const iterator = source[Symbol.asyncIterator]();
     let at = start * strideOf(this.type);
-    for await (const chunk of source) {
-      checkpoint();
-      if (!(chunk instanceof Uint8Array))
-        throw new MemoryError("EINVAL", `array "${this.label}" takes chunks of bytes, not ${typeof chunk}`);
-      if (at + chunk.byteLength > this.byteLength) {
-        throw new MemoryError("EINVAL", `the source of array "${this.label}" goes beyond its ${this.byteLength} bytes`);
+    try {
+      for (;;) {
+        const next = await outside(iterator.next());
+        if (next.done === true) return;
+        await this.#writeChunk(next.value, at, checkpoint);
+        at += next.value.byteLength;
       }
-      await this.#writeBytes(chunk, at, checkpoint);
-      at += chunk.byteLength;
+    } catch (error) {
+      const closing = (async () => iterator.return?.())();
+      await outside(closing).catch(() => {});
+      throw error;
     }
+  }
+
+  async #writeChunk(chunk: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
+    if (!(chunk instanceof Uint8Array))
+      throw new MemoryError("EINVAL", `array "${this.label}" takes chunks of bytes, not ${typeof chunk}`);
+    if (at + chunk.byteLength > this.byteLength) {
+      throw new MemoryError("EINVAL", `the source of array "${this.label}" goes beyond its ${this.byteLength} bytes`);
+    }
+    await this.#writeBytes(chunk, at, checkpoint);
   }
 
   async #writeBytes(source: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
@@ -310,6 +331,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   #assertAlive(): void {
+    this.#core.queue.assertOpen();
     if (this.#destroyed) throw new MemoryError("EINVAL", `array "${this.label}" is destroyed`);
   }
 }

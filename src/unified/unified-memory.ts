@@ -35,12 +35,16 @@ export interface UnifiedMemoryOptions {
   environment?: Environment;
 }
 
+/** Options of later versions, and what they are in this one. */
+const ONE_VALUE_YET = { shared: false, cpuAccess: "pinned" } as const;
+
 /** Opens the device and makes a memory over it. EINVAL for options out of bounds, or the driver's error. */
 export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): Promise<UnifiedMemory> {
   const { device = mirrorDevice(), hostBudget, pageSize, debug = false, signal, environment } = options;
-  for (const later of ["shared", "cpuAccess"]) {
-    if (Object.hasOwn(options, later))
-      throw new MemoryError("EINVAL", `option ${later} is not supported by this version`);
+  for (const [later, today] of Object.entries(ONE_VALUE_YET)) {
+    const value = (options as Record<string, unknown>)[later];
+    if (value !== undefined && value !== today)
+      throw new MemoryError("EINVAL", `option ${later} is not supported by this version, save for ${String(today)}`);
   }
   signal?.throwIfAborted();
   const machineOptions: MachineOptions = { debug };
@@ -48,12 +52,29 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
   if (pageSize !== undefined) machineOptions.pageSize = pageSize;
   if (environment !== undefined) machineOptions.environment = environment;
   const machine = new Machine(machineOptions);
-  const attached = await AttachedDevice.attach(machine, device);
-  if (signal?.aborted === true) {
-    await attached.device.close();
-    throw signal.reason;
+  return new UnifiedMemory(machine, await attachUnlessAborted(machine, device, signal), debug);
+}
+
+/** Aborted while the driver opens the device, it does not wait for that; the device is closed once it is open. */
+async function attachUnlessAborted(
+  machine: Machine,
+  driver: DeviceDriver,
+  signal: AbortSignal | undefined,
+): Promise<AttachedDevice> {
+  const attaching = AttachedDevice.attach(machine, driver);
+  let onAbort = (): void => {};
+  const aborted = new Promise<"aborted">((resolve) => {
+    onAbort = () => resolve("aborted");
+  });
+  signal?.addEventListener("abort", onAbort);
+  try {
+    const first = await Promise.race([attaching, aborted]);
+    if (first !== "aborted") return first;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
   }
-  return new UnifiedMemory(machine, attached, debug);
+  attaching.then(({ device }) => device.close()).catch(() => {});
+  throw signal?.reason;
 }
 
 export class UnifiedMemory implements AsyncDisposable {

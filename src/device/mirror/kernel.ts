@@ -3,6 +3,7 @@
  * any other is gathered into scratch memory first, and scattered back if the kernel writes it.
  */
 
+import { MemoryError } from "../../mm/errors.js";
 import type { DeviceHost, DeviceKernel, HostKernel, KernelSlice, KernelStep } from "../driver.js";
 import { type ElementArray, strideOf, viewOf } from "../element.js";
 import type { MirrorDevice } from "./mirror-device.js";
@@ -35,7 +36,11 @@ export class MirrorKernel implements DeviceKernel {
       base[slice.name] = slice.first;
     }
     this.scratchBytes = Math.max(this.scratchBytes, scratchBytes);
-    this.#kernel.run({ first, count, arrays, base, uniforms });
+    const result: unknown = this.#kernel.run({ first, count, arrays, base, uniforms });
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      throw new MemoryError("EINVAL", "a kernel must not await: what it writes later is nobody's");
+    }
     for (const [slice, bytes] of scattered) this.#scatter(slice, bytes);
     await Promise.resolve();
   }

@@ -18,16 +18,14 @@ export interface LinkOptions {
 }
 
 export class Link {
-  readonly #environment: Environment;
   readonly #bandwidth: number;
   readonly #latency: number;
   readonly #fails: (direction: LinkDirection, pages: number) => boolean;
 
-  constructor(environment: Environment, options: LinkOptions) {
+  constructor(options: LinkOptions) {
     const { bandwidth = Infinity, latency = 0, fails = () => false } = options;
     if (!(bandwidth > 0)) throw new MemoryError("EINVAL", `link bandwidth ${bandwidth} bytes a second is not above 0`);
     if (!(latency >= 0)) throw new MemoryError("EINVAL", `link latency ${latency} ms is below 0`);
-    this.#environment = environment;
     this.#bandwidth = bandwidth;
     this.#latency = latency;
     this.#fails = fails;
@@ -38,9 +36,9 @@ export class Link {
   }
 
   /** Resolves when `bytes` would have arrived; undefined when that is at once. */
-  transfer(bytes: number): Promise<void> | undefined {
+  transfer(bytes: number, environment: Environment): Promise<void> | undefined {
     if (this.instantaneous) return undefined;
-    return this.#environment.sleep(this.#latency + (bytes / this.#bandwidth) * 1000);
+    return environment.sleep(this.#latency + (bytes / this.#bandwidth) * 1000);
   }
 
   /** Does this transfer fail? */

@@ -23,21 +23,38 @@ const DEFAULT_BUDGET = 256 * 1024 * 1024;
 /** What a discarded frame is filled with under `debug`. */
 const POISON = 0xdb;
 
-/** The software device: `createUnifiedMemory({ device: mirrorDevice({ budget }) })`. Throws EINVAL for a bad budget. */
+/** The software device: `createUnifiedMemory({ device: mirrorDevice({ budget }) })`. Throws EINVAL for bad options. */
 export function mirrorDevice(options: MirrorOptions = {}): DeviceDriver {
   const { budget = DEFAULT_BUDGET, kind = "private", name = `mirror (${kind}, software)`, link = {} } = options;
   if (!Number.isSafeInteger(budget) || budget <= 0) {
     throw new MemoryError("EINVAL", `device budget of ${budget} bytes is not a whole number above 0`);
   }
+  if (kind !== "private" && kind !== "coherent") {
+    throw new MemoryError("EINVAL", `a device's kind is "private" or "coherent", not "${String(kind)}"`);
+  }
+  const shape = { name, kind, budget, link: new Link(link) };
+  let isOpen = false;
+  const onClose = (): void => {
+    isOpen = false;
+  };
   return {
     name,
     kind,
     budget,
-    open: (host) =>
-      Promise.resolve(
-        new MirrorDevice(host, Math.floor(budget / host.pageSize), kind, new Link(host.environment, link)),
-      ),
+    open: async (host) => {
+      if (isOpen) throw new MemoryError("EBUSY", `${name} is open already: a memory needs a device of its own`);
+      const device = new MirrorDevice(host, shape, onClose);
+      isOpen = true;
+      return device;
+    },
   };
+}
+
+interface MirrorShape {
+  readonly name: string;
+  readonly kind: "private" | "coherent";
+  readonly budget: number;
+  readonly link: Link;
 }
 
 export class MirrorDevice implements Device {
@@ -46,20 +63,24 @@ export class MirrorDevice implements Device {
   readonly lookahead: number;
   readonly #host: DeviceHost;
   readonly #link: Link;
+  readonly #name: string;
+  readonly #onClose: () => void;
   #memory: Uint8Array;
   #closed = false;
 
-  constructor(host: DeviceHost, frames: number, kind: "private" | "coherent", link: Link) {
+  constructor(host: DeviceHost, { name, kind, budget, link }: MirrorShape, onClose: () => void) {
     this.#host = host;
     this.#link = link;
-    this.frames = frames;
-    this.#memory = allocate(frames * host.pageSize);
+    this.#name = name;
+    this.#onClose = onClose;
+    this.frames = Math.floor(budget / host.pageSize);
+    this.#memory = allocate(this.frames * host.pageSize);
     this.bytes = kind === "coherent" ? this.#memory : null;
     this.lookahead = link.instantaneous ? 0 : 1;
   }
 
   async upload(copies: CopyList): Promise<void> {
-    await this.#link.transfer(copies.pages * this.#host.pageSize);
+    await this.#link.transfer(copies.pages * this.#host.pageSize, this.#host.environment);
     this.#assertOpen();
     const { pageSize } = this.#host;
     this.#forEachRun("upload", copies, (host, device, count) => {
@@ -68,7 +89,7 @@ export class MirrorDevice implements Device {
   }
 
   async download(copies: CopyList): Promise<void> {
-    await this.#link.transfer(copies.pages * this.#host.pageSize);
+    await this.#link.transfer(copies.pages * this.#host.pageSize, this.#host.environment);
     this.#assertOpen();
     this.#forEachRun("download", copies, (host, device, count) => {
       this.#host.bytes(host, count).set(this.run(device, count));
@@ -76,7 +97,7 @@ export class MirrorDevice implements Device {
   }
 
   async clear(frames: CopyList): Promise<void> {
-    await this.#link.transfer(0);
+    await this.#link.transfer(0, this.#host.environment);
     this.#assertOpen();
     this.#forEachRun("clear", frames, (_host, device, count) => this.run(device, count).fill(0));
   }
@@ -90,6 +111,7 @@ export class MirrorDevice implements Device {
   }
 
   close(): Promise<void> {
+    if (!this.#closed) this.#onClose();
     this.#closed = true;
     this.#memory = new Uint8Array(0);
     return Promise.resolve();
@@ -114,7 +136,7 @@ export class MirrorDevice implements Device {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new MemoryError("ENODEV", "the mirror device is closed");
+    if (this.#closed) throw new MemoryError("ENODEV", `${this.#name} is closed`);
   }
 }
 
