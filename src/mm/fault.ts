@@ -10,6 +10,7 @@
 import type { AddressSpace } from "./address-space.js";
 import { prepareAnonVma } from "./anon-vma.js";
 import {
+  isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
   isZeroPageEntry,
@@ -21,12 +22,13 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from "./entry.js";
+import { restoreExclusiveEntry } from "./device-exclusive.js";
 import { assert } from "./errors.js";
-import { PG_LRU } from "./frames.js";
+import { PG_LOCKED, PG_LRU } from "./frames.js";
 import { homeFrameOf } from "./home-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { TABLE_MASK } from "./page-table.js";
-import { addNewAnonRmap, removeRmap } from "./rmap.js";
+import { addNewAnonRmap, moveAnonRmap, removeRmap } from "./rmap.js";
 import { setBitsOfWord } from "./shared-word.js";
 import { isAccessible, makeEntry, maybeWritable, VM_WRITE, type Vma } from "./vma.js";
 
@@ -45,6 +47,9 @@ export const FAULT_OOM = 3;
 export const FAULT_WAIT = 4;
 /** The page in `faultFrame` is private to a device: bring it home, then try again. */
 export const FAULT_DEVICE = 5;
+
+/** Something changed, and the access has to be tried again. */
+export const FAULT_RETRY = 6;
 
 const RESULT_BITS = 3;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
@@ -68,6 +73,13 @@ export function handleFault(mm: AddressSpace, page: number, flags: number): numb
 
 /** The same once the VMA is known and has been asked (`handle_mm_fault`). */
 export function handleVmaFault(vma: Vma, page: number, flags: number): number {
+  let result: number;
+  do result = handleEntry(vma, page, flags);
+  while (result === FAULT_RETRY);
+  return result;
+}
+
+function handleEntry(vma: Vma, page: number, flags: number): number {
   assertNotInCallback();
   const { mm } = vma;
   if (!vma.anonymous) return FAULT_SIGBUS;
@@ -77,8 +89,20 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   if ((word & PTE_PRESENT) !== 0) return faultPresent(vma, page, word, flags);
   const frame = word >>> PTE_FRAME_SHIFT;
   if (isMigrationEntry(word)) return FAULT_WAIT | (frame << RESULT_BITS);
+  if (isDeviceExclusiveEntry(word)) return faultExclusive(vma, page, word);
   assert(isDevicePrivateEntry(word), `page ${page} has an entry ${word.toString(16)} of no known kind`);
   return FAULT_DEVICE | (frame << RESULT_BITS);
+}
+
+/** The CPU takes a page back that a device has for itself; the access is tried again. */
+function faultExclusive(vma: Vma, page: number, word: number): number {
+  const { mm } = vma;
+  const frame = word >>> PTE_FRAME_SHIFT;
+  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return FAULT_WAIT | (frame << RESULT_BITS);
+  mm.machine.counters.faults++;
+  mm.notifiers.notify("exclusive", page, page + 1, null);
+  restoreExclusiveEntry(vma, page, word);
+  return FAULT_RETRY;
 }
 
 function faultHole(vma: Vma, page: number, flags: number): number {
@@ -99,7 +123,8 @@ function faultPresent(vma: Vma, page: number, word: number, flags: number): numb
   const { mm } = vma;
   const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
   if (wanted === 0 || (word & PTE_WRITE) !== 0) {
-    setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), PTE_YOUNG);
+    const bits = (flags & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_MAKE_DIRTY;
+    setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), bits);
     return FAULT_DONE;
   }
   if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
@@ -122,6 +147,7 @@ function isReusable(vma: Vma, frame: number): boolean {
 function reuse(vma: Vma, page: number, word: number, flags: number): void {
   const { mm } = vma;
   mm.machine.counters.faults++;
+  if ((word & PTE_EXCLUSIVE) === 0) moveAnonRmap(mm.machine, word >>> PTE_FRAME_SHIFT, vma);
   const owned = word | PTE_EXCLUSIVE | PTE_YOUNG;
   const entry = (flags & FAULT_WRITE) === 0 ? owned : maybeWritable(vma, owned | PTE_MAKE_DIRTY);
   mm.pageTable.exchange(page, entry);

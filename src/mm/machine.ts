@@ -119,10 +119,10 @@ export class Machine {
     if (before === references) this.#free(frame);
   }
 
-  /** A root for the mappings of anonymous pages, null when none can be had. */
-  createAnonVma(): AnonVma | null {
+  /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
+  createAnonVma(parent: AnonVma | null): AnonVma | null {
     if (!this.environment.mayAllocate("anon-vma")) return null;
-    const anonVma = new AnonVma(this.#nextAnonVma++);
+    const anonVma = new AnonVma(this.#nextAnonVma++, parent);
     this.#anonVmas.set(anonVma.id, anonVma);
     return anonVma;
   }
