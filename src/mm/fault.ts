@@ -48,9 +48,6 @@ export const FAULT_WAIT = 4;
 /** The page in `faultFrame` is private to a device: bring it home, then try again. */
 export const FAULT_DEVICE = 5;
 
-/** Something changed, and the access has to be tried again. */
-export const FAULT_RETRY = 6;
-
 const RESULT_BITS = 3;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
 
@@ -73,13 +70,6 @@ export function handleFault(mm: AddressSpace, page: number, flags: number): numb
 
 /** The same once the VMA is known and has been asked (`handle_mm_fault`). */
 export function handleVmaFault(vma: Vma, page: number, flags: number): number {
-  let result: number;
-  do result = handleEntry(vma, page, flags);
-  while (result === FAULT_RETRY);
-  return result;
-}
-
-function handleEntry(vma: Vma, page: number, flags: number): number {
   assertNotInCallback();
   const { mm } = vma;
   if (!vma.anonymous) return FAULT_SIGBUS;
@@ -94,7 +84,7 @@ function handleEntry(vma: Vma, page: number, flags: number): number {
   return FAULT_DEVICE | (frame << RESULT_BITS);
 }
 
-/** The CPU takes a page back that a device has for itself; the access is tried again. */
+/** The CPU takes a page back that a device has for itself. The access may have to fault once more. */
 function faultExclusive(vma: Vma, page: number, word: number): number {
   const { mm } = vma;
   const frame = word >>> PTE_FRAME_SHIFT;
@@ -102,7 +92,7 @@ function faultExclusive(vma: Vma, page: number, word: number): number {
   mm.machine.counters.faults++;
   mm.notifiers.notify("exclusive", page, page + 1, null);
   restoreExclusiveEntry(vma, page, word);
-  return FAULT_RETRY;
+  return FAULT_DONE;
 }
 
 function faultHole(vma: Vma, page: number, flags: number): number {
@@ -207,26 +197,26 @@ function entryIndex(mm: AddressSpace, page: number): number {
 }
 
 /**
- * Makes the access possible, waiting where it must. Resolves with FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM;
- * rejects with the driver's error when a device cannot give the page back. A wait drops the mmap lock.
+ * One fault, with the waiting that it asks for. FAULT_DONE means that the access is to be tried again; it may fault once
+ * more, as on a processor. Else FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM; rejects with the driver's error when a device
+ * cannot give the page back. A wait drops the mmap lock.
  */
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
-  for (;;) {
-    await mm.mmapLock.read();
-    let result: number;
-    try {
-      result = handleFault(mm, page, flags);
-      if (faultCode(result) === FAULT_DEVICE) {
-        await migrateToRam(mm, page, faultFrame(result));
-        continue;
-      }
-    } finally {
-      mm.mmapLock.readUnlock();
+  let result: number;
+  await mm.mmapLock.read();
+  try {
+    result = handleFault(mm, page, flags);
+    if (faultCode(result) === FAULT_DEVICE) {
+      await migrateToRam(mm, page, faultFrame(result));
+      return FAULT_DONE;
     }
-    if (faultCode(result) !== FAULT_WAIT) return result;
-    mm.machine.counters.waits++;
-    await mm.machine.pageLocks.wait(faultFrame(result));
+  } finally {
+    mm.mmapLock.readUnlock();
   }
+  if (faultCode(result) !== FAULT_WAIT) return result;
+  mm.machine.counters.waits++;
+  await mm.machine.pageLocks.wait(faultFrame(result));
+  return FAULT_DONE;
 }
 
 /**
