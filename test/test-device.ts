@@ -32,6 +32,9 @@ export interface MigrationArrays {
   readonly npages: number;
 }
 
+/** Devices by their memory, so that one can copy from another. */
+const devices = new WeakMap<Zone, TestDevice>();
+
 export class TestDevice {
   readonly owner: object = {};
   readonly machine: Machine;
@@ -67,6 +70,7 @@ export class TestDevice {
         migrateToRam: (fault) => this.#migrateToRam(fault),
       },
     });
+    devices.set(this.zone, this);
     this.#free = Array.from({ length: frames }, (_, i) => this.zone.first + frames - 1 - i);
   }
 
@@ -141,6 +145,17 @@ export class TestDevice {
     });
   }
 
+  /** Moves those of the pages that are on this device to another. */
+  async migrateTo(other: TestDevice, mm: AddressSpace, page: number, pages = 1): Promise<boolean[]> {
+    return reading(mm, async () => {
+      const args = migration(mm, page, pages, { flags: this.select, owner: this.owner });
+      migrateVmaSetup(args);
+      for (let i = 0; i < pages; i++) if ((args.src[i] & MIGRATE_PFN_VALID) === 0) args.src[i] = 0;
+      other.offer(args);
+      return this.#finish(args);
+    });
+  }
+
   /** Moves those of the pages that are on this device to the host; which of them moved. */
   async migrateToHost(mm: AddressSpace, page: number, pages = 1): Promise<boolean[]> {
     return reading(mm, () => this.#comeHome(mm, page, pages, -1));
@@ -195,7 +210,8 @@ export class TestDevice {
   }
 
   #bytes(frame: number): Uint8Array {
-    return this.holds(frame) ? this.bytesOf(frame) : this.machine.zones.bytes(frame);
+    const device = devices.get(this.machine.zones.of(frame));
+    return device === undefined ? this.machine.zones.bytes(frame) : device.bytesOf(frame);
   }
 }
 

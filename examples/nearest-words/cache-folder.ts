@@ -7,7 +7,7 @@
 import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { explain, systemCode, withAnotherCache } from "./failure.js";
 
 const workPrefix = "incomplete";
@@ -31,7 +31,7 @@ export function cacheFolder(
 export async function withWorkFolder<T>(cache: string, work: (folder: string) => Promise<T>): Promise<T> {
   let folder: string;
   try {
-    await mkdir(cache, { recursive: true });
+    await makeFolder(cache);
     await removeLeftovers(cache);
     folder = await mkdtemp(join(cache, `${workPrefix}-${machine()}-${process.pid}-`));
   } catch (error) {
@@ -75,6 +75,23 @@ export async function removeLeftovers(cache: string): Promise<void> {
     const over = host === machine() ? !isRunning(Number(process)) : await isOld(folder);
     if (over) await rm(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Not mkdir's `recursive`: where a file system answers "no such folder" to making one at all, as /proc does, Node 20
+ * tries again for ever.
+ */
+async function makeFolder(folder: string): Promise<void> {
+  const make = async (): Promise<void> => {
+    await mkdir(folder).catch(async (error: unknown) => {
+      if (systemCode(error) !== "EEXIST" || !(await stat(folder)).isDirectory()) throw error;
+    });
+  };
+  await make().catch(async (error: unknown) => {
+    if (systemCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
+    await makeFolder(dirname(folder));
+    await make();
+  });
 }
 
 function machine(): string {

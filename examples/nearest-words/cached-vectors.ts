@@ -9,7 +9,7 @@
  */
 
 import { mkdir, open, readFile, rm, stat, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { putInPlace, withWorkFolder } from "./cache-folder.js";
 import { convertArchive, vectorsName, wordsName, type Converted, type FileRecord } from "./convert.js";
 import { explain, JobFailure, systemCode, withAnotherCache, withoutDownload } from "./failure.js";
@@ -67,7 +67,7 @@ async function make(
   watcher: Watcher,
   signal?: AbortSignal,
 ): Promise<void> {
-  await refuseFullDisk(work, source);
+  await refuseFullDisk(dirname(work), source);
   const aborting = signal === undefined ? {} : { signal };
 
   const download = watcher.phase("download", source.archiveBytes);
@@ -91,6 +91,7 @@ async function make(
     ...converted,
   };
   await writeDurably(join(ready, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+  signal?.throwIfAborted();
   conversion.end();
 
   // Another run may have put its own there in the meantime; if it is whole there is nothing left to do.

@@ -8,14 +8,13 @@ import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { explain, JobFailure } from "./failure.js";
 import { MemberSplitter } from "./member-splitter.js";
 import { writeNpyHeader } from "./npy.js";
 import { count } from "./sizes.js";
 import { tarEntry } from "./tar-entry.js";
-import { bytesPerNumber, checkDimension } from "./vector-file.js";
+import { checkDimension } from "./vector-file.js";
 import type { VectorPackage } from "./vector-package.js";
 
 export const vectorsName = "vectors.npy";
@@ -48,23 +47,15 @@ export async function convertArchive(
   });
   try {
     const rows = new RowWriter(vectors);
-    const input = createReadStream(archive, { highWaterMark: chunkBytes });
-    input.on("data", () => options.onProgress?.(input.bytesRead));
-    await pipeline(
-      input,
-      createGunzip({ chunkSize: chunkBytes }),
-      async (text: AsyncIterable<Uint8Array>) => {
-        const splitter = new MemberSplitter();
-        for await (const chunk of tarEntry(text, source.entry)) {
-          for (const { within, list } of splitter.push(chunk)) {
-            if (within === null) rows.readHeader(list);
-            else if (within === "vectors") await rows.write(list);
-          }
-        }
-        splitter.end();
-      },
-      options.signal === undefined ? {} : { signal: options.signal },
-    );
+    const splitter = new MemberSplitter();
+    for await (const chunk of tarEntry(decompressed(archive, options.onProgress), source.entry)) {
+      options.signal?.throwIfAborted();
+      for (const { within, list } of splitter.push(chunk)) {
+        if (within === null) rows.readHeader(list);
+        else if (within === "vectors") await rows.write(list);
+      }
+    }
+    splitter.end();
     const { list, dimensions } = rows.finish();
     await words.write(Buffer.from(list.map((word) => `${word}\n`).join("")));
     return {
@@ -76,10 +67,27 @@ export async function convertArchive(
     if (error instanceof Error && "code" in error && String(error.code).startsWith("Z_")) {
       throw new JobFailure("EBADMSG", `the archive is damaged: ${error.message}`, { cause: error });
     }
-    throw explain(error, `cannot convert the word vectors in ${folder}`);
+    throw explain(error, "cannot convert the word vectors");
   } finally {
     await vectors.close();
     await words.close();
+  }
+}
+
+async function* decompressed(archive: string, onProgress?: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  const input = createReadStream(archive, { highWaterMark: chunkBytes });
+  const text = createGunzip({ chunkSize: chunkBytes });
+  // Not stream.pipeline: where the consumer throws, it may report the abortion of the streams in place of the reason.
+  input.once("error", (error) => text.destroy(error));
+  input.pipe(text);
+  try {
+    for await (const chunk of text) {
+      yield chunk as Buffer;
+      onProgress?.(input.bytesRead);
+    }
+  } finally {
+    input.destroy();
+    text.destroy();
   }
 }
 

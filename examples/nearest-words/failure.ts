@@ -30,6 +30,7 @@ export const withAnotherCache: readonly string[] = [
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
+  EEXIST: "a file is in the way",
   EDQUOT: "disk quota exceeded",
   EFBIG: "file size limit exceeded",
   EIO: "input or output error",

@@ -110,7 +110,7 @@ export class MemberSplitter {
     const commas = this.#depth <= this.#memberDepth;
     let i = from;
     for (; i < chunk.length; i++) {
-      const byte = chunk[i]!;
+      const byte = chunk[i];
       if (inString) {
         if (escaped) escaped = false;
         else if (byte === backslash) escaped = true;

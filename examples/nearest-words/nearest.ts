@@ -17,11 +17,11 @@ export function nearest(
   const best: Neighbour[] = [];
   let bar = -Infinity;
   for (let index = 0, place = offset; place < scores.length; index++, place += stride) {
-    const similarity = scores[place]!;
+    const similarity = scores[place];
     // Items come by rising index, so one that only equals the last of a full list has lost.
     if ((best.length === k && similarity <= bar) || index === exclude) continue;
     let position = best.length;
-    while (position > 0 && best[position - 1]!.similarity < similarity) position--;
+    while (position > 0 && best[position - 1].similarity < similarity) position--;
     best.splice(position, 0, { index, similarity });
     if (best.length > k) best.pop();
     bar = best.at(-1)!.similarity;

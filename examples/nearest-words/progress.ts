@@ -80,7 +80,8 @@ export class Progress {
     this.#current.drawn = this.#now();
     const share = total === 0 ? 1 : Math.min(1, done / total);
     const head = `${name.padEnd(nameWidth)} `;
-    const progress = unit === "share" ? "" : `  ${amount(unit, done)} of ${amount(unit, total)}`;
+    const progress =
+      unit === "share" ? "" : `  ${unit === "words" ? count(done) : fileSize(done)} of ${amount(unit, total)}`;
     const tail = ` ${String(Math.floor(share * 100)).padStart(3)}%${progress}  ${Math.floor((this.#now() - started) / 1000)} s`;
     const room = Math.min(40, (this.#output.columns ?? 80) - head.length - tail.length - 1);
     const filled = Math.round(share * room);

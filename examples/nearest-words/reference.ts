@@ -47,7 +47,7 @@ export async function verify(
       options.signal,
     );
     for (const [i, claim] of group.entries()) {
-      const { difference, wrong } = judge(claim, scores[i]!, k);
+      const { difference, wrong } = judge(claim, scores[i], k);
       faults.push(...wrong);
       largestDifference = Math.max(largestDifference, difference);
       compared += claim.neighbours.length;
@@ -89,7 +89,7 @@ export function judge(claim: Claim, scores: Float64Array, k: number): { differen
     before = similarity;
   }
   for (let row = 0; row < scores.length; row++) {
-    if (row !== query && scores[row]! > last + tolerance && !claimed.has(row))
+    if (row !== query && scores[row] > last + tolerance && !claimed.has(row))
       fault(`neighbour ${row} with ${scores[row]} is missing`);
   }
   return { difference, wrong };
@@ -136,7 +136,7 @@ async function scoreAll(
         const length = lengthOf(vector);
         for (const query of asked) {
           let dot = 0;
-          for (let d = 0; d < dimensions; d++) dot += vector[d]! * query.vector[d]!;
+          for (let d = 0; d < dimensions; d++) dot += vector[d] * query.vector[d];
           query.scores[first + row] = length === 0 || query.length === 0 ? 0 : dot / (length * query.length);
         }
       }
@@ -150,6 +150,6 @@ async function scoreAll(
 
 function lengthOf(vector: Float64Array): number {
   let squares = 0;
-  for (let d = 0; d < vector.length; d++) squares += vector[d]! * vector[d]!;
+  for (let d = 0; d < vector.length; d++) squares += vector[d] * vector[d];
   return Math.sqrt(squares);
 }

@@ -48,15 +48,16 @@ export async function* tarEntry(archive: AsyncIterable<Uint8Array>, path: string
       }
     }
   }
-  if (entryLeft > 0 || headerFilled > 0)
+  if (entryLeft + paddingLeft + headerFilled > 0) {
     throw new JobFailure("EBADMSG", `the archive is cut off: ${count(entryLeft)} bytes of an entry are missing`);
+  }
   if (!found) throw new JobFailure("EBADMSG", `the archive has no entry ${path}`);
 }
 
 function readHeader(header: Uint8Array): { path: string; bytes: number; isFile: boolean } {
   const stored = octal(header, 148, 8);
   let sum = 0;
-  for (let i = 0; i < blockBytes; i++) sum += i >= 148 && i < 156 ? 0x20 : header[i]!;
+  for (let i = 0; i < blockBytes; i++) sum += i >= 148 && i < 156 ? 0x20 : header[i];
   if (sum !== stored)
     throw new JobFailure("EBADMSG", `the archive is damaged: a header's checksum is ${sum}, not ${stored}`);
   const name = text(header, 0, 100);

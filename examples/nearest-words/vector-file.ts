@@ -104,7 +104,7 @@ export async function* readChunks(
 function refuseWhatIsNotFinite(vectors: VectorFile, numbers: Float32Array, first: number): void {
   // A sum is finite only if every number is; so the usual chunk costs one addition a number, and no branch.
   let sum = 0;
-  for (let i = 0; i < numbers.length; i++) sum += numbers[i]!;
+  for (let i = 0; i < numbers.length; i++) sum += numbers[i];
   if (Number.isFinite(sum)) return;
   for (let i = 0; i < numbers.length; i++) {
     if (Number.isFinite(numbers[i])) continue;

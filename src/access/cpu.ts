@@ -13,6 +13,7 @@ import { PTE_DIRTY, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, FAULT_WRITE, faultIn } from "../mm/fault.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK } from "../mm/page-table.js";
+import { compareExchangeWord, loadWord as loadEntry } from "../mm/shared-word.js";
 
 /** An access that the mapping does not allow: what a process gets a signal for. */
 export class AccessFault extends MemoryError {
@@ -61,10 +62,10 @@ export function touch(mm: AddressSpace, page: number, write: boolean): number {
   const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
   const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
   const marks = write ? PTE_YOUNG | PTE_DIRTY : PTE_YOUNG;
-  let word = Atomics.load(entries, at);
+  let word = loadEntry(entries, at);
   while ((word & (needed | PTE_NO_ACCESS)) === needed) {
     if ((word & marks) === marks) return word >>> PTE_FRAME_SHIFT;
-    const found = Atomics.compareExchange(entries, at, word, word | marks);
+    const found = compareExchangeWord(entries, at, word, word | marks);
     if (found === word) return word >>> PTE_FRAME_SHIFT;
     word = found;
   }

@@ -79,9 +79,9 @@ function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number
     }
     const present = (word & PTE_PRESENT) !== 0;
     if (!present && !isDevicePrivateEntry(word)) continue;
-    const zone = zones.of(frame);
-    if (!isSelected(zone.kind, flags)) continue;
-    if (zone.kind !== ZONE_SYSTEM && zone.pageMap?.owner !== owner) continue;
+    const kind = zones.kindOf(frame);
+    if (!isSelected(kind, flags)) continue;
+    if (kind !== ZONE_SYSTEM && zones.of(frame).pageMap?.owner !== owner) continue;
     const record = frame << FRAME_SHIFT;
     if (words[record + MAPPING] === 0 || (words[record + FLAGS] & PG_LOCKED) !== 0) continue;
     if (!takeEntry(machine, entries, at + i, frame)) continue;

@@ -38,14 +38,14 @@ export function migrateDeviceFinalize(machine: Machine, src: Int32Array, dst: In
 }
 
 function finishPage(machine: Machine, from: number, to: number): void {
+  const kind = machine.zones.kindOf(to);
   restoreEntries(machine, from, to);
-  const toSystem = machine.zones.of(to).kind === ZONE_SYSTEM;
   if (from !== to) {
     machine.pageLocks.unlock(from);
-    putMoved(machine, from, to);
+    putMoved(machine, from, to, kind);
   }
   machine.pageLocks.unlock(to);
-  if (toSystem) machine.lru.putback(to);
+  if (kind === ZONE_SYSTEM) machine.lru.putback(to);
   else machine.put(to);
 }
 
@@ -53,11 +53,10 @@ function finishPage(machine: Machine, from: number, to: number): void {
  * Lets the old page go. A home frame whose page went to private device memory is retained with its bytes; not so with
  * coherent memory, which the CPU can write without anybody hearing of it.
  */
-function putMoved(machine: Machine, from: number, to: number): void {
+function putMoved(machine: Machine, from: number, to: number, kind: number): void {
   const words = machine.frames.words;
   const at = from << FRAME_SHIFT;
-  const toPrivate = machine.zones.of(to).kind === ZONE_PRIVATE;
-  const retain = toPrivate && (words[at] & PG_HOME) !== 0 && machine.frames.mapcount(to) > 0;
+  const retain = kind === ZONE_PRIVATE && (words[at] & PG_HOME) !== 0 && machine.frames.mapcount(to) > 0;
   if (retain && compareExchangeWord(words, at + REFCOUNT, 1, 0) === 1) machine.host.retain(from, to);
   else machine.put(from);
 }

@@ -24,7 +24,7 @@ export function insertPage(vma: Vma, page: number, frame: number): boolean {
   if (!mm.tryCharge()) return false;
   addNewAnonRmap(machine, frame, vma, page);
   machine.frames.get(frame);
-  const { kind } = machine.zones.of(frame);
+  const kind = machine.zones.kindOf(frame);
   const writable = (vma.flags & VM_WRITE) === 0 ? 0 : PTE_WRITE;
   if (kind === ZONE_PRIVATE) pageTable.exchange(page, devicePrivateEntry(frame, writable | PTE_EXCLUSIVE));
   else {

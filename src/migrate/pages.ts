@@ -76,7 +76,7 @@ function moveIdentity(machine: Machine, from: number, to: number, faultPage: num
   const words = machine.frames.words;
   const source = from << FRAME_SHIFT;
   const destination = to << FRAME_SHIFT;
-  const { kind } = machine.zones.of(to);
+  const kind = machine.zones.kindOf(to);
   const mapping = words[source + MAPPING];
   const anonymous = (mapping & ((1 << MAPPING_KIND_SHIFT) - 1)) === MAPPING_ANON;
   if (!anonymous && (kind === ZONE_PRIVATE || kind === ZONE_COHERENT)) return false;

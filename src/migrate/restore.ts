@@ -53,7 +53,7 @@ function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, 
   const word = entries[at];
   if (word >>> PTE_FRAME_SHIFT !== source || (word & (PTE_PRESENT | PTE_MIGRATION)) !== PTE_MIGRATION) return false;
   const exclusive = (word & (PTE_WRITE | PTE_EXCLUSIVE)) === 0 ? 0 : PTE_EXCLUSIVE;
-  if (machine.zones.of(destination).kind === ZONE_PRIVATE) {
+  if (machine.zones.kindOf(destination) === ZONE_PRIVATE) {
     storeWord(entries, at, devicePrivateEntry(destination, (word & (PTE_WRITE | PTE_TRACKING)) | exclusive));
     return true;
   }

@@ -8,7 +8,7 @@
 import { FRAME_SHIFT, MAPCOUNT, REFCOUNT } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { tryToMigrate } from "../mm/rmap.js";
-import { addToWord, loadWord } from "../mm/shared-word.js";
+import { loadWord } from "../mm/shared-word.js";
 import { ZONE_SYSTEM } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import { restoreEntries } from "./restore.js";
@@ -26,15 +26,12 @@ export function unmapCollected(machine: Machine, src: Int32Array, npages: number
       continue;
     }
     const frame = word >>> MIGRATE_PFN_SHIFT;
-    const system = zones.of(frame).kind === ZONE_SYSTEM;
-    if (system) {
-      if (!lru.isolate(frame)) {
-        src[i] = word & ~MIGRATE_PFN_MIGRATE;
-        restore++;
-        continue;
-      }
-      // The isolation holds a reference now; the one of the collector goes.
-      addToWord(frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -1);
+    const system = zones.kindOf(frame) === ZONE_SYSTEM;
+    // The collector's reference keeps the isolated page.
+    if (system && !lru.isolate(frame)) {
+      src[i] = word & ~MIGRATE_PFN_MIGRATE;
+      restore++;
+      continue;
     }
     if (frames.words[(frame << FRAME_SHIFT) + MAPCOUNT] !== 0) tryToMigrate(machine, frame);
     if (isStillUsed(machine, frame, !system, faultPage)) {

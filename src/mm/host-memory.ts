@@ -12,7 +12,7 @@
 
 import { Charge } from "./charge.js";
 import type { Environment } from "./environment.js";
-import { assert, MemoryError } from "./errors.js";
+import { assert, InvariantError, MemoryError } from "./errors.js";
 import {
   FLAGS,
   FRAME_SHIFT,
@@ -57,17 +57,27 @@ export class HostMemory {
   readonly #environment: Environment;
   readonly #pageSize: number;
   readonly #pool: FrameList;
+  /** Gives the references of the LRU batch back: a page that only these keep is free. */
+  readonly #drainBatch: () => void;
   /** Unreserved runs of frames, sorted, neighbours merged. */
   readonly #runs: FreeRun[] = [];
   /** Released home ranges with pages that are still referenced. */
   readonly #dying: HomeRange[] = [];
   #regionBytes = FIRST_REGION_BYTES;
 
-  constructor(frames: Frames, zones: Zones, environment: Environment, pageSize: number, budgetPages: number) {
+  constructor(
+    frames: Frames,
+    zones: Zones,
+    environment: Environment,
+    pageSize: number,
+    budgetPages: number,
+    drainBatch: () => void,
+  ) {
     this.#frames = frames;
     this.#zones = zones;
     this.#environment = environment;
     this.#pageSize = pageSize;
+    this.#drainBatch = drainBatch;
     this.#pool = new FrameList(frames);
     this.charge = new Charge(budgetPages);
     this.retained = new RetainedFrames(frames, this.charge);
@@ -75,6 +85,8 @@ export class HostMemory {
 
   /** Reserves a contiguous run of host frames; over 4 GiB it spans regions, which are neighbours by frame number. */
   reserveHome(pages: number): HomeRange {
+    if (!Number.isInteger(pages) || pages < 1)
+      throw new MemoryError("EINVAL", `a home range of ${pages} pages has no frames`);
     const first = this.#takeRun(pages);
     for (let frame = first; frame < first + pages; frame++) this.#frames.setFlags(frame, PG_HOME);
     return { first, pages, page: -1 };
@@ -96,7 +108,7 @@ export class HostMemory {
   allocate(home: number, zero: boolean): number {
     if (!this.#environment.mayAllocate("frame")) return 0;
     const words = this.#frames.words;
-    if (home !== 0 && this.#frames.refcount(home) === 0 && this.#environment.mayUseHome()) {
+    if (home !== 0 && this.#isFree(home) && this.#environment.mayUseHome()) {
       const retained = (words[home << FRAME_SHIFT] & PG_RETAINED) !== 0;
       if (retained) this.retained.take(home);
       else if (!this.#tryCharge()) return 0;
@@ -134,7 +146,15 @@ export class HostMemory {
   }
 
   #tryCharge(): boolean {
+    if (this.charge.tryCharge(1)) return true;
+    this.#drainBatch();
     return this.charge.tryCharge(1) || (this.retained.reclaim(1) === 1 && this.charge.tryCharge(1));
+  }
+
+  #isFree(home: number): boolean {
+    if (this.#frames.refcount(home) === 0) return true;
+    this.#drainBatch();
+    return this.#frames.refcount(home) === 0;
   }
 
   #handOut(frame: number, zero: boolean): number {
@@ -150,7 +170,7 @@ export class HostMemory {
   #clear(frame: number): void {
     const words = this.#frames.words;
     const at = frame << FRAME_SHIFT;
-    assert(words[at + MAPCOUNT] === 0, `page frame ${frame} is freed while it is mapped`);
+    if (words[at + MAPCOUNT] !== 0) throw new InvariantError(`page frame ${frame} is freed while it is mapped`);
     words[at + FLAGS] &= PG_HOME | PG_TOUCHED;
     words[at + MAPPING] = 0;
     words[at + INDEX] = 0;

@@ -6,8 +6,9 @@
  * Counterpart: `mm/swap.c` (`folio_add_lru`, `lru_add_drain`), `folio_isolate_lru`, `folio_putback_lru`.
  */
 
-import { FRAME_SHIFT, type Frames, PG_LRU } from "./frames.js";
+import { FRAME_SHIFT, type Frames, PG_LRU, REFCOUNT } from "./frames.js";
 import { FrameList } from "./frame-list.js";
+import { addToWord } from "./shared-word.js";
 
 /** `PAGEVEC_SIZE`: the batch is drained when it holds this many pages. */
 const BATCH_SIZE = 15;
@@ -15,50 +16,53 @@ const BATCH_SIZE = 15;
 export class Lru {
   readonly list: FrameList;
   readonly #frames: Frames;
-  readonly #put: (frame: number) => void;
+  readonly #free: (frame: number) => void;
   readonly #batch = new Int32Array(BATCH_SIZE);
   #batched = 0;
 
-  constructor(frames: Frames, put: (frame: number) => void) {
+  /** `free` is told of a page whose last reference was the batch's. */
+  constructor(frames: Frames, free: (frame: number) => void) {
     this.#frames = frames;
-    this.#put = put;
+    this.#free = free;
     this.list = new FrameList(frames);
   }
 
   /** Puts a page, which is on no list, into the batch. */
   add(frame: number): void {
     this.#frames.get(frame);
-    this.#batch[this.#batched++] = frame;
-    if (this.#batched === BATCH_SIZE) this.drain();
+    this.putback(frame);
   }
 
   drain(): void {
     const words = this.#frames.words;
-    for (let i = 0; i < this.#batched; i++) {
-      const frame = this.#batch[i];
-      words[frame << FRAME_SHIFT] |= PG_LRU;
-      this.list.pushFront(frame);
-    }
-    const drained = this.#batched;
+    const batched = this.#batched;
     this.#batched = 0;
-    for (let i = 0; i < drained; i++) this.#put(this.#batch[i]);
+    for (let i = 0; i < batched; i++) {
+      const frame = this.#batch[i];
+      const at = frame << FRAME_SHIFT;
+      words[at] |= PG_LRU;
+      this.list.pushFront(frame);
+      if (addToWord(words, at + REFCOUNT, -1) === 1) this.#free(frame);
+    }
   }
 
-  /** Takes the page off the list, with a reference; false when it is not on the list. */
+  /**
+   * Takes the page off the list; false when it is not on the list. The caller holds a reference, which keeps the page
+   * until `putback`.
+   */
   isolate(frame: number): boolean {
     const words = this.#frames.words;
     const at = frame << FRAME_SHIFT;
     if ((words[at] & PG_LRU) === 0) return false;
     words[at] &= ~PG_LRU;
     this.list.remove(frame);
-    this.#frames.get(frame);
     return true;
   }
 
-  /** Gives an isolated page, and the reference that came with it, back. */
+  /** Gives an isolated page back; the caller's reference becomes the batch's. */
   putback(frame: number): void {
-    this.add(frame);
-    this.#put(frame);
+    this.#batch[this.#batched++] = frame;
+    if (this.#batched === BATCH_SIZE) this.drain();
   }
 
   /** The page is being freed. */

@@ -7,7 +7,7 @@
 
 import { AddressSpace } from "./address-space.js";
 import { type Environment, realEnvironment } from "./environment.js";
-import { MemoryError } from "./errors.js";
+import { assert, MemoryError } from "./errors.js";
 import { FLAGS, FRAME_SHIFT, Frames, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT } from "./frames.js";
 import { HostMemory } from "./host-memory.js";
 import { Lru } from "./lru.js";
@@ -58,6 +58,8 @@ export class Machine {
   readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
   readonly #anonVmas = new Map<number, AnonVma>();
   #nextAnonVma = 1;
+  /** The root found last: neighbouring pages have the same one. */
+  #foundAnonVma: AnonVma | undefined;
   #nextAddressSpace = 1;
 
   constructor(options: MachineOptions = {}) {
@@ -76,8 +78,10 @@ export class Machine {
     this.environment = environment;
     this.debug = debug;
     this.zones = new Zones(this.frames, pageSize);
-    this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize));
-    this.lru = new Lru(this.frames, (frame) => this.put(frame));
+    this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize), () =>
+      this.lru.drain(),
+    );
+    this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
     // Frame 0, the zero page: never written, never freed.
@@ -117,6 +121,7 @@ export class Machine {
   put(frame: number, references = 1): void {
     const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
     if (before === references) this.#free(frame);
+    else assert(before > references, "a reference to a page frame is dropped that nobody held");
   }
 
   /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
@@ -129,11 +134,15 @@ export class Machine {
 
   /** The root with this number, undefined once no VMA is linked to it any more. */
   anonVma(id: number): AnonVma | undefined {
-    return this.#anonVmas.get(id);
+    const found = this.#foundAnonVma;
+    if (found !== undefined && found.id === id) return found;
+    this.#foundAnonVma = this.#anonVmas.get(id);
+    return this.#foundAnonVma;
   }
 
   forgetAnonVma(anonVma: AnonVma): void {
     this.#anonVmas.delete(anonVma.id);
+    this.#foundAnonVma = undefined;
   }
 
   get anonVmaCount(): number {

@@ -4,7 +4,7 @@
  */
 
 import type { Environment } from "./environment.js";
-import { assert } from "./errors.js";
+import { InvariantError } from "./errors.js";
 import { FRAME_SHIFT, type Frames, PG_LOCKED, PG_WAITERS } from "./frames.js";
 
 export class PageLocks {
@@ -21,7 +21,7 @@ export class PageLocks {
     const words = this.#frames.words;
     const at = frame << FRAME_SHIFT;
     const flags = words[at];
-    assert((flags & PG_LOCKED) !== 0, `page frame ${frame} is unlocked but was not locked`);
+    if ((flags & PG_LOCKED) === 0) throw new InvariantError(`page frame ${frame} is unlocked but was not locked`);
     words[at] = flags & ~(PG_LOCKED | PG_WAITERS);
     if ((flags & PG_WAITERS) !== 0) this.#wake(frame);
   }

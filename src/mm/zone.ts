@@ -8,7 +8,7 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { assert, MemoryError } from "./errors.js";
+import { InvariantError, MemoryError } from "./errors.js";
 import type { Frames } from "./frames.js";
 import type { Vma } from "./vma.js";
 
@@ -63,6 +63,7 @@ export class Zones {
   readonly #frames: Frames;
   readonly #pageSize: number;
   #zoneOfBlock = new Uint8Array(8);
+  #kindOfBlock = new Uint8Array(8);
 
   constructor(frames: Frames, pageSize: number) {
     this.#frames = frames;
@@ -76,17 +77,23 @@ export class Zones {
     const zone = new Zone(kind, first, frames, bytes, pageMap);
     const blocks = (first + padded) >>> BLOCK_SHIFT;
     if (blocks > this.#zoneOfBlock.length) {
-      const grown = new Uint8Array(Math.max(blocks, this.#zoneOfBlock.length * 2));
-      grown.set(this.#zoneOfBlock);
-      this.#zoneOfBlock = grown;
+      const length = Math.max(blocks, this.#zoneOfBlock.length * 2);
+      this.#zoneOfBlock = grown(this.#zoneOfBlock, length);
+      this.#kindOfBlock = grown(this.#kindOfBlock, length);
     }
     this.#zoneOfBlock.fill(this.list.length, first >>> BLOCK_SHIFT, blocks);
+    this.#kindOfBlock.fill(kind, first >>> BLOCK_SHIFT, blocks);
     this.list.push(zone);
     return zone;
   }
 
   of(frame: number): Zone {
     return this.list[this.#zoneOfBlock[frame >>> BLOCK_SHIFT]];
+  }
+
+  /** The kind of the frame's zone (`ZoneKind`), which is all that most steps of the protocol ask for. */
+  kindOf(frame: number): number {
+    return this.#kindOfBlock[frame >>> BLOCK_SHIFT];
   }
 
   /** The bytes of one frame that the CPU can reach. */
@@ -115,7 +122,14 @@ export class Zones {
   }
 }
 
+function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const longer = new Uint8Array(length);
+  longer.set(bytes);
+  return longer;
+}
+
 function reachable(zone: Zone, frame: number): Uint8Array {
-  assert(zone.bytes !== null, `the CPU cannot reach page frame ${frame}, which is private to a device`);
+  if (zone.bytes === null)
+    throw new InvariantError(`the CPU cannot reach page frame ${frame}, which is private to a device`);
   return zone.bytes;
 }

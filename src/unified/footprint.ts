@@ -20,13 +20,15 @@ export interface Operand {
   readonly length: number;
 }
 
+const PARTS: ReadonlySet<string> = new Set(["each", "before", "after"]);
+
 export interface ElementRange {
   /** First element and how many. */
   readonly first: number;
   readonly length: number;
 }
 
-/** Throws EINVAL for counts that are no whole numbers from their bound on. */
+/** Throws EINVAL for counts that are no whole numbers from their bound on, and for parts that do not exist. */
 export function checkFootprint(name: string, footprint: Footprint): void {
   if (footprint === "whole") return;
   const { each, before = 0, after = 0 } = footprint ?? {};
@@ -43,6 +45,10 @@ export function checkFootprint(name: string, footprint: Footprint): void {
         `footprint of "${name}": ${what} is ${value}, not a whole number of at least 0 elements`,
       );
     }
+  }
+  const unknown = Object.keys(footprint).find((part) => !PARTS.has(part));
+  if (unknown !== undefined) {
+    throw new MemoryError("EINVAL", `footprint of "${name}" has a part "${unknown}", none of ${[...PARTS].join(", ")}`);
   }
 }
 

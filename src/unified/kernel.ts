@@ -178,7 +178,7 @@ export class Kernel {
         ahead = null;
         const next = completed + step.count;
         const running = this.#execute(step, uniforms);
-        if (lookahead > 0 && next < invocations) ahead = observed(load(next));
+        if (plan.lookahead > 0 && next < invocations) ahead = observed(load(next));
         await running;
         completed = next;
         steps++;

@@ -19,6 +19,8 @@ export interface StepPlan {
   readonly mode: DispatchMode;
   /** Pages that whole arrays, and in resident mode all others, hold during the dispatch. */
   readonly heldPages: number;
+  /** Steps that may be loaded beside the one that runs: fewer than asked for where both would not fit. */
+  readonly lookahead: number;
   /** Invocations of the step that begins at `first`. */
   stepAt(first: number): number;
 }
@@ -37,7 +39,7 @@ export interface PlanRequest {
 
 /** Throws ENOMEM, with both numbers, when one step or the resident whole exceeds device memory. */
 export function planSteps(request: PlanRequest): StepPlan {
-  const { operands, invocations, pageSize, frames, mode, kernel } = request;
+  const { operands, invocations, pageSize, frames, lookahead, mode, kernel } = request;
   const total = countPages(operands, 0, invocations, pageSize);
   if (mode !== "streamed" && total <= frames) {
     const unit = alignment(operands, pageSize);
@@ -46,6 +48,7 @@ export function planSteps(request: PlanRequest): StepPlan {
     return {
       mode: "resident",
       heldPages: total,
+      lookahead,
       stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize),
     };
   }
@@ -67,8 +70,17 @@ function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahe
     pageSize,
   );
   const unit = alignment(streamed, pageSize);
-  const needed = largestSingle(streamed, invocations, unit, pageSize);
   const available = frames - heldPages;
+  const target = Math.max(Math.floor(STREAMED_STEP_BYTES / pageSize), countPages(streamed, 0, unit, pageSize));
+  const share = Math.min(Math.floor(available / (1 + lookahead)), target);
+  const stream = (limit: number, ahead: number): StepPlan => ({
+    mode: "streamed",
+    heldPages,
+    lookahead: ahead,
+    stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize),
+  });
+  if (boundOfSingle(streamed, pageSize) <= share) return stream(share, lookahead);
+  const needed = largestSingle(streamed, invocations, unit, pageSize);
   if (needed > available) {
     const bytes = (needed + heldPages) * pageSize;
     throw new MemoryError(
@@ -76,14 +88,8 @@ function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahe
       `one step of kernel "${kernel}" needs ${bytes} bytes of device memory, more than the ${frames * pageSize} bytes that the device has`,
     );
   }
-  const share = Math.floor(available / (1 + lookahead));
-  const target = Math.max(Math.floor(STREAMED_STEP_BYTES / pageSize), countPages(streamed, 0, unit, pageSize));
-  const limit = Math.max(needed, Math.min(share, target));
-  return {
-    mode: "streamed",
-    heldPages,
-    stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize),
-  };
+  // Two steps in flight would take each other's pages where an invocation needs more than its share.
+  return needed <= share ? stream(share, lookahead) : stream(Math.max(needed, Math.min(available, target)), 0);
 }
 
 function countPages(operands: readonly Operand[], first: number, count: number, pageSize: number): number {
@@ -92,16 +98,43 @@ function countPages(operands: readonly Operand[], first: number, count: number, 
   return pages;
 }
 
-/** Pages that the hungriest single invocation uses; footprints repeat after `unit` invocations, save at the ends. */
+/** Pages that no single invocation exceeds; often enough to know, and quicker than `largestSingle`. */
+function boundOfSingle(operands: readonly Operand[], pageSize: number): number {
+  let pages = 0;
+  for (const { footprint, stride } of operands) {
+    if (footprint === "whole") continue;
+    const { each, before = 0, after = 0 } = footprint;
+    pages += Math.floor(((before + each + after) * stride + pageSize - 2) / pageSize) + 1;
+  }
+  return pages;
+}
+
+/**
+ * Pages that the hungriest single invocation uses. From one to `unit` invocations later a sum of pages changes by the
+ * same amount everywhere between two places where the start or the end of an array begins to cut a halo off: so the
+ * hungriest is among the first or the last `unit` invocations of such a stretch.
+ */
 function largestSingle(operands: readonly Operand[], invocations: number, unit: number, pageSize: number): number {
   let largest = 0;
-  const middle = Math.floor(invocations / 2);
-  for (let i = 0; i < Math.min(unit, invocations); i++) {
-    largest = Math.max(largest, countPages(operands, i, 1, pageSize));
-    const inner = middle + i;
-    if (inner < invocations) largest = Math.max(largest, countPages(operands, inner, 1, pageSize));
+  let next = 0;
+  for (const bound of stretches(operands, invocations)) {
+    const end = Math.min(bound + unit, invocations);
+    for (next = Math.max(next, bound - unit); next < end; next++) {
+      largest = Math.max(largest, countPages(operands, next, 1, pageSize));
+    }
   }
   return largest;
+}
+
+/** Invocations at which an array's start or end begins or ceases to matter to a halo, in order. */
+function stretches(operands: readonly Operand[], invocations: number): number[] {
+  const bounds = [0, invocations];
+  for (const { footprint, length } of operands) {
+    if (footprint === "whole") continue;
+    const { each, before = 0, after = 0 } = footprint;
+    bounds.push(Math.ceil(before / each), Math.floor((length - after) / each));
+  }
+  return bounds.map((bound) => Math.min(Math.max(bound, 0), invocations)).toSorted((a, b) => a - b);
 }
 
 /** The largest step from `first` on within `limit` pages: to the end, to a page boundary of all arrays, or as far as it goes. */

@@ -9,7 +9,7 @@ import { Replay } from "../../src/cli/conform/replay.js";
 import { TraceReader } from "../../src/cli/conform/trace-reader.js";
 import { exitAddressSpace } from "../../src/mm/index.js";
 import { checkInvariants } from "../invariants.js";
-import { recorded } from "./traces.js";
+import { linesOf, recorded, written } from "./traces.js";
 
 test("the recorded runs are those of six modes, eight of each", () => {
   const modes = recorded.map((file) => basename(file).replace(/-.*/, ""));
@@ -30,6 +30,15 @@ test("every recorded operation is answered as Linux answered it, and leaves ever
     operations += result.operations;
   }
   assert.equal(operations, 6293);
+});
+
+test("with larger pages the answers are the same", async (t) => {
+  for (const file of recorded) {
+    const [header, ...operations] = linesOf(file);
+    const larger = JSON.stringify({ ...(JSON.parse(header) as object), page_size: 65_536 });
+    const { first } = await conform(written(t, [larger, ...operations].join("\n")));
+    assert.deepEqual(first, null, file);
+  }
 });
 
 test("the engine's invariants hold after every recorded operation, and nothing is left when the processes have exited", async () => {

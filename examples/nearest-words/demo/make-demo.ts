@@ -39,7 +39,7 @@ for await (const chunk of readChunks(file)) {
   bytes.set(chunk, rest.length);
   let start = 0;
   for (; start + rowBytes <= bytes.length; start += rowBytes, row++) {
-    if (kept.has(words[row]!)) rows.push(bytes.slice(start, start + rowBytes));
+    if (kept.has(words[row])) rows.push(bytes.slice(start, start + rowBytes));
   }
   rest = bytes.slice(start);
 }

@@ -1,0 +1,146 @@
+/**
+ * The project's main job: exact nearest neighbours by cosine over word vectors that do not fit into device memory.
+ * It reads as it runs: command line, vectors, search, verification, report. Exit codes: 0 when the answer is verified,
+ * 1 when the reference disagrees, 2 when the command line or the machine is in the way, with a sentence and no stack.
+ */
+
+import { createUnifiedMemory, MemoryError, type Stats } from "../../src/index.js";
+import { mirrorDevice } from "../../src/device/mirror/index.js";
+import { readCommandLine, usage, type CommandLine } from "./command-line.js";
+import { JobFailure, withoutDownload } from "./failure.js";
+import { Progress } from "./progress.js";
+import { verify } from "./reference.js";
+import { asJson, asText, type Findings } from "./report.js";
+import { search, type SearchResult } from "./search.js";
+import { bytesPerNumber, type VectorFile } from "./vector-file.js";
+import { placeOf } from "./word-list.js";
+import { findWordVectors } from "./word-vectors.js";
+
+const wordsWhenNoneGiven = ["queen", "physics", "guitar", "linux"];
+const faultsShown = 5;
+
+const progress = new Progress(process.stderr);
+const interruption = new AbortController();
+
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // Whoever read our output has seen enough.
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.exit(2);
+    interruption.abort(new JobFailure("EINTR", "interrupted; nothing was left behind", { waysOut: withoutDownload }));
+  });
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2), interruption.signal);
+} catch (error) {
+  progress.stop();
+  const failure = failureOf(error);
+  process.stderr.write([`pageferry: ${failure.message}`, ...failure.waysOut.map((way) => `  ${way}`), ""].join("\n"));
+  process.exitCode = 2;
+}
+
+async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
+  const commandLine = readCommandLine(args);
+  if (commandLine.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const { file, words, name, source } = await findWordVectors(commandLine.data, progress, signal);
+  const { k } = commandLine;
+  if (k >= words.length)
+    throw new JobFailure("EINVAL", `--k ${k} is too many: a word has ${words.length - 1} neighbours in ${name}`);
+  const asked = commandLine.words.length > 0 ? commandLine.words : suggestions(words);
+  const queries = asked.map((word) => placeOf(word, words, name));
+
+  const { neighbours, report, stats } = await searchInUnifiedMemory(commandLine, file, queries, signal);
+
+  const verification = progress.phase("verify", 1, "share");
+  const claims = queries.map((query, i) => ({ query, neighbours: neighbours[i] }));
+  const verdict = await verify(file, claims, k, { signal, onProgress: (share) => verification.update(share) });
+  verification.end();
+
+  const findings: Findings = {
+    source,
+    rows: file.rows,
+    dimensions: file.dimensions,
+    queries: asked.map((word, i) => ({
+      word,
+      neighbours: neighbours[i].map(({ index, similarity }) => ({ word: words[index], similarity })),
+    })),
+    stats,
+    verdict,
+    time: {
+      load: progress.took.get("load") ?? 0,
+      search: progress.took.get("search") ?? 0,
+      ...report.phases,
+      verify: progress.took.get("verify") ?? 0,
+    },
+  };
+  process.stdout.write(commandLine.json ? asJson(findings) : `\n${asText(findings, process.stdout.columns ?? 100)}`);
+  if (verdict.verified) return 0;
+  const more = verdict.faults.length - faultsShown;
+  process.stderr.write(
+    [
+      "pageferry: the answer is wrong; the reference disagrees:",
+      ...verdict.faults.slice(0, faultsShown).map((fault) => `  ${fault}`),
+      ...(more > 0 ? [`  and ${more} more`] : []),
+      "",
+    ].join("\n"),
+  );
+  return 1;
+}
+
+async function searchInUnifiedMemory(
+  { deviceMemory, pageSize, k }: CommandLine,
+  file: VectorFile,
+  queries: readonly number[],
+  signal: AbortSignal,
+): Promise<SearchResult & { stats: Stats }> {
+  const memory = await createUnifiedMemory({ device: mirrorDevice({ budget: deviceMemory }), pageSize, signal });
+  try {
+    const load = progress.phase("load", file.rows * file.dimensions * bytesPerNumber);
+    let searching = null as ReturnType<Progress["phase"]> | null;
+    const result = await search(
+      memory,
+      file,
+      queries,
+      k,
+      {
+        loading: (bytes) => load.update(bytes),
+        loaded: () => {
+          load.end();
+          searching = progress.phase("search", file.rows, "words");
+        },
+        searching: (completed) => searching?.update(completed),
+      },
+      signal,
+    );
+    searching?.end();
+    return { ...result, stats: memory.stats };
+  } finally {
+    await memory.destroy();
+  }
+}
+
+function suggestions(words: readonly string[]): readonly string[] {
+  const known = wordsWhenNoneGiven.filter((word) => words.includes(word));
+  return known.length > 0 ? known : words.slice(0, wordsWhenNoneGiven.length);
+}
+
+/** The memory's refusals (a budget too small for one step, a page size out of bounds) are the user's to change, too. */
+function failureOf(error: unknown): JobFailure {
+  if (interruption.signal.aborted) return interruption.signal.reason as JobFailure;
+  if (error instanceof JobFailure) return error;
+  if (error instanceof MemoryError && (error.code === "EINVAL" || error.code === "ENOMEM")) {
+    const message = error.message.replace(`${error.code}: `, "");
+    return new JobFailure(error.code, message, {
+      waysOut: ["npm start -- --device-memory 32MiB --page-size 64KiB"],
+      cause: error,
+    });
+  }
+  throw error;
+}
