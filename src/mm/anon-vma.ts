@@ -11,7 +11,7 @@ import { type AnonVma, VM_ACCESS_FLAGS, VM_SOFTDIRTY, type Vma } from "./vma.js"
 /** Gives the VMA a root for its pages; false when none can be had. */
 export function prepareAnonVma(vma: Vma): boolean {
   if (vma.anonVma !== null) return true;
-  const anonVma = mergeableAnonVma(vma) ?? vma.mm.machine.createAnonVma(null);
+  const anonVma = mergeableAnonVma(vma) ?? vma.mm.machine.createAnonVma();
   if (anonVma === null) return false;
   vma.linkAnonVma(anonVma);
   vma.ownAnonVma(anonVma);

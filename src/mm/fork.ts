@@ -91,7 +91,11 @@ function nextMapped(mm: AddressSpace, page: number, end: number): number {
 /** Copies the entries of one VMA; false when memory ran out. */
 function copyPages(from: Vma, to: Vma): boolean {
   const parent = from.mm;
-  for (let page = nextMapped(parent, from.start, from.end); page < from.end; page = nextMapped(parent, page + 1, from.end)) {
+  for (
+    let page = nextMapped(parent, from.start, from.end);
+    page < from.end;
+    page = nextMapped(parent, page + 1, from.end)
+  ) {
     const word = parent.pageTable.read(page);
     if (word !== 0 && !copyEntry(from, to, page, word)) return false;
   }
@@ -109,7 +113,8 @@ function copyEntry(from: Vma, to: Vma, page: number, word: number): boolean {
   }
   const frame = word >>> PTE_FRAME_SHIFT;
   const present = (word & PTE_PRESENT) !== 0;
-  if (present && (word & PTE_EXCLUSIVE) !== 0 && machine.frames.maybeDmaPinned(frame)) return copyPinnedPage(to, page, frame);
+  if (present && (word & PTE_EXCLUSIVE) !== 0 && machine.frames.maybeDmaPinned(frame))
+    return copyPinnedPage(to, page, frame);
   if (!child.resident.tryCharge(1)) return false;
   let shared = word & ~(PTE_WRITE | PTE_EXCLUSIVE);
   // A writable private entry is made anew as a readable one, and so forgets that it was soft-dirty.

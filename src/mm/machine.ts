@@ -125,7 +125,7 @@ export class Machine {
   }
 
   /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
-  createAnonVma(parent: AnonVma | null): AnonVma | null {
+  createAnonVma(parent: AnonVma | null = null): AnonVma | null {
     if (!this.environment.mayAllocate("anon-vma")) return null;
     const anonVma = new AnonVma(this.#nextAnonVma++, parent);
     this.#anonVmas.set(anonVma.id, anonVma);

@@ -4,7 +4,13 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { isDeviceExclusiveEntry, isDevicePrivateEntry, isMigrationEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "./entry.js";
+import {
+  isDeviceExclusiveEntry,
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  PTE_FRAME_SHIFT,
+  PTE_PRESENT,
+} from "./entry.js";
 import { removeRmap } from "./rmap.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord } from "./shared-word.js";
