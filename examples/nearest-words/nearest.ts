@@ -8,23 +8,35 @@ export interface Neighbour {
   readonly similarity: number;
 }
 
-/** Looks at `scores[offset]`, `scores[offset + stride]` ..., the scores of items 0, 1 ...; leaves out item `exclude`. */
+/** A stretch of the scores, as a pin gives them: `view[0]` is score `start` of the whole. */
+export interface Stretch {
+  readonly start: number;
+  readonly view: ArrayLike<number>;
+}
+
+/**
+ * Looks at scores `offset`, `offset + stride` ..., which are those of items 0, 1 ...; leaves out item `exclude`. The
+ * stretches are in order and together the whole.
+ */
 export function nearest(
-  scores: ArrayLike<number>,
+  scores: readonly Stretch[],
   options: { readonly k: number; readonly exclude: number; readonly stride?: number; readonly offset?: number },
 ): Neighbour[] {
   const { k, exclude, stride = 1, offset = 0 } = options;
   const best: Neighbour[] = [];
   let bar = -Infinity;
-  for (let index = 0, place = offset; place < scores.length; index++, place += stride) {
-    const similarity = scores[place];
-    // Items come by rising index, so one that only equals the last of a full list has lost.
-    if ((best.length === k && similarity <= bar) || index === exclude) continue;
-    let position = best.length;
-    while (position > 0 && best[position - 1].similarity < similarity) position--;
-    best.splice(position, 0, { index, similarity });
-    if (best.length > k) best.pop();
-    bar = best.at(-1)!.similarity;
+  for (const { start, view } of scores) {
+    let index = Math.max(0, Math.ceil((start - offset) / stride));
+    for (let place = offset + index * stride - start; place < view.length; place += stride, index++) {
+      const similarity = view[place];
+      // Items come by rising index, so one that only equals the last of a full list has lost.
+      if ((best.length === k && similarity <= bar) || index === exclude) continue;
+      let position = best.length;
+      while (position > 0 && best[position - 1].similarity < similarity) position--;
+      best.splice(position, 0, { index, similarity });
+      if (best.length > k) best.pop();
+      bar = best[best.length - 1].similarity;
+    }
   }
   return best;
 }

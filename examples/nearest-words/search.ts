@@ -73,7 +73,7 @@ export async function search(
 
   const pin = await scores.pin("read");
   try {
-    const neighbours = queries.map((row, q) => nearest(pin.view, { k, exclude: row, stride: width, offset: q }));
+    const neighbours = queries.map((row, q) => nearest(pin.runs, { k, exclude: row, stride: width, offset: q }));
     return { neighbours, report };
   } finally {
     pin.release();

@@ -18,8 +18,21 @@ const CONSTRUCTORS = {
 
 export type ElementType = keyof typeof CONSTRUCTORS;
 
-/** The typed array over elements of a type. */
-export type View<T extends ElementType = ElementType> = InstanceType<(typeof CONSTRUCTORS)[T]>;
+interface Views<B extends ArrayBufferLike> {
+  f32: Float32Array<B>;
+  i32: Int32Array<B>;
+  u32: Uint32Array<B>;
+  f64: Float64Array<B>;
+  i8: Int8Array<B>;
+  u8: Uint8Array<B>;
+  i16: Int16Array<B>;
+  u16: Uint16Array<B>;
+  i64: BigInt64Array<B>;
+  u64: BigUint64Array<B>;
+}
+
+/** The typed array over elements of a type, of any buffer or of one kind of buffer. */
+export type View<T extends ElementType = ElementType, B extends ArrayBufferLike = ArrayBufferLike> = Views<B>[T];
 
 // Kernels index views of a type that only their author knows; a union of number and bigint arrays could not be used.
 // oxlint-disable-next-line no-explicit-any
@@ -42,8 +55,8 @@ export function viewOf<T extends ElementType>(
   buffer: ArrayBufferLike,
   byteOffset: number,
   length: number,
-): View<T> {
-  return new CONSTRUCTORS[type](buffer as ArrayBuffer, byteOffset, length) as View<T>;
+): View<T, ArrayBuffer> {
+  return new CONSTRUCTORS[type](buffer as ArrayBuffer, byteOffset, length) as View<T, ArrayBuffer>;
 }
 
 export function isViewOf<T extends ElementType>(type: T, value: unknown): value is View<T> {

@@ -2,7 +2,7 @@
  * Device-exclusive access: a device has a page of host or coherent memory for itself, for atomic operations, while every
  * access of the CPU faults and takes it back. The entry is not present and is no mapping, but holds a reference.
  *
- * Counterpart: `make_device_exclusive_range`, `restore_exclusive_pte`.
+ * Counterpart: `make_device_exclusive_range`.
  */
 
 import type { AddressSpace } from "./address-space.js";
@@ -11,19 +11,13 @@ import {
   mapsFrame,
   PTE_DIRTY,
   PTE_EXCLUSIVE,
-  PTE_FRAME_SHIFT,
-  PTE_MAKE_DIRTY,
   PTE_PRESENT,
-  PTE_SOFT_DIRTY,
   PTE_TRACKING,
-  PTE_UFFD_WP,
   PTE_WRITE,
-  PTE_YOUNG,
 } from "./entry.js";
-import { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY } from "./frames.js";
+import { FRAME_SHIFT, INDEX, PG_DIRTY } from "./frames.js";
 import { pinPage, SHORT_REFERENCE } from "./gup.js";
 import { anonVmaOf, removeRmap } from "./rmap.js";
-import { makeEntry, maybeWritable, type Vma } from "./vma.js";
 
 /**
  * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the frame of each page that became so,
@@ -78,15 +72,4 @@ function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: obj
     removeRmap(machine, frame);
   }
   return valid && machine.frames.mapcount(frame) === 0;
-}
-
-/** Puts a present entry in the place of an exclusive one, whose reference it takes over. The notifiers have been told. */
-export function restoreExclusiveEntry(vma: Vma, page: number, word: number): void {
-  const { machine, pageTable } = vma.mm;
-  const frame = word >>> PTE_FRAME_SHIFT;
-  let restored = (makeEntry(vma, frame) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_EXCLUSIVE));
-  if ((word & PTE_UFFD_WP) !== 0) restored |= PTE_UFFD_WP;
-  else if ((word & PTE_WRITE) !== 0) restored = maybeWritable(vma, restored | PTE_MAKE_DIRTY);
-  machine.frames.words[(frame << FRAME_SHIFT) + MAPCOUNT]++;
-  pageTable.exchange(page, restored);
 }

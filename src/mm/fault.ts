@@ -17,14 +17,15 @@ import {
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
   PTE_MAKE_DIRTY,
+  PTE_NO_ACCESS,
   PTE_PRESENT,
   PTE_TRACKING,
   PTE_WRITE,
   PTE_YOUNG,
 } from "./entry.js";
-import { restoreExclusiveEntry } from "./device-exclusive.js";
 import { assert } from "./errors.js";
 import { PG_LOCKED, PG_LRU } from "./frames.js";
+import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { homeFrameOf } from "./home-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { TABLE_MASK } from "./page-table.js";
@@ -113,8 +114,9 @@ function faultPresent(vma: Vma, page: number, word: number, flags: number): numb
   const { mm } = vma;
   const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
   if (wanted === 0 || (word & PTE_WRITE) !== 0) {
-    const bits = (flags & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_MAKE_DIRTY;
-    setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), bits);
+    // Nothing is missing. Unlike the processor, a fault that marks an entry dirty marks it soft-dirty as well.
+    const marks = (wanted & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_MAKE_DIRTY;
+    setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), marks);
     return FAULT_DONE;
   }
   if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
@@ -197,26 +199,34 @@ function entryIndex(mm: AddressSpace, page: number): number {
 }
 
 /**
- * One fault, with the waiting that it asks for. FAULT_DONE means that the access is to be tried again; it may fault once
- * more, as on a processor. Else FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM; rejects with the driver's error when a device
- * cannot give the page back. A wait drops the mmap lock.
+ * Makes the access possible, waiting where it must. Resolves with FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM;
+ * rejects with the driver's error when a device cannot give the page back. A wait drops the mmap lock.
  */
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
-  let result: number;
-  await mm.mmapLock.read();
-  try {
-    result = handleFault(mm, page, flags);
-    if (faultCode(result) === FAULT_DEVICE) {
-      await migrateToRam(mm, page, faultFrame(result));
-      return FAULT_DONE;
+  for (let again = false; ; again = true) {
+    await mm.mmapLock.read();
+    let result: number;
+    try {
+      // After a wait it is the access that is tried again, not the fault: an entry that allows it now stays as it is.
+      if (again && allowsAccess(mm.pageTable.read(page), flags)) return FAULT_DONE;
+      result = handleFault(mm, page, flags);
+      if (faultCode(result) === FAULT_DEVICE) {
+        await migrateToRam(mm, page, faultFrame(result));
+        continue;
+      }
+    } finally {
+      mm.mmapLock.readUnlock();
     }
-  } finally {
-    mm.mmapLock.readUnlock();
+    if (faultCode(result) !== FAULT_WAIT) return result;
+    mm.machine.counters.waits++;
+    await mm.machine.pageLocks.wait(faultFrame(result));
   }
-  if (faultCode(result) !== FAULT_WAIT) return result;
-  mm.machine.counters.waits++;
-  await mm.machine.pageLocks.wait(faultFrame(result));
-  return FAULT_DONE;
+}
+
+function allowsAccess(word: number, flags: number): boolean {
+  if (flags === 0) return (word & (PTE_PRESENT | PTE_NO_ACCESS)) === PTE_PRESENT;
+  const needed = PTE_PRESENT | PTE_WRITE;
+  return flags === FAULT_WRITE && (word & (needed | PTE_NO_ACCESS)) === needed;
 }
 
 /**

@@ -10,7 +10,6 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { forkAnonVma } from "./anon-vma.js";
-import { restoreExclusiveEntry } from "./device-exclusive.js";
 import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
@@ -26,6 +25,7 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { MemoryError } from "./errors.js";
+import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { PG_LOCKED } from "./frames.js";
 import { exitAddressSpace } from "./mapping.js";
 import { assertNotInCallback } from "./notifier.js";

@@ -48,8 +48,12 @@ export async function mmap(mm: AddressSpace, options: MapOptions): Promise<numbe
   if (home !== null && home.pages !== pages) {
     throw new MemoryError("EINVAL", `a home range of ${home.pages} pages does not fit a mapping of ${pages}`);
   }
+  checkProtection(protection);
   if (options.address !== undefined) rangeOf(mm, options.address, length);
   return writing(mm, () => {
+    if (home !== null && home.page >= 0) {
+      throw new MemoryError("EINVAL", `a home range that is mapped at page ${home.page} cannot be mapped again`);
+    }
     const start = options.address === undefined ? findGap(mm, pages) : pagesOf(mm, options.address, "address");
     const end = start + pages;
     unmapPages(mm, start, end);
@@ -69,6 +73,7 @@ export async function munmap(mm: AddressSpace, address: number, length: number):
 
 export async function mprotect(mm: AddressSpace, address: number, length: number, protection: number): Promise<void> {
   const { start, end } = rangeOf(mm, address, length);
+  checkProtection(protection);
   await writing(mm, () => {
     let page = start;
     while (page < end) {
@@ -171,7 +176,11 @@ function forEachPart(
 function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, flags: number): Vma {
   const offset = vma.offset + (start - vma.start);
   const merged = mergeVma(mm, { start, end, flags, offset, anonVma: vma.anonVma, home: vma.home }, vma);
-  if (merged !== null) return merged;
+  if (merged !== null) {
+    // Soft-dirty, the one flag in which the two may differ, is from now on that of the part that changed, as in Linux.
+    merged.flags = flags;
+    return merged;
+  }
   const changed = start > vma.start ? splitVma(vma, start) : vma;
   if (end < changed.end) splitVma(changed, end);
   changed.flags = flags;
@@ -185,12 +194,10 @@ function unmapPages(mm: AddressSpace, start: number, end: number): void {
   if (last !== undefined && last.end > end) splitVma(last, end);
   const from = mm.indexAbove(start);
   const to = mm.indexAbove(end);
-  const beyond = mm.vmas[to];
-  const until = beyond !== undefined && beyond.start < end ? to + 1 : to;
-  if (from === until) return;
+  if (from === to) return;
   mm.notifiers.notify("unmap", start, end, null);
-  for (const vma of mm.vmas.slice(from, until)) zapRange(mm, vma.start, vma.end);
-  for (const vma of mm.vmas.splice(from, until - from)) vma.unlinkAnonVmas();
+  for (const vma of mm.vmas.slice(from, to)) zapRange(mm, vma.start, vma.end);
+  for (const vma of mm.vmas.splice(from, to - from)) vma.unlinkAnonVmas();
 }
 
 /** The lowest free place at a block's start, with a block of distance, so that mappings never merge by accident. */
@@ -225,6 +232,12 @@ function pagesOf(mm: AddressSpace, bytes: number, what: string): number {
     throw new MemoryError("EINVAL", `${what} ${bytes} is not a multiple of the page size ${pageSize}`);
   }
   return bytes / pageSize;
+}
+
+function checkProtection(protection: number): void {
+  if ((protection & ~VM_ACCESS_FLAGS) !== 0 || !Number.isInteger(protection)) {
+    throw new MemoryError("EINVAL", `protection ${protection} is not made of PROT_READ, PROT_WRITE and PROT_EXEC`);
+  }
 }
 
 function unmapped(mm: AddressSpace, page: number): MemoryError {

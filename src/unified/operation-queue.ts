@@ -9,12 +9,20 @@ import type { MemoryError } from "../mm/errors.js";
 export type Checkpoint = () => void;
 
 interface Waiting {
+  readonly signal: AbortSignal | undefined;
   readonly start: () => void;
   readonly reject: (reason: unknown) => void;
 }
 
+/** Those that wait with one signal: they share one listener, since engines warn of many. */
+interface Watch {
+  readonly waiting: Set<Waiting>;
+  readonly onAbort: () => void;
+}
+
 export class OperationQueue {
   readonly #waiting: Waiting[] = [];
+  readonly #watches = new Map<AbortSignal, Watch>();
   #running = false;
   #closed: MemoryError | null = null;
   #idle: (() => void)[] = [];
@@ -24,30 +32,18 @@ export class OperationQueue {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed !== null) return reject(this.#closed);
       if (signal?.aborted === true) return reject(signal.reason);
-      const onAbort = (): void => {
-        const index = this.#waiting.indexOf(waiting);
-        if (index < 0) return;
-        this.#waiting.splice(index, 1);
-        reject(signal?.reason);
-      };
       const checkpoint = (): void => {
         if (this.#closed !== null) throw this.#closed;
         signal?.throwIfAborted();
       };
-      const waiting: Waiting = {
-        start: () => {
-          signal?.removeEventListener("abort", onAbort);
-          operation(checkpoint)
-            .then(resolve, reject)
-            .finally(() => this.#next());
-        },
-        reject: (reason) => {
-          signal?.removeEventListener("abort", onAbort);
-          reject(reason);
-        },
+      const start = (): void => {
+        operation(checkpoint)
+          .then(resolve, reject)
+          .finally(() => this.#next());
       };
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const waiting: Waiting = { signal, start, reject };
       this.#waiting.push(waiting);
+      this.#watch(waiting);
       if (!this.#running) this.#next();
     });
   }
@@ -60,14 +56,51 @@ export class OperationQueue {
   /** Rejects what waits, lets the running operation come to its next checkpoint, and resolves when it has ended. */
   async close(reason: MemoryError): Promise<void> {
     this.#closed ??= reason;
-    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    for (const waiting of this.#waiting.splice(0)) {
+      this.#unwatch(waiting);
+      waiting.reject(reason);
+    }
     if (this.#running) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #next(): void {
     const next = this.#waiting.shift();
     this.#running = next !== undefined;
-    if (next !== undefined) next.start();
-    else for (const resolve of this.#idle.splice(0)) resolve();
+    if (next === undefined) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+      return;
+    }
+    this.#unwatch(next);
+    next.start();
+  }
+
+  #watch(waiting: Waiting): void {
+    const { signal } = waiting;
+    if (signal === undefined) return;
+    let watch = this.#watches.get(signal);
+    if (watch === undefined) {
+      watch = { waiting: new Set(), onAbort: () => this.#abort(signal) };
+      this.#watches.set(signal, watch);
+      signal.addEventListener("abort", watch.onAbort);
+    }
+    watch.waiting.add(waiting);
+  }
+
+  #unwatch(waiting: Waiting): void {
+    const { signal } = waiting;
+    const watch = signal === undefined ? undefined : this.#watches.get(signal);
+    if (signal === undefined || watch === undefined) return;
+    watch.waiting.delete(waiting);
+    if (watch.waiting.size > 0) return;
+    this.#watches.delete(signal);
+    signal.removeEventListener("abort", watch.onAbort);
+  }
+
+  #abort(signal: AbortSignal): void {
+    for (const waiting of this.#watches.get(signal)?.waiting ?? []) {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      this.#unwatch(waiting);
+      waiting.reject(signal.reason);
+    }
   }
 }

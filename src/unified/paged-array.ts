@@ -90,10 +90,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
 
   /**
    * Writes elements from `start` on: a typed array of the array's own type, or bytes as they come (little endian; chunks
-   * need not end at elements). Throws EINVAL for another type or more elements than there is room for; a source that
+   * need not end at elements). Rejects with EINVAL for another type or more elements than there is room for; a source that
    * fails or is aborted half way leaves what was written before.
    */
-  write(source: View<T> | AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<void> {
+  async write(source: View<T> | AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<void> {
     const { start = 0, signal } = options;
     this.#assertAlive();
     this.#checkRange(start, 0);
@@ -114,9 +114,9 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   /** Copies elements into a new typed array, or into `into` as many as it has. */
-  read(options?: ReadOptions): Promise<View<T>>;
+  read(options?: ReadOptions): Promise<View<T, ArrayBuffer>>;
   read<V extends View<T>>(into: V, options?: ReadOptions): Promise<V>;
-  read(first?: View<T> | ReadOptions, second?: ReadOptions): Promise<View<T>> {
+  async read(first?: View<T> | ReadOptions, second?: ReadOptions): Promise<View<T>> {
     this.#assertAlive();
     const into = isViewOf(this.type, first) ? first : undefined;
     if (into === undefined && ArrayBuffer.isView(first)) {
@@ -138,11 +138,11 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   /** Sets all elements of a range to one value. */
-  fill(value: number | bigint, range: Range & { signal?: AbortSignal } = {}): Promise<void> {
+  async fill(value: number | bigint, range: Range & { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertAlive();
     const { start, length } = this.#rangeOf(range);
     const pattern = viewOf(this.type, new ArrayBuffer(strideOf(this.type)), 0, 1);
-    // Throws a TypeError for a number where a bigint belongs, as assigning to an element would.
+    // A TypeError for a number where a bigint belongs, as assigning to an element would.
     (pattern as unknown as { fill(value: number | bigint): void }).fill(value);
     return this.#core.queue.run(async (checkpoint) => {
       const stride = strideOf(this.type);
@@ -157,7 +157,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    * Makes the pages of a range resident in host memory and holds them there until the pin is released. Any number of pins
    * may overlap; what they mean to each other is the program's affair.
    */
-  pin(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<Pin<T>> {
+  async pin(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<Pin<T>> {
     this.#assertAlive();
     const { start, length } = this.#rangeOf(range);
     const write = writes(mode);
@@ -183,7 +183,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    * Moves pages ahead of their use. To the device: as many from the range's start on as fit; pinned pages stay. To the
    * host: all that the device holds.
    */
-  prefetch(to: "device" | "host", range: Range & { signal?: AbortSignal } = {}): Promise<void> {
+  async prefetch(to: "device" | "host", range: Range & { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertAlive();
     const { start, length } = this.#rangeOf(range);
     if (to !== "device" && to !== "host")
@@ -217,6 +217,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   async #unmap(): Promise<void> {
     const { mm, machine } = this.#core;
     if (this.#page >= 0) await munmap(mm, this.#page * machine.pageSize, this.pages * machine.pageSize);
+    // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
+    machine.lru.drain();
     machine.host.releaseHome(this.#home);
     this.#page = -1;
   }
@@ -225,6 +227,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     let at = start * strideOf(this.type);
     for await (const chunk of source) {
       checkpoint();
+      if (!(chunk instanceof Uint8Array))
+        throw new MemoryError("EINVAL", `array "${this.label}" takes chunks of bytes, not ${typeof chunk}`);
       if (at + chunk.byteLength > this.byteLength) {
         throw new MemoryError("EINVAL", `the source of array "${this.label}" goes beyond its ${this.byteLength} bytes`);
       }

@@ -16,7 +16,7 @@ export type PinMode = "read" | "write";
 export interface Run<T extends ElementType> {
   /** Index in the array of the first element. */
   readonly start: number;
-  readonly view: View<T>;
+  readonly view: View<T, ArrayBuffer>;
 }
 
 /** Where the pinned elements are, in the array and in its address space. */
@@ -39,7 +39,7 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
   readonly #place: PinPlace<T>;
   readonly #pages: PinnedPages;
   readonly #onRelease: () => void;
-  #view: View<T> | null = null;
+  #view: View<T, ArrayBuffer> | null = null;
   #released = false;
 
   constructor(place: PinPlace<T>, pages: PinnedPages, onRelease: () => void) {
@@ -55,7 +55,7 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
    * The pinned elements as one typed array over the pages themselves. Throws EINVAL when they do not lie side by side
    * (use `runs`) or the pin has been released. JavaScript cannot take a view back: do not use it after `release`.
    */
-  get view(): View<T> {
+  get view(): View<T, ArrayBuffer> {
     if (this.#view !== null) return this.#view;
     this.#assertHeld();
     const { first, count } = this.#pages;

@@ -112,10 +112,11 @@ export class UnifiedMemory implements AsyncDisposable {
   }
 
   async #tearDown(): Promise<void> {
-    const { queue, arrays, mm, attached } = this.#core;
+    const { queue, arrays, machine, mm, attached } = this.#core;
     await queue.close(destroyedError());
     arrays.clear();
     await exitAddressSpace(mm);
+    machine.lru.drain();
     attached.forget(mm);
     await attached.device.close();
   }

@@ -4,6 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AccessFault, loadWord, storeWord, touch } from "../../src/access/cpu.js";
 import {
+  FAULT_DONE,
+  FAULT_WRITE,
+  faultIn,
+  isDevicePrivateEntry,
   Machine,
   MemoryError,
   mmap,
@@ -11,9 +15,11 @@ import {
   munmap,
   PTE_DIRTY,
   PTE_SOFT_DIRTY,
+  PTE_WRITE,
   PTE_YOUNG,
   vmaFlags,
 } from "../../src/mm/index.js";
+import { TestDevice } from "../test-device.js";
 
 const PAGE = 4096;
 
@@ -52,6 +58,31 @@ test("an access marks its entry young, a store also dirty, as the processor does
   assert.equal(pageTable.read(first), fresh | PTE_YOUNG);
   await storeWord(mm, address, 2);
   assert.equal(pageTable.read(first), fresh | PTE_YOUNG | PTE_DIRTY);
+});
+
+test("a store through an entry that a fault made writable is the processor's: a fault would mark it soft-dirty too", async () => {
+  const { mm, address, first } = await mapped();
+  await storeWord(mm, address, 1);
+  const { pageTable } = mm;
+  const clean = pageTable.read(first) & ~(PTE_YOUNG | PTE_DIRTY | PTE_SOFT_DIRTY);
+  pageTable.exchange(first, clean);
+  assert.equal(await faultIn(mm, first, FAULT_WRITE), FAULT_DONE);
+  assert.equal(pageTable.read(first), clean | PTE_YOUNG | PTE_DIRTY | PTE_SOFT_DIRTY);
+});
+
+test("a store to a page that a device gives back leaves the entry as it came back, but young and dirty", async () => {
+  const { machine, mm, address, first } = await mapped();
+  const device = new TestDevice(machine, "private", 4);
+  await storeWord(mm, address, 1);
+  await device.migrateToDevice(mm, first);
+  const away = mm.pageTable.read(first);
+  assert.ok(isDevicePrivateEntry(away));
+  mm.pageTable.exchange(first, away & ~PTE_SOFT_DIRTY);
+  await storeWord(mm, address, 2);
+  const back = mm.pageTable.read(first);
+  assert.equal(device.faults, 1);
+  assert.equal(back & (PTE_WRITE | PTE_YOUNG | PTE_DIRTY | PTE_SOFT_DIRTY), PTE_WRITE | PTE_YOUNG | PTE_DIRTY);
+  assert.equal(await loadWord(mm, address), 2);
 });
 
 test("touching gives the frame that holds the page, and refuses what would have to fault", async () => {

@@ -12,6 +12,8 @@ import { integrityOf } from "./made-archive.js";
 export interface LocalRegistry {
   readonly settings: NodeJS.ProcessEnv;
   readonly requests: string[];
+  /** Fulfilled at the first request. */
+  readonly asked: Promise<void>;
 }
 
 /** With `archive` null, the registry takes requests and never answers them. */
@@ -22,8 +24,11 @@ export async function localRegistry(
 ): Promise<LocalRegistry> {
   const { name, version, archive } = served;
   const requests: string[] = [];
+  let markAsked: () => void;
+  const asked = new Promise<void>((resolve) => (markAsked = resolve));
   const server: Server = createServer((request, response) => {
     requests.push(request.url ?? "");
+    markAsked();
     if (archive === null) return;
     const tarball = `/${name}/-/${name}-${version}.tgz`;
     if (request.url === `/${name}`) {
@@ -44,7 +49,7 @@ export async function localRegistry(
     server.closeAllConnections();
     server.close();
   });
-  return { settings: settingsFor(`http://127.0.0.1:${port(server)}/`, folder), requests };
+  return { settings: settingsFor(`http://127.0.0.1:${port(server)}/`, folder), requests, asked };
 }
 
 /** Settings of a registry that nobody answers for. */

@@ -27,7 +27,7 @@ async function prepare(
       const length = Math.hypot(...row(i)) * Math.hypot(...row(query));
       return length === 0 ? 0 : row(i).reduce((sum, number, d) => sum + number * row(query)[d], 0) / length;
     });
-    return { query, neighbours: nearest(scores, { k, exclude: query }) };
+    return { query, neighbours: nearest([{ start: 0, view: scores }], { k, exclude: query }) };
   });
   return { data: { file, rows, dimensions }, claims };
 }

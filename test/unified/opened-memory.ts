@@ -1,0 +1,134 @@
+/**
+ * A unified memory for tests, with a small device, whose machine the test can look into: where pages are, what they
+ * hold without moving them, and whether every invariant holds. When the test ends the memory is destroyed, and nothing
+ * may be left.
+ */
+
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { AttachedDevice } from "../../src/device/attached-device.js";
+import type { DeviceDriver } from "../../src/device/driver.js";
+import { strideOf } from "../../src/device/element.js";
+import { type LinkOptions, mirrorDevice } from "../../src/device/mirror/index.js";
+import type { AddressSpace } from "../../src/mm/address-space.js";
+import { PTE_FRAME_SHIFT } from "../../src/mm/entry.js";
+import type { Environment } from "../../src/mm/environment.js";
+import { DMA_PIN } from "../../src/mm/gup.js";
+import { Machine } from "../../src/mm/machine.js";
+import { ZONE_PRIVATE } from "../../src/mm/zone.js";
+import type { PagedArray } from "../../src/unified/paged-array.js";
+import { UnifiedMemory } from "../../src/unified/unified-memory.js";
+import { PAGE } from "../builders.js";
+import { TestEnvironment } from "../environments.js";
+import { checkInvariants } from "../invariants.js";
+
+export interface MemorySetup {
+  devicePages?: number;
+  hostPages?: number;
+  pageSize?: number;
+  kind?: "private" | "coherent";
+  link?: LinkOptions;
+  debug?: boolean;
+  /** In place of a mirror device. */
+  driver?: DeviceDriver;
+  environment?: Environment;
+}
+
+export class OpenedMemory {
+  readonly memory: UnifiedMemory;
+  readonly machine: Machine;
+  readonly attached: AttachedDevice;
+  readonly mm: AddressSpace;
+
+  constructor(memory: UnifiedMemory, machine: Machine, attached: AttachedDevice) {
+    this.memory = memory;
+    this.machine = machine;
+    this.attached = attached;
+    const [mm] = machine.addressSpaces;
+    assert.ok(mm !== undefined);
+    this.mm = mm;
+  }
+
+  /** The frame behind each page of an array; 0 for one that has none. */
+  framesOf(array: PagedArray): number[] {
+    return Array.from(
+      { length: array.pages },
+      (_, i) => this.mm.pageTable.read(array.firstPage + i) >>> PTE_FRAME_SHIFT,
+    );
+  }
+
+  isOnDevice(frame: number): boolean {
+    const { first, frames } = this.attached.zone;
+    return frame >= first && frame < first + frames;
+  }
+
+  /** How many pages of an array are on the device. */
+  onDevice(array: PagedArray): number {
+    return this.framesOf(array).filter((frame) => this.isOnDevice(frame)).length;
+  }
+
+  /** The bytes of an array, wherever its pages are; nothing moves. */
+  contents(array: PagedArray): Uint8Array {
+    const { pageSize } = this.machine;
+    const bytes = new Uint8Array(array.pages * pageSize);
+    for (const [i, frame] of this.framesOf(array).entries()) bytes.set(this.attached.pageBytes(frame), i * pageSize);
+    return bytes.subarray(0, array.byteLength);
+  }
+
+  /** Fails unless every invariant holds. Arrays with pins are named, so that their pins count. */
+  check(...pinned: PagedArray[]): void {
+    const { machine, attached } = this;
+    const references: [frame: number, references: number][] = [];
+    for (const array of pinned) {
+      const stride = strideOf(array.type);
+      const frames = this.framesOf(array);
+      for (const { start, length } of array.pins) {
+        const end = Math.ceil(((start + length) * stride) / machine.pageSize);
+        for (let page = Math.floor((start * stride) / machine.pageSize); page < end; page++) {
+          references.push([frames[page] ?? 0, DMA_PIN]);
+        }
+      }
+    }
+    checkInvariants(machine, {
+      references,
+      deviceBytes: (frame) =>
+        attached.zone.kind === ZONE_PRIVATE ? attached.device.run(frame - attached.zone.first, 1) : null,
+    });
+    const used = Array.from({ length: attached.zone.frames }, (_, i) => attached.zone.first + i).filter(
+      (frame) => machine.frames.refcount(frame) > 0,
+    );
+    assert.equal(attached.usedFrames, used.length, "the device's frames in use are those with references");
+  }
+
+  /** Destroys the memory, and fails if a page is left anywhere. */
+  async destroyed(): Promise<void> {
+    await this.memory.destroy();
+    checkInvariants(this.machine);
+    assert.equal(this.attached.usedFrames, 0, "device frames are left");
+    assert.equal(this.machine.host.charge.usage, 0, "host frames are left");
+    assert.equal(this.machine.addressSpaces.size, 0);
+  }
+}
+
+/** Opens a memory of 4 KiB pages with a mirror device of 16 pages, or as asked for. */
+export async function openMemory(t: TestContext, setup: MemorySetup = {}): Promise<OpenedMemory> {
+  const opened = await openUntended(setup);
+  t.after(() => opened.destroyed());
+  return opened;
+}
+
+/** The same where the test itself destroys the memory. */
+export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemory> {
+  const {
+    devicePages = 16,
+    hostPages = Number.POSITIVE_INFINITY,
+    pageSize = PAGE,
+    kind = "private",
+    link = {},
+  } = setup;
+  const { debug = false, environment = new TestEnvironment() } = setup;
+  const driver = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
+  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment });
+  const attached = await AttachedDevice.attach(machine, driver);
+  return new OpenedMemory(new UnifiedMemory(machine, attached, debug), machine, attached);
+}
