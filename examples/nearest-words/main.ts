@@ -7,7 +7,7 @@
 import { createUnifiedMemory, MemoryError, type Stats } from "../../src/index.js";
 import { mirrorDevice } from "../../src/device/mirror/index.js";
 import { readCommandLine, usage, type CommandLine } from "./command-line.js";
-import { JobFailure, withoutDownload } from "./failure.js";
+import { JobFailure } from "./failure.js";
 import { Progress } from "./progress.js";
 import { verify } from "./reference.js";
 import { asJson, asText, type Findings } from "./report.js";
@@ -30,7 +30,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
     if (interruption.signal.aborted) process.exit(2);
-    interruption.abort(new JobFailure("EINTR", "interrupted; nothing was left behind", { waysOut: withoutDownload }));
+    interruption.abort(new JobFailure("EINTR", "interrupted; nothing was left behind"));
   });
 }
 
@@ -133,8 +133,8 @@ function suggestions(words: readonly string[]): readonly string[] {
 
 /** The memory's refusals (a budget too small for one step, a page size out of bounds) are the user's to change, too. */
 function failureOf(error: unknown): JobFailure {
-  if (interruption.signal.aborted) return interruption.signal.reason as JobFailure;
   if (error instanceof JobFailure) return error;
+  if (interruption.signal.aborted) return interruption.signal.reason as JobFailure;
   if (error instanceof MemoryError && (error.code === "EINVAL" || error.code === "ENOMEM")) {
     const message = error.message.replace(`${error.code}: `, "");
     return new JobFailure(error.code, message, {

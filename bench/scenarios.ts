@@ -1,0 +1,6 @@
+/** All scenarios, in the order of the table. */
+
+import { protocolAtHome, protocolScrambled } from "./protocol.js";
+import type { Scenario } from "./scenario.js";
+
+export const SCENARIOS: readonly Scenario[] = [protocolAtHome, protocolScrambled];
