@@ -35,7 +35,7 @@ export const PROT_WRITE = 2;
 export const PROT_EXEC = 4;
 
 export class AnonVma {
-  /** All VMAs, of any address space, that may map pages of this root. */
+  /** All VMAs, of any address space, that may map pages of this root: by offset, then in the order of linking. */
   readonly vmas: Vma[] = [];
   /** The root that this one was forked from; itself for a first one. */
   readonly parent: AnonVma;
@@ -51,6 +51,13 @@ export class AnonVma {
     this.parent = parent ?? this;
     this.children = parent === null ? 1 : 0;
     if (parent !== null) parent.children++;
+  }
+
+  /** The order can be observed: a walk ends at the last mapping, and tells no notifier of the VMAs after it. */
+  insert(vma: Vma): void {
+    let place = this.vmas.length;
+    while (place > 0 && this.vmas[place - 1].offset > vma.offset) place--;
+    this.vmas.splice(place, 0, vma);
   }
 }
 
@@ -83,7 +90,17 @@ export class Vma {
 
   linkAnonVma(anonVma: AnonVma): void {
     this.chain.push(anonVma);
-    anonVma.vmas.push(this);
+    anonVma.insert(this);
+  }
+
+  /** Moves the lower end, and with it the VMA's place among those of its roots. */
+  moveStart(page: number): void {
+    this.offset += page - this.start;
+    this.start = page;
+    for (const anonVma of this.chain) {
+      anonVma.vmas.splice(anonVma.vmas.indexOf(this), 1);
+      anonVma.insert(this);
+    }
   }
 
   /** Makes a root, which is linked, the one that new pages of this VMA belong to. */
