@@ -13,6 +13,7 @@
 import assert from "node:assert/strict";
 import type { AddressSpace } from "../src/mm/address-space.js";
 import {
+  isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
   PTE_EXCLUSIVE,
@@ -347,6 +348,9 @@ class Survey {
       if (this.#kind(frame) === ZONE_PRIVATE)
         this.#report(`${what} lets the CPU reach a frame that is private to a device`);
       this.#mappings[frame]++;
+    } else if (isDeviceExclusiveEntry(word)) {
+      // No mapping, but a reference.
+      this.#hold(frame, 1);
     } else this.#report(`${what} is of no known kind`);
     if (this.#refcount(frame) === 0) this.#report(`${what} names a free frame`);
     if (vma !== undefined) {

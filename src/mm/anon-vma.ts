@@ -1,6 +1,9 @@
 /**
- * Which anon_vma a VMA gets with its first anonymous page: that of a neighbour it could merge with, so that the two can
- * still become one, else a new one. Counterpart: `__anon_vma_prepare`, `find_mergeable_anon_vma`, `anon_vma_compatible`.
+ * Which anon_vma a VMA gets: with its first anonymous page that of a neighbour it could merge with, so that the two can
+ * still become one, else a new one; over a fork one of its own, under the parent's, so that pages which only the child has
+ * are not looked for in the parent.
+ *
+ * Counterpart: `__anon_vma_prepare`, `find_mergeable_anon_vma`, `anon_vma_compatible`, `anon_vma_fork`.
  */
 
 import { type AnonVma, VM_ACCESS_FLAGS, VM_SOFTDIRTY, type Vma } from "./vma.js";
@@ -11,7 +14,29 @@ export function prepareAnonVma(vma: Vma): boolean {
   const anonVma = mergeableAnonVma(vma) ?? vma.mm.machine.createAnonVma();
   if (anonVma === null) return false;
   vma.linkAnonVma(anonVma);
-  vma.anonVma = anonVma;
+  vma.ownAnonVma(anonVma);
+  return true;
+}
+
+/** Links the VMA of a child to all roots of its parent's VMA, and gives it one of its own; false when none can be had. */
+export function forkAnonVma(child: Vma, parent: Vma): boolean {
+  if (parent.anonVma === null) return true;
+  for (const anonVma of parent.chain) {
+    child.linkAnonVma(anonVma);
+    // A root whose own VMAs are gone is used again, so that a line of forks does not grow the chain without bound.
+    if (child.anonVma === null && anonVma.children < 2 && anonVma.activeVmas === 0) child.anonVma = anonVma;
+  }
+  if (child.anonVma !== null) {
+    child.anonVma.activeVmas++;
+    return true;
+  }
+  const own = child.mm.machine.createAnonVma(parent.anonVma);
+  if (own === null) {
+    child.unlinkAnonVmas();
+    return false;
+  }
+  child.linkAnonVma(own);
+  child.ownAnonVma(own);
   return true;
 }
 

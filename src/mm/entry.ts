@@ -83,5 +83,10 @@ export function devicePrivateEntry(frame: number, bits: number): number {
   return (frame << PTE_FRAME_SHIFT) | DEVICE_PRIVATE | bits;
 }
 
+/** A device-exclusive entry of `frame` with the given W, S, U and X bits. */
+export function deviceExclusiveEntry(frame: number, bits: number): number {
+  return (frame << PTE_FRAME_SHIFT) | DEVICE_EXCLUSIVE | bits;
+}
+
 /** Linux on x86: making an entry dirty always makes it soft-dirty as well. */
 export const PTE_MAKE_DIRTY = PTE_DIRTY | PTE_SOFT_DIRTY;

@@ -10,6 +10,7 @@
 import type { AddressSpace } from "./address-space.js";
 import { prepareAnonVma } from "./anon-vma.js";
 import {
+  isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
   isZeroPageEntry,
@@ -23,11 +24,12 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import { PG_LRU } from "./frames.js";
+import { PG_LOCKED, PG_LRU } from "./frames.js";
+import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { homeFrameOf } from "./home-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { TABLE_MASK } from "./page-table.js";
-import { addNewAnonRmap, removeRmap } from "./rmap.js";
+import { addNewAnonRmap, moveAnonRmap, removeRmap } from "./rmap.js";
 import { setBitsOfWord } from "./shared-word.js";
 import { isAccessible, makeEntry, maybeWritable, VM_WRITE, type Vma } from "./vma.js";
 
@@ -78,8 +80,20 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   if ((word & PTE_PRESENT) !== 0) return faultPresent(vma, page, word, flags);
   const frame = word >>> PTE_FRAME_SHIFT;
   if (isMigrationEntry(word)) return FAULT_WAIT | (frame << RESULT_BITS);
+  if (isDeviceExclusiveEntry(word)) return faultExclusive(vma, page, word);
   assert(isDevicePrivateEntry(word), `page ${page} has an entry ${word.toString(16)} of no known kind`);
   return FAULT_DEVICE | (frame << RESULT_BITS);
+}
+
+/** The CPU takes a page back that a device has for itself. The access may have to fault once more. */
+function faultExclusive(vma: Vma, page: number, word: number): number {
+  const { mm } = vma;
+  const frame = word >>> PTE_FRAME_SHIFT;
+  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return FAULT_WAIT | (frame << RESULT_BITS);
+  mm.machine.counters.faults++;
+  mm.notifiers.notify("exclusive", page, page + 1, null);
+  restoreExclusiveEntry(vma, page, word);
+  return FAULT_DONE;
 }
 
 function faultHole(vma: Vma, page: number, flags: number): number {
@@ -125,6 +139,7 @@ function isReusable(vma: Vma, frame: number): boolean {
 function reuse(vma: Vma, page: number, word: number, flags: number): void {
   const { mm } = vma;
   mm.machine.counters.faults++;
+  if ((word & PTE_EXCLUSIVE) === 0) moveAnonRmap(mm.machine, word >>> PTE_FRAME_SHIFT, vma);
   const owned = word | PTE_EXCLUSIVE | PTE_YOUNG;
   const entry = (flags & FAULT_WRITE) === 0 ? owned : maybeWritable(vma, owned | PTE_MAKE_DIRTY);
   mm.pageTable.exchange(page, entry);

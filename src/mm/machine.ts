@@ -124,10 +124,10 @@ export class Machine {
     else assert(before > references, "a reference to a page frame is dropped that nobody held");
   }
 
-  /** A root for the mappings of anonymous pages, null when none can be had. */
-  createAnonVma(): AnonVma | null {
+  /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
+  createAnonVma(parent: AnonVma | null = null): AnonVma | null {
     if (!this.environment.mayAllocate("anon-vma")) return null;
-    const anonVma = new AnonVma(this.#nextAnonVma++);
+    const anonVma = new AnonVma(this.#nextAnonVma++, parent);
     this.#anonVmas.set(anonVma.id, anonVma);
     return anonVma;
   }

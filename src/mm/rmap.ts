@@ -35,6 +35,19 @@ export function addNewAnonRmap(machine: Machine, frame: number, vma: Vma, page: 
   words[at + MAPCOUNT] = 1;
 }
 
+/** The page belongs to this VMA alone from now on, so its mappings are looked for under the VMA's own root only. */
+export function moveAnonRmap(machine: Machine, frame: number, vma: Vma): void {
+  const { anonVma } = vma;
+  assert(anonVma !== null, "a VMA maps an anonymous page but has no anon_vma");
+  machine.frames.words[(frame << FRAME_SHIFT) + MAPPING] = (anonVma.id << MAPPING_KIND_SHIFT) | MAPPING_ANON;
+}
+
+/** One more mapping of the page: with a reference. */
+export function duplicateRmap(machine: Machine, frame: number): void {
+  machine.frames.words[(frame << FRAME_SHIFT) + MAPCOUNT]++;
+  machine.frames.get(frame);
+}
+
 export function removeRmap(machine: Machine, frame: number): void {
   machine.frames.words[(frame << FRAME_SHIFT) + MAPCOUNT]--;
 }

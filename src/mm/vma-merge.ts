@@ -58,8 +58,7 @@ export function mergeVma(mm: AddressSpace, area: Area, current: Vma | null): Vma
   if (joinsNext) {
     if (current !== null) adoptAnonVma(next, current);
     giveUp(mm, current, area);
-    next.start = area.start;
-    next.offset = area.offset;
+    next.moveStart(area.start);
     return next;
   }
   return null;
@@ -100,8 +99,7 @@ function giveUp(mm: AddressSpace, current: Vma | null, area: Area): void {
   if (current === null) return;
   if (current.start === area.start && current.end === area.end) remove(mm, current);
   else if (current.start === area.start) {
-    current.offset += area.end - current.start;
-    current.start = area.end;
+    current.moveStart(area.end);
   } else current.end = area.start;
 }
 

@@ -35,10 +35,30 @@ export const PROT_WRITE = 2;
 export const PROT_EXEC = 4;
 
 export class AnonVma {
-  /** All VMAs, of any address space, that may map pages of this root. */
+  /** All VMAs, of any address space, that may map pages of this root: by offset, then in the order of linking. */
   readonly vmas: Vma[] = [];
+  /** The root that this one was forked from; itself for a first one. */
+  readonly parent: AnonVma;
+  /** Roots forked from this one, and 1 of a first one for itself. */
+  children: number;
+  /** VMAs whose own root this is: whose new pages belong to it. */
+  activeVmas = 0;
 
-  constructor(readonly id: number) {}
+  constructor(
+    readonly id: number,
+    parent: AnonVma | null,
+  ) {
+    this.parent = parent ?? this;
+    this.children = parent === null ? 1 : 0;
+    if (parent !== null) parent.children++;
+  }
+
+  /** The order can be observed: a walk ends at the last mapping, and tells no notifier of the VMAs after it. */
+  insert(vma: Vma): void {
+    let place = this.vmas.length;
+    while (place > 0 && this.vmas[place - 1].offset > vma.offset) place--;
+    this.vmas.splice(place, 0, vma);
+  }
 }
 
 export class Vma {
@@ -70,22 +90,41 @@ export class Vma {
 
   linkAnonVma(anonVma: AnonVma): void {
     this.chain.push(anonVma);
-    anonVma.vmas.push(this);
+    anonVma.insert(this);
+  }
+
+  /** Moves the lower end, and with it the VMA's place among those of its roots. */
+  moveStart(page: number): void {
+    this.offset += page - this.start;
+    this.start = page;
+    for (const anonVma of this.chain) {
+      anonVma.vmas.splice(anonVma.vmas.indexOf(this), 1);
+      anonVma.insert(this);
+    }
+  }
+
+  /** Makes a root, which is linked, the one that new pages of this VMA belong to. */
+  ownAnonVma(anonVma: AnonVma): void {
+    this.anonVma = anonVma;
+    anonVma.activeVmas++;
   }
 
   /** Joins every root that `other` is linked to, as a split or a merge does. */
   cloneAnonVma(other: Vma): void {
     for (const anonVma of other.chain) this.linkAnonVma(anonVma);
-    this.anonVma = other.anonVma;
+    if (other.anonVma !== null) this.ownAnonVma(other.anonVma);
   }
 
   unlinkAnonVmas(): void {
+    if (this.anonVma !== null) this.anonVma.activeVmas--;
+    this.anonVma = null;
     for (const anonVma of this.chain) {
       anonVma.vmas.splice(anonVma.vmas.indexOf(this), 1);
-      if (anonVma.vmas.length === 0) this.mm.machine.forgetAnonVma(anonVma);
+      if (anonVma.vmas.length > 0) continue;
+      anonVma.parent.children--;
+      this.mm.machine.forgetAnonVma(anonVma);
     }
     this.chain = [];
-    this.anonVma = null;
   }
 }
 

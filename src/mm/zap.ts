@@ -4,7 +4,13 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { isDevicePrivateEntry, isMigrationEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "./entry.js";
+import {
+  isDeviceExclusiveEntry,
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  PTE_FRAME_SHIFT,
+  PTE_PRESENT,
+} from "./entry.js";
 import { removeRmap } from "./rmap.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord } from "./shared-word.js";
@@ -29,6 +35,10 @@ export function zapRange(mm: AddressSpace, start: number, end: number): void {
         if (frame === 0) continue;
         mm.resident.uncharge(1);
         removeRmap(machine, frame);
+        machine.put(frame);
+      } else if (isDeviceExclusiveEntry(word)) {
+        // The entry holds a reference, but is no mapping.
+        mm.resident.uncharge(1);
         machine.put(frame);
       } else if (isMigrationEntry(word)) mm.resident.uncharge(1);
     }

@@ -168,12 +168,7 @@ test("a difference is described in one line", () => {
 test("an operation that is not modelled yet is a difference, which names it", async (t) => {
   const load = { op: "load", p: 0, i: 0, rc: 0, value: 0 };
   for (const [operation, text] of [
-    [{ op: "fork", p: 0, child: 1, rc: 0 }, "fork is not modelled yet"],
-    [{ op: "exit", p: 0, rc: 0 }, "exit is not modelled yet"],
-    [{ op: "pageout", p: 0, i: 0, n: 1, rc: 0 }, "pageout is not modelled yet"],
-    [{ op: "exclusive", p: 0, d: 0, i: 0, n: 1, rc: 0 }, "exclusive access is not modelled yet"],
-    [{ op: "longterm", p: 0, i: 0, n: 1, write: 0, rc: 0 }, "a long-term pin is not modelled yet"],
-    [{ op: "cleardirty", p: 0, rc: 0 }, "clearing soft-dirty is not modelled yet"],
+    [{ op: "pageout", p: 0, i: 0, n: 1, rc: 0 }, "paging out is not modelled yet"],
     [{ ...load, p: 1 }, "process 1 does not live"],
   ] as const) {
     const { first, identical, operations } = await conform(written(t, trace(load, operation, load)));

@@ -14,9 +14,10 @@ export const recorded: readonly string[] = readdirSync(folder)
   .filter((name) => name.endsWith(".jsonl.gz"))
   .map((name) => join(folder, name));
 
-/** The lines of a recorded run: the header, then its operations. */
+/** The lines of a recorded run: the header, then its operations. A header that the file repeats is left out. */
 export function linesOf(file: string): string[] {
-  return gunzipSync(readFileSync(file)).toString().trimEnd().split("\n");
+  const [header, ...rest] = gunzipSync(readFileSync(file)).toString().trimEnd().split("\n");
+  return [header, ...rest.filter((line) => line !== header)];
 }
 
 /** Writes a file that goes when the test ends, and returns its path. */

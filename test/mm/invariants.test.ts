@@ -12,6 +12,7 @@ import {
   PTE_NO_ACCESS,
   PTE_PRESENT,
   PTE_WRITE,
+  PTE_YOUNG,
 } from "../../src/mm/entry.js";
 import {
   FLAGS,
@@ -244,7 +245,8 @@ const breaks: Record<string, Break[]> = {
     ],
     [
       "an entry is of no known kind",
-      ({ mm, hole, lruFrame }) => void mm.pageTable.exchange(hole, (lruFrame << PTE_FRAME_SHIFT) | PTE_DIRTY),
+      ({ mm, hole, lruFrame }) =>
+        void mm.pageTable.exchange(hole, (lruFrame << PTE_FRAME_SHIFT) | PTE_DIRTY | PTE_YOUNG),
       /of no known kind/,
     ],
     [

@@ -4,11 +4,23 @@
  */
 
 import { AccessFault, loadWord, storeWord } from "../../access/cpu.js";
-import { dontNeed, MemoryError, mprotect, munmap, pinPage, SHORT_REFERENCE } from "../../mm/index.js";
+import { pinLongTerm } from "../../access/long-term-pin.js";
+import {
+  clearSoftDirty,
+  DMA_PIN,
+  dontNeed,
+  exitAddressSpace,
+  forkAddressSpace,
+  MemoryError,
+  mprotect,
+  munmap,
+  pinPage,
+  SHORT_REFERENCE,
+} from "../../mm/index.js";
 import { evict } from "./batches.js";
 import { EFAULT, errnoOf } from "./errno.js";
 import type { RecordedProcess } from "./recorded-process.js";
-import { deviceRead, deviceWrite, migrateToDevice, migrateToSystem } from "./recording-driver.js";
+import { deviceRead, deviceWrite, makeExclusive, migrateToDevice, migrateToSystem } from "./recording-driver.js";
 import { CannotReplay, type Replay } from "./replay.js";
 import type { Operation, OperationName, Results } from "./trace-format.js";
 
@@ -33,6 +45,7 @@ const PERFORM: Partial<Record<OperationName, Perform>> = {
   to_sys: (replay, operation) => migrateToSystem(...clientOf(replay, operation)),
   dev_read: (replay, operation) => deviceRead(...clientOf(replay, operation)),
   dev_write: (replay, operation) => deviceWrite(...clientOf(replay, operation), operation.v),
+  exclusive: (replay, operation) => makeExclusive(...clientOf(replay, operation)),
   mprotect: async (replay, operation) => {
     await mprotect(...rangeOf(replay, operation), operation.prot);
     return DONE;
@@ -60,6 +73,36 @@ const PERFORM: Partial<Record<OperationName, Perform>> = {
     replay.process(p).dropPin(replay.machine, i);
     return Promise.resolve(DONE);
   },
+  longterm: async (replay, { p, i, n, write }) => {
+    const { mm } = replay.process(p);
+    const first = replay.firstPage + i;
+    let frames: number[];
+    try {
+      frames = await pinLongTerm(mm, first, first + n, write === 1);
+    } catch (error) {
+      if (error instanceof MemoryError) return { rc: 0, pinned: 0 };
+      throw error;
+    }
+    for (const frame of frames) replay.machine.put(frame, DMA_PIN);
+    return { rc: 0, pinned: frames.length === 0 ? 0 : n };
+  },
+  cleardirty: async (replay, { p }) => {
+    await clearSoftDirty(replay.process(p).mm);
+    return DONE;
+  },
+  fork: async (replay, { p, child }) => {
+    replay.addProcess(child, await forkAddressSpace(replay.process(p).mm));
+    return DONE;
+  },
+  exit: async (replay, { p }) => {
+    const process = replay.process(p);
+    replay.processes[p] = null;
+    await exitAddressSpace(process.mm);
+    process.dropAllPins(replay.machine);
+    // Each device file that closes empties its whole device.
+    for (const { device } of process.clients) evict(device);
+    return DONE;
+  },
   release: async (replay, { d }) => {
     evict(replay.devices[d]);
     return Promise.resolve(DONE);
@@ -68,9 +111,7 @@ const PERFORM: Partial<Record<OperationName, Perform>> = {
 
 /** What an operation that is not modelled is called in the report. */
 const NAMES: Partial<Record<OperationName, string>> = {
-  exclusive: "exclusive access",
-  cleardirty: "clearing soft-dirty",
-  longterm: "a long-term pin",
+  pageout: "paging out",
 };
 
 /** Throws CannotReplay; any other error than those that Linux answers with is the engine's own. */

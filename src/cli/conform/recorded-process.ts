@@ -36,4 +36,9 @@ export class RecordedProcess {
     const frame = this.pins.get(page)?.pop();
     if (frame !== undefined) machine.put(frame);
   }
+
+  dropAllPins(machine: Machine): void {
+    for (const frames of this.pins.values()) for (const frame of frames) machine.put(frame);
+    this.pins.clear();
+  }
 }

@@ -10,12 +10,13 @@ import {
   HMM_FRAME_SHIFT,
   HMM_WRITE,
   hmmRangeFault,
+  makeDeviceExclusiveRange,
   type HmmRange,
   type Vma,
   vmaFlags,
 } from "../../mm/index.js";
 import { bringBack, sendBatch } from "./batches.js";
-import { EFAULT, EINVAL, ENOENT } from "./errno.js";
+import { EBUSY, EFAULT, EINVAL, ENOENT } from "./errno.js";
 import type { MirrorTable } from "./mirror-table.js";
 import { BATCH_PAGES, type RecordedDevice } from "./recorded-device.js";
 import type { Results } from "./trace-format.js";
@@ -67,6 +68,33 @@ export function deviceWrite(client: Client, first: number, end: number, value: n
     words.setUint32(0, value + page - first, true);
     words.setUint32(bytes.length - 4, value + page - first, true);
   });
+}
+
+/**
+ * Gives the device pages `[first, end)` for itself, then reads them there without faulting. A chunk is entered in the
+ * device's table only when references to all of its pages were had.
+ */
+export async function makeExclusive(client: Client, first: number, end: number): Promise<Results> {
+  const { mm, table } = client;
+  for (let page = first; page < end; page += BATCH_PAGES) {
+    const frames = new Int32Array(Math.min(BATCH_PAGES, end - page));
+    const referenced = await makeDeviceExclusiveRange(mm, page, frames, null);
+    let entered = 0;
+    frames.forEach((frame, i) => {
+      if (frame < 0) return;
+      if (referenced === frames.length) {
+        table.enter(page + i, frame, false);
+        entered++;
+      }
+      mm.machine.pageLocks.unlock(frame);
+      mm.machine.put(frame);
+    });
+    if (entered < frames.length) return { rc: -EBUSY };
+  }
+  for (let page = first; page < end; page++) {
+    if (table.frame(page, false) < 0) return { rc: -ENOENT };
+  }
+  return { rc: 0, cpages: end - first };
 }
 
 async function forEachBatch(

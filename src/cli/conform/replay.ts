@@ -3,7 +3,7 @@
  * cannot be replayed throws CannotReplay, which is a difference, not a failure.
  */
 
-import { Machine, madvise, mmap } from "../../mm/index.js";
+import { type AddressSpace, Machine, madvise, mmap } from "../../mm/index.js";
 import { TABLE_WORDS } from "../../mm/page-table.js";
 import { RecordedDevice } from "./recorded-device.js";
 import { RecordedProcess } from "./recorded-process.js";
@@ -46,13 +46,12 @@ export class Replay {
         header.mapping satisfies never;
     }
     const replay = new Replay(header, new Machine({ pageSize: header.pageSize }));
-    const process = replay.addProcess(0);
+    const process = replay.addProcess(0, replay.machine.createAddressSpace());
     await replay.map(process, 0, header.pages, 3);
     return replay;
   }
 
-  addProcess(slot: number): RecordedProcess {
-    const mm = this.machine.createAddressSpace();
+  addProcess(slot: number, mm: AddressSpace): RecordedProcess {
     const process = new RecordedProcess(slot, mm, this.devices, this.firstPage, this.header.pages);
     this.processes[slot] = process;
     return process;

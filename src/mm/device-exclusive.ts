@@ -1,0 +1,75 @@
+/**
+ * Device-exclusive access: a device has a page of host or coherent memory for itself, for atomic operations, while every
+ * access of the CPU faults and takes it back. The entry is not present and is no mapping, but holds a reference.
+ *
+ * Counterpart: `make_device_exclusive_range`.
+ */
+
+import type { AddressSpace } from "./address-space.js";
+import {
+  deviceExclusiveEntry,
+  mapsFrame,
+  PTE_DIRTY,
+  PTE_EXCLUSIVE,
+  PTE_PRESENT,
+  PTE_TRACKING,
+  PTE_WRITE,
+} from "./entry.js";
+import { FRAME_SHIFT, INDEX, PG_DIRTY } from "./frames.js";
+import { pinPage, SHORT_REFERENCE } from "./gup.js";
+import { anonVmaOf, removeRmap } from "./rmap.js";
+
+/**
+ * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the frame of each page that became so,
+ * locked and referenced for the caller, -1 for the others. Returns for how many pages a reference could be had: fewer than asked where an access is
+ * impossible; below 0, the fault's code negated and less one, when that is so at once. Notifiers hear of `owner`.
+ */
+export async function makeDeviceExclusiveRange(
+  mm: AddressSpace,
+  start: number,
+  frames: Int32Array,
+  owner: object | null,
+): Promise<number> {
+  const { machine } = mm;
+  let referenced = 0;
+  frames.fill(-1);
+  for (; referenced < frames.length; referenced++) {
+    const frame = await pinPage(mm, start + referenced, true, SHORT_REFERENCE);
+    if (frame < 0 && referenced === 0) return frame;
+    if (frame < 0) break;
+    frames[referenced] = frame;
+  }
+  for (let i = 0; i < referenced; i++) {
+    const frame = frames[i];
+    const locked = machine.frames.tryLock(frame);
+    if (locked && makeExclusive(mm, start + i, frame, owner)) continue;
+    if (locked) machine.pageLocks.unlock(frame);
+    machine.put(frame);
+    frames[i] = -1;
+  }
+  return referenced;
+}
+
+/** Takes the page out of all page tables; true if it was mapped writable at `page` and is mapped nowhere now. */
+function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: object | null): boolean {
+  const { machine } = mm;
+  const at = frame << FRAME_SHIFT;
+  const index = machine.frames.words[at + INDEX];
+  let valid = false;
+  for (const vma of anonVmaOf(machine, frame)?.vmas ?? []) {
+    if (machine.frames.mapcount(frame) === 0) break;
+    const mapped = vma.pageOfIndex(index);
+    if (mapped < 0) continue;
+    vma.mm.notifiers.notify("exclusive", mapped, mapped + 1, owner);
+    const word = vma.mm.pageTable.read(mapped);
+    if (!mapsFrame(word, frame)) continue;
+    if ((word & PTE_PRESENT) === 0) return false;
+    const taken = vma.mm.pageTable.exchange(mapped, 0);
+    if ((taken & PTE_DIRTY) !== 0) machine.frames.setFlags(frame, PG_DIRTY);
+    if (vma.mm === mm && mapped === page && (taken & PTE_WRITE) !== 0) valid = true;
+    const kept = taken & (PTE_WRITE | PTE_EXCLUSIVE | PTE_TRACKING);
+    vma.mm.pageTable.exchange(mapped, deviceExclusiveEntry(frame, kept));
+    removeRmap(machine, frame);
+  }
+  return valid && machine.frames.mapcount(frame) === 0;
+}
