@@ -280,7 +280,7 @@ test("a kernel that throws something that is no error is reported all the same",
 test("a kernel must not await: one that gives a promise is refused, since its work would come too late", async (t) => {
   const { memory, x, y, opened } = await prepared(t);
   const kernel = await memory.createKernel({
-    host: { writes: ["y"], run: () => Promise.resolve() },
+    host: { writes: ["y"], run: Object.assign(() => Promise.resolve()) },
     footprint: scaleAddFootprint,
   });
   await assert.rejects(
