@@ -285,7 +285,7 @@ export class Kernel {
         if (!sharesPage(operand, first, length, pin.start, pin.length, this.#core.machine.pageSize)) continue;
         throw new MemoryError(
           "EBUSY",
-          `kernel "${this.label}" needs elements ${first} to ${first + length} of array "${operand.array.label}", of which a ${pin.mode} pin holds ${pin.start} to ${pin.start + pin.length} in host memory`,
+          `kernel "${this.label}" needs elements ${first} to ${first + length} of array "${operand.array.label}", on a page that a ${pin.mode} pin of ${pin.start} to ${pin.start + pin.length} holds in host memory`,
         );
       }
     }
