@@ -178,7 +178,7 @@ export class Kernel {
     let steps = 0;
     let began = false;
     let ahead: Promise<LoadedStep> | null = null;
-    const turns = new Turns(() => machine.environment.now());
+    const turns = new Turns(machine.environment);
     try {
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
       const load = (first: number): Promise<LoadedStep> =>
