@@ -12,6 +12,9 @@ import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
 
+/** Pages made ready between two checkpoints. */
+const BATCH_PAGES = 512;
+
 /** Pinned pages: the frames in order. */
 export interface PinnedPages {
   /** The first frame when all are contiguous and in one region, else -1. */
@@ -52,7 +55,10 @@ function continues(mm: AddressSpace, first: number, frame: number, i: number): b
   return frame === first + i && zones.of(frame) === zones.of(first);
 }
 
-/** The same, faulting and waiting as often as it takes. ENOMEM and EBUSY leave nothing pinned. */
+/**
+ * The same, faulting and waiting as often as it takes; `checkpoint` may throw to stop. ENOMEM and EBUSY leave nothing
+ * pinned.
+ */
 export async function pinPages(
   attached: AttachedDevice,
   mm: AddressSpace,
@@ -63,8 +69,11 @@ export async function pinPages(
 ): Promise<PinnedPages> {
   for (;;) {
     checkpoint();
-    await bringHome(attached, mm, start, end);
-    for (let page = start; page < end; page++) await makePinnable(mm, page, write);
+    await bringHome(attached, mm, start, end, checkpoint);
+    for (let page = start; page < end; page++) {
+      if ((page - start) % BATCH_PAGES === 0) checkpoint();
+      await makePinnable(mm, page, write);
+    }
     const pinned = tryPinPages(mm, start, end, write);
     if (pinned !== null) return pinned;
   }
