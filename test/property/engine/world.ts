@@ -21,6 +21,9 @@ import { type HeldPin, type Mapping, Space } from "./space.js";
 
 export const PAGE_SIZE = 4096;
 
+/** What fails without memory or without a link. A device hears of a fault that found no memory as of any other: EFAULT. */
+const SHORTAGES = new Set(["ENOMEM", "EIO", "EFAULT"]);
+
 export interface DeviceSetup {
   readonly kind: "private" | "coherent";
   readonly frames: number;
@@ -52,6 +55,8 @@ export class World {
   mappings: Mapping[] = [];
   /** References that an operation was given and will drop. */
   readonly lent = new Map<Operation, number>();
+  /** What operations ended with, if not with success. */
+  readonly errors: MemoryError[] = [];
   readonly #setup: WorldSetup;
   readonly #underWay = new Set<Operation>();
   readonly #transfers = new Set<Transfer>();
@@ -123,7 +128,10 @@ export class World {
       this.#underWay.delete(operation);
       this.lent.delete(operation);
       if (error !== null && !(error instanceof MemoryError)) this.#broken.push(error);
-      else if (!operation.uncertain && !accepts(error) && !(this.isShort && isShortage(error))) {
+      else {
+        if (error !== null) this.errors.push(error);
+        const shortage = error !== null && this.isShort && SHORTAGES.has(error.code);
+        if (operation.uncertain || accepts(error) || shortage) return;
         const answer = error === null ? "succeeded" : `failed with ${error.message}`;
         this.#broken.push(new Error(`${what} ${answer}, which is not what should happen`, { cause: error }));
       }
@@ -167,11 +175,12 @@ export class World {
     });
   }
 
-  /** Runs everything that is under way to its end, with a check after each task. */
-  async quiesce(): Promise<void> {
+  /** Runs everything that is under way to its end, with a check after each task, or only after the last one. */
+  async quiesce(checks: "each" | "last" = "each"): Promise<void> {
     await letPromisesSettle();
     this.check();
-    await this.environment.runAll(() => this.check());
+    await this.environment.runAll(checks === "each" ? () => this.check() : undefined);
+    this.check();
     const stuck = [...this.#underWay].map(({ what }) => what);
     assert.deepEqual(stuck, [], "deadlock: these wait and nothing is left to run");
   }
@@ -296,10 +305,4 @@ export class World {
       return false;
     });
   }
-}
-
-/** Errors of a machine that ran out of something, or whose link failed. */
-function isShortage(error: MemoryError | null): boolean {
-  // A device is told of a fault that found no memory as of any other: EFAULT.
-  return error !== null && ["ENOMEM", "EIO", "EFAULT"].includes(error.code);
 }
