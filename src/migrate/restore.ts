@@ -54,7 +54,8 @@ function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, 
   if (word >>> PTE_FRAME_SHIFT !== source || (word & (PTE_PRESENT | PTE_MIGRATION)) !== PTE_MIGRATION) return false;
   const exclusive = (word & (PTE_WRITE | PTE_EXCLUSIVE)) === 0 ? 0 : PTE_EXCLUSIVE;
   if (machine.zones.kindOf(destination) === ZONE_PRIVATE) {
-    storeWord(entries, at, devicePrivateEntry(destination, (word & (PTE_WRITE | PTE_TRACKING)) | exclusive));
+    const writable = (word & PTE_WRITE) === 0 ? 0 : maybeWritable(vma, 0);
+    storeWord(entries, at, devicePrivateEntry(destination, (word & PTE_TRACKING) | writable | exclusive));
     return true;
   }
   let restored = (makeEntry(vma, destination) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_YOUNG)) | exclusive;
