@@ -5,9 +5,12 @@
  */
 
 import type { AttachedDevice } from "../device/attached-device.js";
+import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
+import { MemoryError } from "../mm/errors.js";
 import { FRAME_SHIFT, PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage } from "../mm/gup.js";
+import type { Machine } from "../mm/machine.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
@@ -103,6 +106,14 @@ function tryPinHostPage(mm: AddressSpace, page: number, write: boolean): number 
   return -1;
 }
 
+async function leaveCoherentMemory(machine: Machine, frame: number, page: number): Promise<void> {
+  try {
+    await migrateDeviceCoherentPage(machine, frame);
+  } catch (error) {
+    throw error instanceof MemoryError && error.code === "ENOMEM" ? outOfHostMemory(machine, page) : error;
+  }
+}
+
 async function makePinnable(mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const { machine } = mm;
   for (;;) {
@@ -112,7 +123,7 @@ async function makePinnable(mm: AddressSpace, page: number, write: boolean): Pro
         machine.put(frame);
         return;
       }
-      await migrateDeviceCoherentPage(machine, frame);
+      await leaveCoherentMemory(machine, frame, page);
       continue;
     }
     if (frame === 0) machine.put(0);
