@@ -10,7 +10,6 @@ import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
 import { FRAME_SHIFT, PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage } from "../mm/gup.js";
-import type { Machine } from "../mm/machine.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
@@ -75,7 +74,7 @@ export async function pinPages(
     await bringHome(attached, mm, start, end, checkpoint);
     for (let page = start; page < end; page++) {
       if ((page - start) % BATCH_PAGES === 0) checkpoint();
-      await makePinnable(mm, page, write);
+      await makePinnable(attached, mm, page, write);
     }
     const pinned = tryPinPages(mm, start, end, write);
     if (pinned !== null) return pinned;
@@ -106,15 +105,17 @@ function tryPinHostPage(mm: AddressSpace, page: number, write: boolean): number 
   return -1;
 }
 
-async function leaveCoherentMemory(machine: Machine, frame: number, page: number): Promise<void> {
+async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame: number, page: number): Promise<void> {
   try {
     await migrateDeviceCoherentPage(machine, frame);
   } catch (error) {
     throw error instanceof MemoryError && error.code === "ENOMEM" ? outOfHostMemory(machine, page) : error;
   }
+  counters.toHost.access.pages++;
+  counters.toHost.access.bytes += machine.pageSize;
 }
 
-async function makePinnable(mm: AddressSpace, page: number, write: boolean): Promise<void> {
+async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const { machine } = mm;
   for (;;) {
     const frame = tryPinPage(mm, page, write, 1);
@@ -123,7 +124,7 @@ async function makePinnable(mm: AddressSpace, page: number, write: boolean): Pro
         machine.put(frame);
         return;
       }
-      await leaveCoherentMemory(machine, frame, page);
+      await leaveCoherentMemory(attached, frame, page);
       continue;
     }
     if (frame === 0) machine.put(0);
