@@ -36,7 +36,7 @@ function perform(order: Order): Promise<Answer> {
 
 async function main(): Promise<number> {
   const { smoke, filter, json } = options();
-  const chosen = SCENARIOS.filter(({ name }) => name.includes(filter));
+  const chosen = SCENARIOS.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
   if (chosen.length === 0) {
     process.stderr.write(
       `no scenario's name contains ${JSON.stringify(filter)}:\n${SCENARIOS.map(({ name }) => `  ${name}\n`).join("")}`,
