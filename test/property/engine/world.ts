@@ -53,6 +53,8 @@ export class World {
   readonly devices: AttachedDevice[] = [];
   readonly spaces: Space[] = [];
   mappings: Mapping[] = [];
+  /** Pages that the test has locked, with a reference to each, as who writes a page back does. */
+  readonly lockedFrames: number[] = [];
   /** References that an operation was given and will drop. */
   readonly lent = new Map<Operation, number>();
   /** What operations ended with, if not with success. */
@@ -170,6 +172,7 @@ export class World {
     checkInvariants(this.machine, {
       references: this.#references(),
       inFlight: [...this.#transfers].map(({ args }) => args),
+      locked: this.lockedFrames,
       busy: this.#underWay.size > 0,
       deviceBytes: (frame) => this.#bytes(frame),
     });
@@ -187,6 +190,7 @@ export class World {
 
   /** Lets go of everything, and finds nothing left. */
   async tearDown(exit: (space: Space) => void): Promise<void> {
+    while (this.unlockPage());
     for (const pin of this.pins) this.dropPin(pin);
     for (const space of this.spaces) if (space.alive) exit(space);
     await this.quiesce();
@@ -211,6 +215,25 @@ export class World {
   dropPin(pin: HeldPin): void {
     pin.space.pins.delete(pin);
     this.machine.put(pin.frame, pin.references);
+  }
+
+  /** Locks the page behind an address, if somebody is there and nobody has locked it. */
+  lockPage(space: Space, page: number): void {
+    const { frames } = this.machine;
+    const word = space.mm.pageTable.read(page);
+    const frame = word >>> PTE_FRAME_SHIFT;
+    if ((word & PTE_PRESENT) === 0 || frame === 0 || !frames.tryLock(frame)) return;
+    frames.get(frame);
+    this.lockedFrames.push(frame);
+  }
+
+  /** Unlocks the page that was locked first; false when there is none. */
+  unlockPage(): boolean {
+    const frame = this.lockedFrames.shift();
+    if (frame === undefined) return false;
+    this.machine.pageLocks.unlock(frame);
+    this.machine.put(frame);
+    return true;
   }
 
   async #attach({ kind, frames, link }: DeviceSetup): Promise<AttachedDevice> {
@@ -257,7 +280,7 @@ export class World {
 
   *#references(): Generator<readonly [frame: number, references: number]> {
     for (const { frame, references } of this.pins) yield [frame, references];
-    for (const frame of this.lent.values()) yield [frame, 1];
+    for (const frame of [...this.lent.values(), ...this.lockedFrames]) yield [frame, 1];
     for (const { args } of this.#transfers) if (args.faultPage >= 0) yield [args.faultPage, 1];
   }
 
