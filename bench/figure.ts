@@ -71,6 +71,6 @@ function isKept({ most = Infinity, least = -Infinity, decimals }: Bound, figure:
 }
 
 function describe({ of, most, least }: Bound, unit: string): string {
-  const limit = most === undefined ? `>= ${least}` : `<= ${most}`;
-  return of === "ratio" ? `${limit} x` : `${limit} ${unit}`;
+  const limits = [least === undefined ? "" : `>= ${least}`, most === undefined ? "" : `<= ${most}`];
+  return `${limits.filter((limit) => limit !== "").join(" and ")} ${of === "ratio" ? "x" : unit}`;
 }

@@ -133,7 +133,8 @@ export class ProtocolMachine {
       const placed = isDevicePrivateEntry(word) && this.#table.lookup(page, true) === frame;
       const free =
         frames.refcount(frame) === 1 && frames.mapcount(frame) === 1 && (frames.flags(frame) & PG_LOCKED) === 0;
-      expect(placed && free, `page ${page} is not as it should be on the device: entry ${word.toString(16)}`);
+      if (!placed || !free)
+        expect(false, `page ${page} is not as it should be on the device: entry ${word.toString(16)}`);
     }
     expect(this.#pageMap.length === 0, `${this.#pageMap.length} device frames are free that hold pages`);
     expect(this.#machine.lru.list.length === 0, "pages of the device are on the LRU list");
@@ -150,10 +151,23 @@ export class ProtocolMachine {
         (word & PTE_PRESENT) !== 0 && (home === 0 || home === frame) && this.#table.lookup(page, false) === -1;
       const free =
         frames.refcount(frame) === 1 && frames.mapcount(frame) === 1 && (frames.flags(frame) & PG_LOCKED) === 0;
-      expect(placed && free, `page ${page} is not as it should be on the host: entry ${word.toString(16)}`);
+      if (!placed || !free)
+        expect(false, `page ${page} is not as it should be on the host: entry ${word.toString(16)}`);
     }
     expect(lru.list.length === this.pages, `${lru.list.length} of ${this.pages} pages are on the LRU list`);
     expect(this.#pageMap.length === this.pages, "device frames are in use after all pages have left");
+  }
+
+  /** Bytes of the engine's tables, and of what this driver keeps beside them. */
+  get byteLengths(): { frames: number; frameTable: number; pageTables: number; deviceTable: number; driver: number } {
+    const { frames, tables } = this.#machine;
+    return {
+      frames: frames.count,
+      frameTable: frames.byteLength,
+      pageTables: tables.byteLength,
+      deviceTable: this.#table.byteLength,
+      driver: this.#pageMap.byteLength + this.#batches.byteLength,
+    };
   }
 
   /** Setup of one batch; returns its first page. */
@@ -270,6 +284,10 @@ class FreeFrames implements PageMap {
   /** Only while all frames are free. */
   shuffle(random: () => number): void {
     if (this.length === this.#ring.length) shuffle(this.#ring, random);
+  }
+
+  get byteLength(): number {
+    return this.#ring.byteLength;
   }
 
   #give(frame: number): void {

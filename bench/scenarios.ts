@@ -2,6 +2,7 @@
 
 import { copyingInOrder, copyingScrambled } from "./copying.js";
 import { mainJob, residentKernel } from "./main-job.js";
+import { metadata } from "./metadata.js";
 import { pinAndRelease, pinnedView } from "./pins.js";
 import { protocolAtHome, protocolScrambled } from "./protocol.js";
 import type { Scenario } from "./scenario.js";
@@ -17,4 +18,5 @@ export const SCENARIOS: readonly Scenario[] = [
   mainJob,
   residentKernel,
   writingKernel,
+  metadata,
 ];

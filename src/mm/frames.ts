@@ -57,7 +57,10 @@ export class Frames {
   words = new Int32Array(0);
   count = 0;
 
-  /** Adds `count` frames and returns the number of the first. Unshared tables grow by doubling. */
+  /**
+   * Adds `count` frames and returns the number of the first. The table is never larger than its frames: it grows by whole
+   * zones, of which there are few and ever larger ones.
+   */
   add(count: number): number {
     const first = this.count;
     const total = first + count;
@@ -66,7 +69,7 @@ export class Frames {
     }
     const needed = total * FRAME_WORDS;
     if (needed > this.words.length) {
-      const grown = new Int32Array(Math.min(Math.max(needed, this.words.length * 2), MAX_FRAMES * FRAME_WORDS));
+      const grown = new Int32Array(needed);
       grown.set(this.words);
       this.words = grown;
     }

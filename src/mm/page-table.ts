@@ -15,8 +15,8 @@ export const TABLE_SHIFT = 9;
 export const TABLE_WORDS = 1 << TABLE_SHIFT;
 export const TABLE_MASK = TABLE_WORDS - 1;
 
-/** Tables a chunk of the pool: 256 KiB. */
-export const CHUNK_SHIFT = 7;
+/** Tables a chunk of the pool: 64 KiB, which is what a pool has to spare at most. */
+export const CHUNK_SHIFT = 5;
 const CHUNK_TABLES = 1 << CHUNK_SHIFT;
 const MAX_TABLES = 1 << 23;
 
@@ -27,7 +27,7 @@ const TABLE_FLAG = 1 << PTE_FRAME_SHIFT;
 const TABLE_NUMBER_SHIFT = PTE_FRAME_SHIFT + 1;
 
 export class TablePool {
-  /** Table t begins in `chunks[t >>> CHUNK_SHIFT]` at word `(t & 127) << TABLE_SHIFT`. Chunks never move. */
+  /** Table t begins in `chunks[t >>> CHUNK_SHIFT]` at word `(t & 31) << TABLE_SHIFT`. Chunks never move. */
   readonly chunks: Int32Array[] = [];
   readonly #environment: Environment;
   readonly #free: number[] = [];

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { exitAddressSpace, munmap } from "../../src/mm/mapping.js";
-import { ADDRESS_SPACE_PAGES, PageTable, TABLE_WORDS, TablePool } from "../../src/mm/page-table.js";
+import { ADDRESS_SPACE_PAGES, CHUNK_SHIFT, PageTable, TABLE_WORDS, TablePool } from "../../src/mm/page-table.js";
 import { DMA_PIN, tryPinPage } from "../../src/mm/gup.js";
 import { createMachine, mapPages, memoryError, PAGE, store } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
@@ -111,7 +111,7 @@ describe("a page table", () => {
     }
     assert.ok(pool.chunks.length > 1);
     assert.equal(table.read(299 * TABLE_WORDS), 299 << 8);
-    assert.equal(pool.byteLength, pool.chunks.length * 128 * TABLE_WORDS * 4);
+    assert.equal(pool.byteLength, (pool.chunks.length << CHUNK_SHIFT) * TABLE_WORDS * 4);
   });
 });
 
