@@ -13,6 +13,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
   isZeroPageEntry,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
@@ -24,13 +25,14 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import { PG_LOCKED, PG_LRU } from "./frames.js";
+import { PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { homeFrameOf } from "./home-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { TABLE_MASK } from "./page-table.js";
 import { addNewAnonRmap, moveAnonRmap, removeRmap } from "./rmap.js";
 import { setBitsOfWord } from "./shared-word.js";
+import { mapFromSwapCache, readIntoSwapCache, swapOf } from "./swap-in.js";
 import { isAccessible, makeEntry, maybeWritable, VM_WRITE, type Vma } from "./vma.js";
 
 /** The access is a store. */
@@ -48,6 +50,8 @@ export const FAULT_OOM = 3;
 export const FAULT_WAIT = 4;
 /** The page in `faultFrame` is private to a device: bring it home, then try again. */
 export const FAULT_DEVICE = 5;
+/** The page is in swap, in the slot that stands in the place of the frame: read it, then try again. */
+export const FAULT_SWAP = 6;
 
 const RESULT_BITS = 3;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
@@ -56,7 +60,7 @@ export function faultCode(result: number): number {
   return result & RESULT_MASK;
 }
 
-/** The frame that FAULT_WAIT and FAULT_DEVICE speak of. */
+/** The frame that FAULT_WAIT and FAULT_DEVICE speak of, or the slot of FAULT_SWAP. */
 export function faultFrame(result: number): number {
   return result >>> RESULT_BITS;
 }
@@ -81,6 +85,7 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   const frame = word >>> PTE_FRAME_SHIFT;
   if (isMigrationEntry(word)) return FAULT_WAIT | (frame << RESULT_BITS);
   if (isDeviceExclusiveEntry(word)) return faultExclusive(vma, page, word);
+  if (isSwapEntry(word)) return faultSwapped(vma, page, word, flags);
   assert(isDevicePrivateEntry(word), `page ${page} has an entry ${word.toString(16)} of no known kind`);
   return FAULT_DEVICE | (frame << RESULT_BITS);
 }
@@ -94,6 +99,18 @@ function faultExclusive(vma: Vma, page: number, word: number): number {
   mm.notifiers.notify("exclusive", page, page + 1, null);
   restoreExclusiveEntry(vma, page, word);
   return FAULT_DONE;
+}
+
+function faultSwapped(vma: Vma, page: number, word: number, flags: number): number {
+  const { mm } = vma;
+  const slot = word >>> PTE_FRAME_SHIFT;
+  const frame = swapOf(mm).cached(slot);
+  if (frame === 0) return FAULT_SWAP | (slot << RESULT_BITS);
+  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return FAULT_WAIT | (frame << RESULT_BITS);
+  const write = (flags & FAULT_WRITE) !== 0;
+  const entry = mapFromSwapCache(vma, page, word, frame, write);
+  if (entry === 0) return FAULT_OOM;
+  return write && (entry & PTE_WRITE) === 0 ? faultPresent(vma, page, entry, flags) : FAULT_DONE;
 }
 
 function faultHole(vma: Vma, page: number, flags: number): number {
@@ -126,13 +143,17 @@ function faultPresent(vma: Vma, page: number, word: number, flags: number): numb
   return FAULT_DONE;
 }
 
-/** Is this mapping the only user of the page? A reference of the LRU batch is not counted as a user. */
+/** Is this mapping the only user of the page? References of the LRU batch and the swap cache do not count. */
 function isReusable(vma: Vma, frame: number): boolean {
   const { machine } = vma.mm;
   const { frames, lru } = machine;
+  const cached = (frames.flags(frame) & PG_SWAPCACHE) !== 0;
   if (frames.refcount(frame) > 3) return false;
   if ((frames.flags(frame) & PG_LRU) === 0) lru.drain();
-  return frames.refcount(frame) === 1 && frames.tryLock(frame) && (machine.pageLocks.unlock(frame), true);
+  if (frames.refcount(frame) > (cached ? 2 : 1) || !frames.tryLock(frame)) return false;
+  if (cached) machine.swap?.tryRemove(frame);
+  machine.pageLocks.unlock(frame);
+  return frames.refcount(frame) === 1;
 }
 
 /** The page becomes this mapping's own; no device needs to hear of it. */
@@ -160,6 +181,7 @@ function copyOnWrite(vma: Vma, page: number, word: number, flags: number): numbe
   mapNewPage(vma, page, frame, (flags & FAULT_WRITE) === 0 ? unshared : writtenEntry(vma, frame));
   if (source !== 0) {
     removeRmap(machine, source);
+    if ((machine.frames.flags(source) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(source);
     machine.put(source);
   }
   return FAULT_DONE;
@@ -214,6 +236,10 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
         await migrateToRam(mm, page, faultFrame(result));
         continue;
       }
+      if (faultCode(result) === FAULT_SWAP) {
+        if (await swapIn(mm, page, faultFrame(result))) continue;
+        return FAULT_OOM;
+      }
     } finally {
       mm.mmapLock.readUnlock();
     }
@@ -221,6 +247,13 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
     mm.machine.counters.waits++;
     await mm.machine.pageLocks.wait(faultFrame(result));
   }
+}
+
+/** Reads the page of a swap entry that stands at `page`; the mmap lock is held. False when there is no memory for it. */
+export function swapIn(mm: AddressSpace, page: number, slot: number): Promise<boolean> {
+  const vma = mm.vmaAt(page);
+  assert(vma !== undefined, `page ${page} is swapped out and not mapped`);
+  return readIntoSwapCache(vma, page, slot);
 }
 
 function allowsAccess(word: number, flags: number): boolean {

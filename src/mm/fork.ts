@@ -14,6 +14,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
   isZeroPageEntry,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
@@ -112,6 +113,12 @@ function copyEntry(from: Vma, to: Vma, page: number, word: number): boolean {
     return true;
   }
   const frame = word >>> PTE_FRAME_SHIFT;
+  if (isSwapEntry(word)) {
+    machine.swap?.duplicate(frame);
+    from.mm.pageTable.exchange(page, word & ~PTE_EXCLUSIVE);
+    child.pageTable.exchange(page, word & ~(PTE_EXCLUSIVE | PTE_UFFD_WP));
+    return true;
+  }
   const present = (word & PTE_PRESENT) !== 0;
   if (present && (word & PTE_EXCLUSIVE) !== 0 && machine.frames.maybeDmaPinned(frame))
     return copyPinnedPage(to, page, frame);

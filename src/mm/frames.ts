@@ -45,6 +45,8 @@ export const PG_RETAINED = 1 << 5;
 export const PG_HAS_COPY = 1 << 6;
 /** The frame of host memory has been handed out before, so it may hold other bytes than zeros. */
 export const PG_TOUCHED = 1 << 7;
+/** In the swap cache: `private` is the slot. */
+export const PG_SWAPCACHE = 1 << 8;
 
 /** A DMA pin adds this to the reference count, so that it can be told from short references. */
 export const GUP_PIN_COUNTING_BIAS = 1024;

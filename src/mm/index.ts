@@ -36,3 +36,6 @@ export * from "./hmm.js";
 export { makeDeviceExclusiveRange } from "./device-exclusive.js";
 export { forkAddressSpace } from "./fork.js";
 export { clearSoftDirty } from "./soft-dirty.js";
+export { pageOut } from "./pageout.js";
+export { Swap, type SwapStore } from "./swap.js";
+export { MemorySwapStore } from "./swap-store.js";

@@ -13,6 +13,7 @@ import { HostMemory } from "./host-memory.js";
 import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
 import { PageLocks } from "./page-lock.js";
+import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
 import { addToWord } from "./shared-word.js";
 import { AnonVma } from "./vma.js";
@@ -29,6 +30,8 @@ export interface MachineOptions {
   /** Bytes of host memory that pages may use. Default: no limit of its own. */
   hostBudget?: number;
   environment?: Environment;
+  /** Where pages can be paged out to. Default: nowhere. */
+  swap?: SwapStore;
   /** Overwrite frames of host memory that are given back, so that a use after that is seen. */
   debug?: boolean;
 }
@@ -53,6 +56,7 @@ export class Machine {
   readonly host: HostMemory;
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
+  readonly swap: Swap | null;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
@@ -84,6 +88,7 @@ export class Machine {
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
+    this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
     // Frame 0, the zero page: never written, never freed.
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
     this.frames.get(0);

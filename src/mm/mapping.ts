@@ -11,6 +11,7 @@
 import type { AddressSpace } from "./address-space.js";
 import { MemoryError } from "./errors.js";
 import type { HomeRange } from "./home-range.js";
+import { forEachPart, pagesOf, rangeOf, unmapped } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "./page-table.js";
 import { changeProtection } from "./protect.js";
@@ -148,30 +149,6 @@ async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
   }
 }
 
-/** Calls `act` for the part of each VMA in the range; complains about holes afterwards. */
-function forEachPart(
-  mm: AddressSpace,
-  start: number,
-  end: number,
-  act: (vma: Vma, from: number, to: number) => void,
-): void {
-  let page = start;
-  let hole = -1;
-  while (page < end) {
-    const vma = mm.vmas[mm.indexAbove(page)];
-    if (vma === undefined || vma.start >= end) {
-      if (hole < 0) hole = page;
-      break;
-    }
-    if (vma.start > page && hole < 0) hole = page;
-    const from = Math.max(vma.start, page);
-    const to = Math.min(vma.end, end);
-    act(vma, from, to);
-    page = to;
-  }
-  if (hole >= 0) throw unmapped(mm, hole);
-}
-
 /** Gives pages `[start, end)` of one VMA new flags, by merging with a neighbour or else by splitting. */
 function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, flags: number): Vma {
   const offset = vma.offset + (start - vma.start);
@@ -216,30 +193,8 @@ function findGap(mm: AddressSpace, pages: number): number {
   return start;
 }
 
-function rangeOf(mm: AddressSpace, address: number, length: number): { start: number; end: number } {
-  const start = pagesOf(mm, address, "address");
-  const end = start + pagesOf(mm, length, "length");
-  if (end === start) throw new MemoryError("EINVAL", "a range of length 0 has no pages");
-  if (end > ADDRESS_SPACE_PAGES) {
-    throw new MemoryError("ENOMEM", `page ${end} is beyond the ${ADDRESS_SPACE_PAGES} pages of an address space`);
-  }
-  return { start, end };
-}
-
-function pagesOf(mm: AddressSpace, bytes: number, what: string): number {
-  const { pageSize } = mm.machine;
-  if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes % pageSize !== 0) {
-    throw new MemoryError("EINVAL", `${what} ${bytes} is not a multiple of the page size ${pageSize}`);
-  }
-  return bytes / pageSize;
-}
-
 function checkProtection(protection: number): void {
   if ((protection & ~VM_ACCESS_FLAGS) !== 0 || !Number.isInteger(protection)) {
     throw new MemoryError("EINVAL", `protection ${protection} is not made of PROT_READ, PROT_WRITE and PROT_EXEC`);
   }
-}
-
-function unmapped(mm: AddressSpace, page: number): MemoryError {
-  return new MemoryError("ENOMEM", `address ${page * mm.machine.pageSize} is not mapped`);
 }

@@ -35,6 +35,22 @@ export function addNewAnonRmap(machine: Machine, frame: number, vma: Vma, page: 
   words[at + MAPCOUNT] = 1;
 }
 
+/**
+ * One more mapping of a page that may be new to this tree of address spaces. One that this mapping does not have to
+ * itself belongs to the oldest root, from which all who may share it are found (`page_add_anon_rmap`).
+ */
+export function addAnonRmap(machine: Machine, frame: number, vma: Vma, page: number, exclusive: boolean): void {
+  const words = machine.frames.words;
+  const at = frame << FRAME_SHIFT;
+  words[at + MAPCOUNT]++;
+  if (words[at + MAPPING] !== 0) return;
+  let root = vma.anonVma;
+  assert(root !== null, "an anonymous page is mapped into a VMA without an anon_vma");
+  while (!exclusive && root.parent !== root) root = root.parent;
+  words[at + MAPPING] = (root.id << MAPPING_KIND_SHIFT) | MAPPING_ANON;
+  words[at + INDEX] = vma.offset + (page - vma.start);
+}
+
 /** The page belongs to this VMA alone from now on, so its mappings are looked for under the VMA's own root only. */
 export function moveAnonRmap(machine: Machine, frame: number, vma: Vma): void {
   const { anonVma } = vma;

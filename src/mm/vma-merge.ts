@@ -14,7 +14,7 @@ export function splitVma(vma: Vma, page: number): Vma {
   const { mm } = vma;
   const upper = new Vma(mm, page, vma.end, vma.flags, vma.offset + (page - vma.start), vma.home);
   upper.cloneAnonVma(vma);
-  vma.end = page;
+  vma.resize(vma.start, page);
   mm.vmas.splice(mm.vmas.indexOf(vma) + 1, 0, upper);
   return upper;
 }
@@ -46,19 +46,19 @@ export function mergeVma(mm: AddressSpace, area: Area, current: Vma | null): Vma
     const end = next.end;
     adoptAnonVma(previous, next);
     remove(mm, next);
-    previous.end = end;
+    previous.resize(previous.start, end);
     return previous;
   }
   if (joinsPrevious) {
     if (current !== null) adoptAnonVma(previous, current);
     giveUp(mm, current, area);
-    previous.end = area.end;
+    previous.resize(previous.start, area.end);
     return previous;
   }
   if (joinsNext) {
     if (current !== null) adoptAnonVma(next, current);
     giveUp(mm, current, area);
-    next.moveStart(area.start);
+    next.resize(area.start, next.end);
     return next;
   }
   return null;
@@ -98,9 +98,8 @@ function adoptAnonVma(vma: Vma, other: Vma): void {
 function giveUp(mm: AddressSpace, current: Vma | null, area: Area): void {
   if (current === null) return;
   if (current.start === area.start && current.end === area.end) remove(mm, current);
-  else if (current.start === area.start) {
-    current.moveStart(area.end);
-  } else current.end = area.start;
+  else if (current.start === area.start) current.resize(area.end, current.end);
+  else current.resize(current.start, area.start);
 }
 
 function remove(mm: AddressSpace, vma: Vma): void {

@@ -93,10 +93,11 @@ export class Vma {
     anonVma.insert(this);
   }
 
-  /** Moves the lower end, and with it the VMA's place among those of its roots. */
-  moveStart(page: number): void {
-    this.offset += page - this.start;
-    this.start = page;
+  /** Moves the ends. Like any change of a VMA, it puts the VMA behind the others of the same offset in its roots. */
+  resize(start: number, end: number): void {
+    this.offset += start - this.start;
+    this.start = start;
+    this.end = end;
     for (const anonVma of this.chain) {
       anonVma.vmas.splice(anonVma.vmas.indexOf(this), 1);
       anonVma.insert(this);

@@ -8,9 +8,11 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
   PTE_FRAME_SHIFT,
   PTE_PRESENT,
 } from "./entry.js";
+import { PG_SWAPCACHE } from "./frames.js";
 import { removeRmap } from "./rmap.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord } from "./shared-word.js";
@@ -35,12 +37,14 @@ export function zapRange(mm: AddressSpace, start: number, end: number): void {
         if (frame === 0) continue;
         mm.resident.uncharge(1);
         removeRmap(machine, frame);
+        if ((machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
         machine.put(frame);
       } else if (isDeviceExclusiveEntry(word)) {
         // The entry holds a reference, but is no mapping.
         mm.resident.uncharge(1);
         machine.put(frame);
       } else if (isMigrationEntry(word)) mm.resident.uncharge(1);
+      else if (isSwapEntry(word)) machine.swap?.releaseAndReclaim(frame);
     }
   }
 }

@@ -3,7 +3,7 @@
  * cannot be replayed throws CannotReplay, which is a difference, not a failure.
  */
 
-import { type AddressSpace, Machine, madvise, mmap } from "../../mm/index.js";
+import { type AddressSpace, Machine, madvise, MemorySwapStore, mmap } from "../../mm/index.js";
 import { TABLE_WORDS } from "../../mm/page-table.js";
 import { RecordedDevice } from "./recorded-device.js";
 import { RecordedProcess } from "./recorded-process.js";
@@ -11,6 +11,9 @@ import { type Header, PROCESS_SLOTS } from "./trace-format.js";
 
 /** Where the mapping under test begins: aligned to what one leaf table maps, 2 MiB at 4 KiB pages. */
 const FIRST_PAGE = 1000 * TABLE_WORDS;
+
+/** The recorder's swap space was never full. */
+const SWAP_SLOTS = 1 << 16;
 
 /** Chunks of device memory hold at most so many page frames: a machine has room for a few dozen of them. */
 const MAX_CHUNK_FRAMES = 4096;
@@ -45,7 +48,7 @@ export class Replay {
       default:
         header.mapping satisfies never;
     }
-    const replay = new Replay(header, new Machine({ pageSize: header.pageSize }));
+    const replay = new Replay(header, new Machine({ pageSize: header.pageSize, swap: new MemorySwapStore(SWAP_SLOTS) }));
     const process = replay.addProcess(0, replay.machine.createAddressSpace());
     await replay.map(process, 0, header.pages, 3);
     return replay;
