@@ -8,16 +8,8 @@
 
 import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
-import {
-  HMM_BUSY,
-  HMM_DONE,
-  HMM_FRAME_SHIFT,
-  HMM_PERM,
-  HMM_VALID,
-  HMM_WRITE,
-  type HmmRange,
-  hmmRangeFault,
-} from "../mm/hmm.js";
+import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../mm/fault.js";
+import { HMM_BUSY, HMM_DONE, HMM_FRAME_SHIFT, HMM_PERM, HMM_WRITE, type HmmRange, hmmRangeFault } from "../mm/hmm.js";
 import type { AttachedDevice } from "./attached-device.js";
 
 /** Pages that one fault asks for at most. */
@@ -104,14 +96,23 @@ async function faultPages(
   }
   for (let page = start; page < end; page++) {
     const seen = range.pfns[page - start];
-    // Own private memory is reported with the permission it has, whatever was asked: a store to it must not pass.
-    if ((seen & HMM_VALID) === 0 || (write && (seen & HMM_WRITE) === 0)) {
-      if (page > start) return;
-      throw new MemoryError(
-        "EFAULT",
-        `page ${page} does not allow a ${write ? "write" : "read"} by ${attached.driver.name}`,
-      );
+    if (write && (seen & HMM_WRITE) === 0) {
+      if (page === start) await bringHomeToWrite(attached, mm, page);
+      return;
     }
     interval.set(page, seen >>> HMM_FRAME_SHIFT, (seen & HMM_WRITE) !== 0);
   }
+}
+
+/**
+ * Own private memory is reported with the permission it has, whatever was asked. A page that does not allow the store,
+ * though its mapping may (it was read-only for a while), gets the permission by a fault of the CPU.
+ */
+async function bringHomeToWrite(attached: AttachedDevice, mm: AddressSpace, page: number): Promise<void> {
+  const code = await faultIn(mm, page, FAULT_WRITE);
+  if (code === FAULT_DONE) return;
+  const what = `write of page ${page} by ${attached.driver.name}`;
+  throw code === FAULT_OOM
+    ? new MemoryError("ENOMEM", `${what}: no memory to bring it home`)
+    : new MemoryError("EPERM", `${what}: the mapping is read-only`);
 }

@@ -159,12 +159,14 @@ async function copyHome(
 function offerHostFrames(attached: AttachedDevice, transfer: Transfer, vma: Vma | null, start: number): void {
   const { machine, zone } = attached;
   const { host, frames } = machine;
-  const { src, dst, npages } = transfer.args;
+  const { src, dst, npages, faultPage } = transfer.args;
   for (let i = 0; i < npages; i++) {
     const source = src[i];
     // A hole of the range is no page of the device: it stays as it is.
     if ((source & (MIGRATE_PFN_MIGRATE | MIGRATE_PFN_VALID)) !== (MIGRATE_PFN_MIGRATE | MIGRATE_PFN_VALID)) continue;
     const frame = source >>> MIGRATE_PFN_SHIFT;
+    // Setup tolerates one reference of somebody else, who could store after the copy and be gone before the pages step.
+    if (frames.refcount(frame) !== (frame === faultPage ? 2 : 1)) continue;
     const copied = host.retained.hasCopy(frame) ? host.retained.of(frame) : 0;
     const home = vma === null ? homeOfPage(machine, frame) : homeFrameOf(vma.home, start + i);
     const destination = host.allocate(home, false);

@@ -5,7 +5,7 @@
  * Counterpart: `migrate_vma_finalize`, `migrate_device_finalize`.
  */
 
-import { FRAME_SHIFT, PG_HOME, REFCOUNT } from "../mm/frames.js";
+import { FRAME_SHIFT, MAPPING, PG_HOME, REFCOUNT } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
 import { compareExchangeWord } from "../mm/shared-word.js";
@@ -21,6 +21,7 @@ export function migrateVmaFinalize(args: MigrateVma): void {
 /** The same for pages that `migrateDeviceRange` prepared. */
 export function migrateDeviceFinalize(machine: Machine, src: Int32Array, dst: Int32Array, npages: number): void {
   assertNotInCallback();
+  const { words } = machine.frames;
   for (let i = 0; i < npages; i++) {
     const source = src[i];
     const destination = dst[i];
@@ -30,7 +31,9 @@ export function migrateDeviceFinalize(machine: Machine, src: Int32Array, dst: In
       continue;
     }
     const from = source >>> MIGRATE_PFN_SHIFT;
-    if ((source & MIGRATE_PFN_MIGRATE) === 0 || to < 0) {
+    // A destination without an identity never went through the pages step, as when a driver gave up: nothing moved.
+    const moved = (source & MIGRATE_PFN_MIGRATE) !== 0 && to >= 0 && words[(to << FRAME_SHIFT) + MAPPING] !== 0;
+    if (!moved) {
       if (to >= 0) release(machine, to);
       finishPage(machine, from, from);
     } else finishPage(machine, from, to);

@@ -18,16 +18,20 @@ export const DMA_PIN = GUP_PIN_COUNTING_BIAS;
 export function tryPinPage(mm: AddressSpace, page: number, write: boolean, references: number): number {
   const { pageTable, machine } = mm;
   const word = pageTable.read(page);
-  if ((word & (PTE_PRESENT | PTE_NO_ACCESS)) !== PTE_PRESENT) return -1;
-  if (write && (word & PTE_WRITE) === 0) return -1;
-  if (references >= DMA_PIN && !write && (word & PTE_EXCLUSIVE) === 0 && !isZeroPageEntry(word)) return -1;
+  if (!mayPin(word, write, references)) return -1;
   const frame = word >>> PTE_FRAME_SHIFT;
   if (!machine.frames.tryGet(frame, references)) return -1;
   const again = pageTable.read(page);
-  if ((again ^ word) >>> PTE_FRAME_SHIFT === 0 && (again & PTE_PRESENT) !== 0 && (!write || (again & PTE_WRITE) !== 0))
-    return frame;
+  if (again >>> PTE_FRAME_SHIFT === frame && mayPin(again, write, references)) return frame;
   machine.put(frame, references);
   return -1;
+}
+
+function mayPin(word: number, write: boolean, references: number): boolean {
+  const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
+  if ((word & (needed | PTE_NO_ACCESS)) !== needed) return false;
+  // What others may use is unshared before it is pinned for DMA: who pins must go on seeing the writes of this mapping.
+  return write || references < DMA_PIN || (word & PTE_EXCLUSIVE) !== 0 || isZeroPageEntry(word);
 }
 
 /**

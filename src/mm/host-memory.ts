@@ -59,7 +59,7 @@ export class HostMemory {
   readonly #pool: FrameList;
   /** Gives the references of the LRU batch back: a page that only these keep is free. */
   readonly #drainBatch: () => void;
-  /** Unreserved runs of frames, sorted, neighbours merged. */
+  /** Unreserved runs of frames, sorted; neighbours of the same region merged, so that a run is contiguous bytes too. */
   readonly #runs: FreeRun[] = [];
   /** Released home ranges with pages that are still referenced. */
   readonly #dying: HomeRange[] = [];
@@ -188,18 +188,37 @@ export class HostMemory {
     return first;
   }
 
+  /** Takes a run of frames: within one region, unless it is larger than a region can be. */
   #takeRun(pages: number): number {
-    let run = this.#runs.find((candidate) => candidate.pages >= pages);
-    if (run === undefined) {
+    let index = this.#findRun(pages);
+    if (index < 0) {
       this.#addRegions(pages);
-      run = this.#runs.find((candidate) => candidate.pages >= pages);
-      assert(run !== undefined, `no run of ${pages} host frames after a region was added`);
+      index = this.#findRun(pages);
+      assert(index >= 0, `no run of ${pages} host frames after regions were added`);
     }
-    const { first } = run;
-    run.first += pages;
-    run.pages -= pages;
-    if (run.pages === 0) this.#runs.splice(this.#runs.indexOf(run), 1);
+    const { first } = this.#runs[index];
+    for (let left = pages; left > 0;) {
+      const run = this.#runs[index];
+      const taken = Math.min(left, run.pages);
+      run.first += taken;
+      run.pages -= taken;
+      left -= taken;
+      if (run.pages === 0) this.#runs.splice(index, 1);
+    }
     return first;
+  }
+
+  /** Index of the first run that is long enough, by itself or, for what no region could hold, with those that follow it. */
+  #findRun(pages: number): number {
+    const spans = pages * this.#pageSize > MAX_REGION_BYTES;
+    return this.#runs.findIndex((run, index) => {
+      let length = run.pages;
+      let next = this.#runs[index + 1];
+      for (let i = index + 1; spans && length < pages && next?.first === run.first + length; next = this.#runs[++i]) {
+        length += next.pages;
+      }
+      return length >= pages;
+    });
   }
 
   #addRegions(pages: number): void {
@@ -230,13 +249,16 @@ export class HostMemory {
     return this.#zones.add(ZONE_SYSTEM, bytes / this.#pageSize, new Uint8Array(memory.buffer), null);
   }
 
+  /** Gives back frames of one region. */
   #returnRun(first: number, pages: number): void {
     const index = this.#runs.findIndex((run) => run.first > first);
     const place = index < 0 ? this.#runs.length : index;
     const before = this.#runs[place - 1];
     const after = this.#runs[place];
-    const joinsBefore = before !== undefined && before.first + before.pages === first;
-    const joinsAfter = after !== undefined && first + pages === after.first;
+    const region = this.#zones.of(first);
+    const joinsBefore =
+      before !== undefined && before.first + before.pages === first && this.#zones.of(before.first) === region;
+    const joinsAfter = after !== undefined && first + pages === after.first && this.#zones.of(after.first) === region;
     if (joinsBefore && joinsAfter) {
       before.pages += pages + after.pages;
       this.#runs.splice(place, 1);
@@ -255,8 +277,14 @@ export class HostMemory {
   }
 
   #returnHome(home: HomeRange): void {
-    for (let frame = home.first; frame < home.first + home.pages; frame++) this.#frames.clearFlags(frame, PG_HOME);
-    this.#returnRun(home.first, home.pages);
+    const end = home.first + home.pages;
+    for (let frame = home.first; frame < end; frame++) this.#frames.clearFlags(frame, PG_HOME);
+    for (let first = home.first; first < end;) {
+      const zone = this.#zones.of(first);
+      const next = Math.min(end, zone.first + zone.frames);
+      this.#returnRun(first, next - first);
+      first = next;
+    }
   }
 
   #buryIdle(): void {

@@ -178,7 +178,7 @@ export class Kernel {
     let steps = 0;
     let began = false;
     let ahead: Promise<LoadedStep> | null = null;
-    const turns = new Turns(() => machine.environment.now());
+    const turns = new Turns(machine.environment);
     try {
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
       const load = (first: number): Promise<LoadedStep> =>
@@ -285,7 +285,7 @@ export class Kernel {
         if (!sharesPage(operand, first, length, pin.start, pin.length, this.#core.machine.pageSize)) continue;
         throw new MemoryError(
           "EBUSY",
-          `kernel "${this.label}" needs elements ${first} to ${first + length} of array "${operand.array.label}", of which a ${pin.mode} pin holds ${pin.start} to ${pin.start + pin.length} in host memory`,
+          `kernel "${this.label}" needs elements ${first} to ${first + length} of array "${operand.array.label}", on a page that a ${pin.mode} pin of ${pin.start} to ${pin.start + pin.length} holds in host memory`,
         );
       }
     }

@@ -14,7 +14,7 @@ import type { HomeRange } from "../mm/home-range.js";
 import { mmap, munmap } from "../mm/mapping.js";
 import type { MemoryCore } from "./memory-core.js";
 import type { Checkpoint, Outside } from "./operation-queue.js";
-import { Pin, type PinMode } from "./pin.js";
+import { Pin, type PinMode, type PinnedRange } from "./pin.js";
 
 export interface ArrayOptions {
   /** A name for messages and reports. */
@@ -48,7 +48,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   readonly label: string;
   readonly #core: MemoryCore;
   readonly #home: HomeRange;
-  readonly #pins = new Set<Pin<T>>();
+  readonly #pins = new Set<PinnedRange>();
   #page = -1;
   #destroyed = false;
 
@@ -83,8 +83,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return this.#destroyed;
   }
 
-  /** Pins that are held now. */
-  get pins(): ReadonlySet<Pin<T>> {
+  /** What pins hold now. */
+  get pins(): ReadonlySet<PinnedRange> {
     return this.#pins;
   }
 
@@ -294,11 +294,12 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   #createPin(mode: PinMode, start: number, length: number, pages: PinnedPages): Pin<T> {
     const { mm, machine, leaks } = this.#core;
     const offset = (start * strideOf(this.type)) % machine.pageSize;
-    const pin: Pin<T> = new Pin({ mm, type: this.type, mode, start, length, offset }, pages, () => {
-      this.#pins.delete(pin);
+    const place = { mm, type: this.type, mode, start, length, offset };
+    const pin: Pin<T> = new Pin(place, pages, () => {
+      this.#pins.delete(place);
       leaks?.unregister(pin);
     });
-    this.#pins.add(pin);
+    this.#pins.add(place);
     leaks?.register(pin, `${mode} pin of "${this.label}", elements ${start} to ${start + length}`);
     return pin;
   }

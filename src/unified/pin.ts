@@ -19,14 +19,18 @@ export interface Run<T extends ElementType> {
   readonly view: View<T, ArrayBuffer>;
 }
 
-/** Where the pinned elements are, in the array and in its address space. */
-export interface PinPlace<T extends ElementType> {
-  readonly mm: AddressSpace;
-  readonly type: T;
+/** What a pin holds: the array's own record of it, so that a pin which its owner lost can be collected and reported. */
+export interface PinnedRange {
   readonly mode: PinMode;
   /** First element, and how many. */
   readonly start: number;
   readonly length: number;
+}
+
+/** Where the pinned elements are, in the array and in its address space. */
+export interface PinPlace<T extends ElementType> extends PinnedRange {
+  readonly mm: AddressSpace;
+  readonly type: T;
   /** Bytes of the first pinned page before the first element. */
   readonly offset: number;
 }

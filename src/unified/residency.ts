@@ -27,6 +27,8 @@ export class Residency {
   /** What the policy is asked with. */
   readonly #uses: Float64Array;
   #clock = 0;
+  /** When the present load began: what it has found or placed does not give way to what it still has to place. */
+  #loading = 0;
 
   constructor(attached: AttachedDevice, mm: AddressSpace) {
     this.#attached = attached;
@@ -47,9 +49,10 @@ export class Residency {
    */
   async load(start: number, end: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<Int32Array> {
     const frames = new Int32Array(end - start);
+    this.#loading = ++this.#clock;
     let missing = this.#lookUp(start, frames);
     if (missing === 0 && !isScattered(frames)) return frames;
-    if (missing < frames.length || isScattered(frames)) missing = await this.#gatherApart(start, frames, missing);
+    if (missing < frames.length) missing = await this.#gatherApart(start, frames, missing);
     for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
       for (let i = 0; i < frames.length;) {
         if (frames[i] >= 0) {
@@ -75,9 +78,7 @@ export class Residency {
   /** Loads what can be loaded, ahead of its use: pages that do not let themselves be moved stay. */
   async prefetch(start: number, end: number, checkpoint: Checkpoint): Promise<void> {
     try {
-      const frames = await this.load(start, end, "prefetch", checkpoint);
-      const now = ++this.#clock;
-      for (const frame of frames) this.#lastUse[frame] = now;
+      await this.load(start, end, "prefetch", checkpoint);
     } catch (error) {
       if (!(error instanceof MemoryError && error.code === "EBUSY")) throw error;
     }
@@ -108,7 +109,7 @@ export class Residency {
     for (const frame of frames) machine.host.retained.wrote(zone.first + frame);
   }
 
-  /** Fills in the frames of pages that are resident, -1 for the others; returns how many are missing. */
+  /** Fills in, and marks as used, the frames of pages that are resident, -1 for the others; returns how many are missing. */
   #lookUp(start: number, frames: Int32Array): number {
     const table = this.#attached.table(this.#mm);
     const { first } = this.#attached.zone;
@@ -117,17 +118,20 @@ export class Residency {
       const frame = table.lookup(start + i, false);
       const own = frame >= first && frame < first + this.frames;
       frames[i] = own ? frame - first : -1;
-      if (!own) missing++;
+      if (own) this.#lastUse[frame - first] = this.#loading;
+      else missing++;
     }
     return missing;
   }
 
   /**
    * Pages that lie apart on the device leave it, unless a step uses them, so that the whole comes back side by side:
-   * a kernel over one run needs no gathering.
+   * a kernel over one run needs no gathering. Where there is no room for the whole side by side they stay.
    */
   async #gatherApart(start: number, frames: Int32Array, missing: number): Promise<number> {
     for (const frame of frames) if (frame >= 0 && this.#holds[frame] > 0) return missing;
+    this.#rankFrames(FREE);
+    if (leastRecentlyUsedRun(this.#uses, frames.length) < 0) return missing;
     for (let i = 0; i < frames.length;) {
       let run = 1;
       if (frames[i] >= 0) {
@@ -142,7 +146,7 @@ export class Residency {
   /** Brings up to `count` pages from `page` on to the device; returns how many were tried. */
   async #place(page: number, count: number, cause: ToDeviceCause): Promise<number> {
     const { allocator } = this.#attached;
-    this.#rankFrames();
+    this.#rankFrames(HELD);
     let length = count;
     let first = leastRecentlyUsedRun(this.#uses, length);
     while (first < 0 && length > 1) {
@@ -158,16 +162,21 @@ export class Residency {
     await this.#vacate(first, length);
     const placement = (moving: number): number => {
       const frame = first + (moving - page);
+      this.#lastUse[frame] = this.#loading;
       return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
     };
     await migrateToDevice(this.#attached, this.#mm, page, page + length, cause, placement);
     return length;
   }
 
-  #rankFrames(): void {
+  /** Fills in what the policy is asked with; frames of the present load count as `own`. */
+  #rankFrames(own: number): void {
     const { allocator } = this.#attached;
     for (let frame = 0; frame < this.frames; frame++) {
-      this.#uses[frame] = allocator.isFree(frame) ? FREE : this.#holds[frame] > 0 ? HELD : this.#lastUse[frame];
+      const lastUse = this.#lastUse[frame];
+      if (allocator.isFree(frame)) this.#uses[frame] = FREE;
+      else if (this.#holds[frame] > 0) this.#uses[frame] = HELD;
+      else this.#uses[frame] = lastUse === this.#loading ? own : lastUse;
     }
   }
 

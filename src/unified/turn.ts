@@ -3,26 +3,34 @@
  * dispatch goes on; not more often than every few milliseconds, since a turn costs time.
  */
 
+import { type Environment, realEnvironment } from "../mm/environment.js";
+
 const BETWEEN_TURNS_MS = 8;
 
 declare const setImmediate: ((task: () => void) => void) | undefined;
 declare const setTimeout: (task: () => void, milliseconds: number) => unknown;
 
 export class Turns {
-  readonly #now: () => number;
+  readonly #environment: Environment;
   #last: number;
 
-  constructor(now: () => number) {
-    this.#now = now;
-    this.#last = now();
+  constructor(environment: Environment) {
+    this.#environment = environment;
+    this.#last = environment.now();
   }
 
   /** Resolves at once, or after a turn when one is due. */
   async take(): Promise<void> {
-    if (this.#now() - this.#last < BETWEEN_TURNS_MS) return;
-    await new Promise<void>((resolve) =>
-      typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve, 0),
-    );
-    this.#last = this.#now();
+    const environment = this.#environment;
+    if (environment.now() - this.#last < BETWEEN_TURNS_MS) return;
+    // A simulation has an event loop of its own; the real one has a turn that is cheaper than its shortest sleep.
+    await (environment === realEnvironment ? eventLoopTurn() : environment.sleep(0));
+    this.#last = environment.now();
   }
+}
+
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) =>
+    typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve, 0),
+  );
 }

@@ -103,6 +103,26 @@ describe("a home range", () => {
     assert.equal(new Set(frames).size, frames.length);
   });
 
+  test("lies within one region of memory, whatever was reserved before it", () => {
+    const machine = new Machine({ pageSize: 4096 });
+    for (const pages of [500, 600, 33_349, 1335, 3000, 70_000]) {
+      const home = machine.host.reserveHome(pages);
+      assert.equal(machine.zones.of(home.first), machine.zones.of(home.first + pages - 1), `${pages} pages`);
+      assert.equal(machine.zones.run(home.first, pages).byteLength, pages * 4096);
+    }
+  });
+
+  test("larger than a region spans neighbouring regions, and goes back to them", () => {
+    const machine = new Machine({ pageSize: 1 << 21 });
+    const pages = 4096;
+    const home = machine.host.reserveHome(pages);
+    assert.notEqual(machine.zones.of(home.first), machine.zones.of(home.first + pages - 1));
+    const reserved = machine.host.reservedBytes;
+    machine.host.releaseHome(home);
+    assert.equal(machine.host.reserveHome(pages).first, home.first);
+    assert.equal(machine.host.reservedBytes, reserved);
+  });
+
   test("gives its pages neighbouring bytes", async () => {
     const { machine } = createMachine();
     const mm = machine.createAddressSpace();

@@ -1,0 +1,29 @@
+/** Random programs of overlapping operations, checked after every step against a flat truth and all invariants. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { search } from "../search.js";
+import { type Events, type Program, programs, run } from "./program.js";
+
+test("random programs over two devices lose no byte, break no invariant and leave nothing behind", async (t) => {
+  const runs = await search({
+    name: "engine programs",
+    programs: programs(100),
+    run: (program: Program) => run(program),
+    steps: 12_000,
+    print: (line) => t.diagnostic(line),
+  });
+  const sum = (of: (each: (typeof runs)[number]) => number): number =>
+    runs.reduce((total, each) => total + of(each), 0);
+
+  const [asked, refused] = [sum((each) => each.homesAsked), sum((each) => each.homesRefused)];
+  t.diagnostic(
+    `${sum((each) => each.steps)} steps in ${runs.length} programs; ${refused} of ${asked} pages kept from home`,
+  );
+  assert.ok(refused >= asked / 5, `only ${refused} of ${asked} pages were kept from their home frames`);
+
+  const events = Object.keys(runs[0].events) as (keyof Events)[];
+  const totals = events.map((event) => ({ event, times: sum((each) => each.events[event]) }));
+  t.diagnostic(totals.map(({ event, times }) => `${event} ${times}`).join(", "));
+  for (const { event, times } of totals) assert.ok(times > 0, `no program ever reached: ${event}`);
+});

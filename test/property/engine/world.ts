@@ -1,0 +1,305 @@
+/**
+ * A machine with two devices under a seeded environment, address spaces, and the truth about them. Operations are begun
+ * and overlap; after every step `check` compares each page with the truth, and the machine with its invariants.
+ */
+
+import assert from "node:assert/strict";
+import { AttachedDevice } from "../../../src/device/attached-device.js";
+import type { Device } from "../../../src/device/driver.js";
+import type { LinkDirection } from "../../../src/device/mirror/link.js";
+import { mirrorDevice } from "../../../src/device/mirror/mirror-device.js";
+import type { Transfer } from "../../../src/device/transfers.js";
+import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "../../../src/mm/entry.js";
+import { MemoryError } from "../../../src/mm/errors.js";
+import { PG_HOME } from "../../../src/mm/frames.js";
+import { Machine } from "../../../src/mm/machine.js";
+import { ZONE_PRIVATE } from "../../../src/mm/zone.js";
+import { checkInvariants } from "../../invariants.js";
+import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";
+import { valueOf } from "./page-contents.js";
+import { type HeldPin, type Mapping, Space } from "./space.js";
+
+export const PAGE_SIZE = 4096;
+
+export interface DeviceSetup {
+  readonly kind: "private" | "coherent";
+  readonly frames: number;
+  /** When the bytes of a copy move: at once, after a wait or before it. With a wait, copies complete in any order. */
+  readonly link: "instant" | "late" | "early";
+}
+
+export interface WorldSetup {
+  readonly devices: readonly [DeviceSetup, DeviceSetup];
+  /** Pages of host memory; Infinity for no limit. */
+  readonly hostPages: number;
+}
+
+/** Something that was begun and may not have ended. */
+export interface Operation {
+  readonly what: string;
+  readonly space: Space | null;
+  readonly start: number;
+  readonly end: number;
+  /** The rights of one of its pages changed since it began: either answer is right. */
+  uncertain: boolean;
+}
+
+export class World {
+  readonly environment: SimulatedEnvironment;
+  readonly machine: Machine;
+  readonly devices: AttachedDevice[] = [];
+  readonly spaces: Space[] = [];
+  mappings: Mapping[] = [];
+  /** References that an operation was given and will drop. */
+  readonly lent = new Map<Operation, number>();
+  readonly #setup: WorldSetup;
+  readonly #underWay = new Set<Operation>();
+  readonly #transfers = new Set<Transfer>();
+  readonly #broken: unknown[] = [];
+  #lastValue = 0;
+
+  private constructor(setup: WorldSetup, environment: SimulatedEnvironment) {
+    this.#setup = setup;
+    this.environment = environment;
+    const hostBudget = setup.hostPages * PAGE_SIZE;
+    this.machine = new Machine({ pageSize: PAGE_SIZE, hostBudget, environment, debug: true });
+  }
+
+  static async create(setup: WorldSetup, environment: SimulatedEnvironment): Promise<World> {
+    const world = new World(setup, environment);
+    for (const device of setup.devices) world.devices.push(await world.#attach(device));
+    return world;
+  }
+
+  /** A value that no page was ever filled with. */
+  newValue(): number {
+    return ++this.#lastValue;
+  }
+
+  /** May an allocation or a copy have failed for a reason that the program did not give? */
+  get isShort(): boolean {
+    return this.environment.failures.failed > 0 || this.#setup.hostPages !== Infinity;
+  }
+
+  get pins(): HeldPin[] {
+    return this.spaces.flatMap((space) => [...space.pins]);
+  }
+
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  isUsing(space: Space): boolean {
+    return [...this.#underWay].some((operation) => operation.space === space);
+  }
+
+  createSpace(): void {
+    try {
+      const space = new Space(this.machine.createAddressSpace(), (changed, start, end) => {
+        for (const operation of this.#underWay) {
+          if (operation.space === changed && operation.start < end && start < operation.end) operation.uncertain = true;
+        }
+      });
+      this.spaces.push(space);
+      for (const device of this.devices) device.table(space.mm);
+    } catch (error) {
+      if (!(error instanceof MemoryError) || !this.isShort) throw error;
+    }
+  }
+
+  /**
+   * Begins an operation on pages of a space. `accepts` says whether an error that it ended with was to be expected; null
+   * stands for success.
+   */
+  begin(
+    what: string,
+    where: { space: Space | null; start: number; end: number },
+    act: (operation: Operation) => Promise<void>,
+    accepts: (error: MemoryError | null) => boolean = (error) => error === null,
+  ): void {
+    const operation: Operation = { what, ...where, uncertain: false };
+    this.#underWay.add(operation);
+    const ended = (error: unknown): void => {
+      this.#underWay.delete(operation);
+      this.lent.delete(operation);
+      if (error !== null && !(error instanceof MemoryError)) this.#broken.push(error);
+      else if (!operation.uncertain && !accepts(error) && !(this.isShort && isShortage(error))) {
+        const answer = error === null ? "succeeded" : `failed with ${error.message}`;
+        this.#broken.push(new Error(`${what} ${answer}, which is not what should happen`, { cause: error }));
+      }
+    };
+    act(operation).then(() => ended(null), ended);
+  }
+
+  /** Notes something that should not be. */
+  report(broken: string): void {
+    this.#broken.push(new Error(broken));
+  }
+
+  /** What fills the page now, wherever it is; a page that is about to move still is where it was. */
+  peek(space: Space, page: number): number {
+    const word = space.mm.pageTable.read(page);
+    const frame = word >>> PTE_FRAME_SHIFT;
+    return frame === 0 ? 0 : valueOf(this.#bytes(frame));
+  }
+
+  check(): void {
+    for (const broken of this.#broken) throw broken;
+    this.#releaseHomes();
+    for (const space of this.spaces) {
+      for (const broken of space.brokenMappings()) throw new Error(broken);
+      for (const page of space.shadow.pages) {
+        const value = this.peek(space, page);
+        assert.ok(
+          space.shadow.agrees(page, value),
+          `${space.name(page)} holds ${value} and should hold ${space.shadow.expected(page)}`,
+        );
+      }
+      for (const pin of space.pins) this.#checkPin(pin);
+      for (const device of this.devices) this.#checkTable(space, device);
+    }
+    for (const device of this.devices) this.#checkFrames(device);
+    checkInvariants(this.machine, {
+      references: this.#references(),
+      inFlight: [...this.#transfers].map(({ args }) => args),
+      busy: this.#underWay.size > 0,
+      deviceBytes: (frame) => this.#bytes(frame),
+    });
+  }
+
+  /** Runs everything that is under way to its end, with a check after each task. */
+  async quiesce(): Promise<void> {
+    await letPromisesSettle();
+    this.check();
+    await this.environment.runAll(() => this.check());
+    const stuck = [...this.#underWay].map(({ what }) => what);
+    assert.deepEqual(stuck, [], "deadlock: these wait and nothing is left to run");
+  }
+
+  /** Lets go of everything, and finds nothing left. */
+  async tearDown(exit: (space: Space) => void): Promise<void> {
+    for (const pin of this.pins) this.dropPin(pin);
+    for (const space of this.spaces) if (space.alive) exit(space);
+    await this.quiesce();
+    this.machine.lru.drain();
+    this.check();
+    const { machine } = this;
+    for (let frame = 1; frame < machine.frames.count; frame++) {
+      assert.equal(machine.frames.refcount(frame), 0, `page frame ${frame} is left over`);
+      assert.equal(machine.frames.flags(frame) & PG_HOME, 0, `page frame ${frame} still belongs to a home range`);
+    }
+    assert.equal(machine.tables.used, 0, "page tables are left over");
+    assert.equal(machine.anonVmaCount, 0, "roots of the reverse map are left over");
+    assert.equal(machine.host.charge.usage, 0, "host memory is still charged");
+    assert.equal(machine.host.retained.list.length, 0, "home frames are still retained");
+    for (const device of this.devices) assert.equal(device.usedFrames, 0, "device frames are still in use");
+  }
+
+  holdPin(pin: HeldPin): void {
+    pin.space.pins.add(pin);
+  }
+
+  dropPin(pin: HeldPin): void {
+    pin.space.pins.delete(pin);
+    this.machine.put(pin.frame, pin.references);
+  }
+
+  async #attach({ kind, frames, link }: DeviceSetup): Promise<AttachedDevice> {
+    const fails = (direction: LinkDirection): boolean => this.environment.failures.fails(direction);
+    const latency = link === "late" ? 1 : 0;
+    const driver = mirrorDevice({ kind, budget: frames * PAGE_SIZE, link: { latency, fails } });
+    const device = await AttachedDevice.attach(this.machine, driver);
+    if (link === "early") this.#waitAfterCopies(device.device);
+    const { transfers } = device;
+    const take = transfers.take.bind(transfers);
+    const give = transfers.give.bind(transfers);
+    transfers.take = () => {
+      const transfer = take();
+      // What the last migration left in the arrays is not under way.
+      transfer.args.npages = 0;
+      this.#transfers.add(transfer);
+      return transfer;
+    };
+    transfers.give = (transfer) => {
+      this.#transfers.delete(transfer);
+      give(transfer);
+    };
+    return device;
+  }
+
+  #waitAfterCopies(device: Device): void {
+    for (const direction of ["upload", "download", "clear"] as const) {
+      const copy = device[direction].bind(device);
+      device[direction] = async (copies) => {
+        await copy(copies);
+        await this.environment.sleep(1);
+      };
+    }
+  }
+
+  #bytes(frame: number): Uint8Array {
+    const zone = this.machine.zones.of(frame);
+    if (zone.kind !== ZONE_PRIVATE) return this.machine.zones.bytes(frame);
+    const device = this.devices.find((candidate) => candidate.zone === zone);
+    const bytes = device?.device.run(frame - zone.first, 1);
+    assert.ok(bytes !== undefined && bytes !== null, `page frame ${frame} belongs to no device`);
+    return bytes;
+  }
+
+  *#references(): Generator<readonly [frame: number, references: number]> {
+    for (const { frame, references } of this.pins) yield [frame, references];
+    for (const frame of this.lent.values()) yield [frame, 1];
+    for (const { args } of this.#transfers) if (args.faultPage >= 0) yield [args.faultPage, 1];
+  }
+
+  #checkPin(pin: HeldPin): void {
+    const { space, page, frame } = pin;
+    // The zero page is not pinned to an address: the next store there brings another page.
+    if (frame === 0) return;
+    if (!pin.orphaned) assert.ok(space.names(page, frame), `${space.name(page)} moved although it is pinned`);
+    else if (!space.names(page, frame)) {
+      const value = valueOf(this.machine.zones.bytes(frame));
+      assert.equal(value, pin.value, `the pinned frame ${frame} of ${space.name(page)} changed`);
+    }
+  }
+
+  /** What the device reaches through its own table is what the page table says, and no more. */
+  #checkTable(space: Space, device: AttachedDevice): void {
+    if (!space.alive) return;
+    const table = device.table(space.mm);
+    for (const page of space.shadow.pages) {
+      const frame = table.lookup(page, false);
+      if (frame < 0) continue;
+      const word = space.mm.pageTable.read(page);
+      const reachable = (word & (PTE_PRESENT | PTE_NO_ACCESS)) === PTE_PRESENT || isDevicePrivateEntry(word);
+      const what = `the entry of ${space.name(page)} in the table of ${device.driver.name}`;
+      assert.ok(reachable && word >>> PTE_FRAME_SHIFT === frame, `${what} outlives the page's place in frame ${frame}`);
+      if (table.lookup(page, true) >= 0) assert.ok((word & PTE_WRITE) !== 0, `${what} allows to write`);
+    }
+  }
+
+  #checkFrames({ zone, allocator, driver }: AttachedDevice): void {
+    let used = 0;
+    for (let frame = zone.first; frame < zone.first + zone.frames; frame++) {
+      const isUsed = this.machine.frames.refcount(frame) > 0;
+      if (isUsed) used++;
+      assert.equal(allocator.isFree(frame - zone.first), !isUsed, `${driver.name} is wrong about its frame ${frame}`);
+    }
+    assert.equal(allocator.frames - allocator.free, used, `${driver.name} counts its used frames wrong`);
+  }
+
+  /** Home ranges of which nothing is mapped any more go back, whoever still holds one of their pages. */
+  #releaseHomes(): void {
+    this.mappings = this.mappings.filter((mapping) => {
+      if (mapping.space.isLeft(mapping)) return true;
+      if (mapping.home !== null) this.machine.host.releaseHome(mapping.home);
+      return false;
+    });
+  }
+}
+
+/** Errors of a machine that ran out of something, or whose link failed. */
+function isShortage(error: MemoryError | null): boolean {
+  // A device is told of a fault that found no memory as of any other: EFAULT.
+  return error !== null && ["ENOMEM", "EIO", "EFAULT"].includes(error.code);
+}
