@@ -16,6 +16,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
   PTE_NO_ACCESS,
@@ -36,6 +37,7 @@ import {
   PG_HOME,
   PG_LOCKED,
   PG_LRU,
+  PG_SWAPCACHE,
   PG_RETAINED,
   PG_TOUCHED,
   PG_WAITERS,
@@ -74,6 +76,7 @@ export function brokenInvariants(machine: Machine, holders: Holders = {}): strin
   const survey = new Survey(machine, holders);
   survey.addressSpaces();
   survey.reverseMap();
+  survey.swapCache();
   survey.lists();
   survey.retained();
   survey.frames();
@@ -97,6 +100,8 @@ class Survey {
   readonly #migrating: Uint8Array;
   readonly #mayBeLocked: Uint8Array;
   readonly #onLru: Uint8Array;
+  /** By slot: swap entries that name it. */
+  readonly #swapEntries = new Map<number, number>();
 
   constructor(machine: Machine, { references = [], inFlight = [], locked = [], deviceBytes = () => null }: Holders) {
     const { frames } = machine;
@@ -140,6 +145,25 @@ class Survey {
       this.#report(`${this.#machine.tables.used} page tables are in use and ${tables.size} belong to an address space`);
     }
     this.#anonVmas(anonVmas, vmas);
+  }
+
+  /** Slots count the entries that name them; a page of the swap cache and its slot name each other. */
+  swapCache(): void {
+    const { swap, frames } = this.#machine;
+    if (swap === null) return;
+    let used = 0;
+    for (let slot = 1; slot <= swap.highest; slot++) {
+      const entries = this.#swapEntries.get(slot) ?? 0;
+      const frame = swap.cached(slot);
+      if (entries > 0 || frame !== 0) used++;
+      if (swap.count(slot) !== entries)
+        this.#report(`swap slot ${slot} counts ${swap.count(slot)} entries and has ${entries}`);
+      if (frame === 0) continue;
+      this.#hold(frame, 1);
+      if ((this.#flags(frame) & PG_SWAPCACHE) === 0 || frames.private(frame) !== slot)
+        this.#report(`swap slot ${slot} names frame ${frame}, which does not name it in turn`);
+    }
+    if (used !== swap.used) this.#report(`${swap.used} swap slots are in use and ${used} are named`);
   }
 
   /** Each mapping was found by its entry; the map count says whether the frame knows of as many. */
@@ -331,6 +355,10 @@ class Survey {
     }
     if (present && frame === 0) {
       if ((word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0) this.#report(`${what} makes the zero page writable or exclusive`);
+      return false;
+    }
+    if (isSwapEntry(word)) {
+      this.#swapEntries.set(frame, (this.#swapEntries.get(frame) ?? 0) + 1);
       return false;
     }
     if (frame >= this.#mappings.length || this.#isPadding(frame)) {

@@ -6,15 +6,7 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import {
-  mapsFrame,
-  PTE_DIRTY,
-  PTE_EXCLUSIVE,
-  PTE_FRAME_SHIFT,
-  PTE_PRESENT,
-  PTE_TRACKING,
-  swapEntry,
-} from "./entry.js";
+import { mapsFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, swapEntry } from "./entry.js";
 import { MemoryError } from "./errors.js";
 import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
 import type { Machine } from "./machine.js";
@@ -52,10 +44,16 @@ export async function pageOut(mm: AddressSpace, address: number, length: number)
 }
 
 /** Fills in the parts of the range that are mapped; the error to throw for holes between them, null for none. */
-function partsOf(mm: AddressSpace, start: number, end: number, parts: (readonly [number, number])[]): MemoryError | null {
+function partsOf(
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  parts: (readonly [number, number])[],
+): MemoryError | null {
   try {
     forEachPart(mm, start, end, (vma, from, to) => {
-      if ((vma.flags & (VM_PFNMAP | VM_HUGETLB)) !== 0) throw new MemoryError("EINVAL", "a special mapping cannot be paged out");
+      if ((vma.flags & (VM_PFNMAP | VM_HUGETLB)) !== 0)
+        throw new MemoryError("EINVAL", "a special mapping cannot be paged out");
       parts.push([from, to]);
     });
     return null;

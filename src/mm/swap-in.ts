@@ -6,14 +6,7 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import {
-  PTE_EXCLUSIVE,
-  PTE_FRAME_SHIFT,
-  PTE_MAKE_DIRTY,
-  PTE_SOFT_DIRTY,
-  PTE_UFFD_WP,
-  PTE_WRITE,
-} from "./entry.js";
+import { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_MAKE_DIRTY, PTE_SOFT_DIRTY, PTE_UFFD_WP, PTE_WRITE } from "./entry.js";
 import { assert } from "./errors.js";
 import { PG_LRU } from "./frames.js";
 import { homeFrameOf } from "./home-range.js";

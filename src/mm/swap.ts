@@ -56,6 +56,11 @@ export class Swap {
     return this.#next - 1 - this.#free.length;
   }
 
+  /** The highest slot that was ever used. */
+  get highest(): number {
+    return this.#next - 1;
+  }
+
   count(slot: number): number {
     return this.#counts[slot];
   }

@@ -165,12 +165,9 @@ test("a difference is described in one line", () => {
   assert.equal(describe(inResults), "rc: expected -2, got 0");
 });
 
-test("an operation that is not modelled yet is a difference, which names it", async (t) => {
+test("an operation of a process that does not live is a difference, which says so", async (t) => {
   const load = { op: "load", p: 0, i: 0, rc: 0, value: 0 };
-  for (const [operation, text] of [
-    [{ op: "pageout", p: 0, i: 0, n: 1, rc: 0 }, "paging out is not modelled yet"],
-    [{ ...load, p: 1 }, "process 1 does not live"],
-  ] as const) {
+  for (const [operation, text] of [[{ ...load, p: 1 }, "process 1 does not live"]] as const) {
     const { first, identical, operations } = await conform(written(t, trace(load, operation, load)));
     assert.ok(first !== null);
     assert.equal(first.operation, 2);

@@ -48,7 +48,10 @@ export class Replay {
       default:
         header.mapping satisfies never;
     }
-    const replay = new Replay(header, new Machine({ pageSize: header.pageSize, swap: new MemorySwapStore(SWAP_SLOTS) }));
+    const replay = new Replay(
+      header,
+      new Machine({ pageSize: header.pageSize, swap: new MemorySwapStore(SWAP_SLOTS) }),
+    );
     const process = replay.addProcess(0, replay.machine.createAddressSpace());
     await replay.map(process, 0, header.pages, 3);
     return replay;
