@@ -6,6 +6,7 @@
 
 import type { AttachedDevice } from "../device/attached-device.js";
 import { migrateToHost } from "../device/migrate-to-host.js";
+import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
 import {
   isDevicePrivateEntry,
@@ -65,14 +66,11 @@ export async function bringHome(attached: AttachedDevice, mm: AddressSpace, star
 export async function faultHost(mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const code = await faultIn(mm, page, write ? FAULT_WRITE : 0);
   if (code === FAULT_DONE) return;
-  const { pageSize, host } = mm.machine;
-  if (code === FAULT_OOM) {
-    throw new MemoryError(
-      "ENOMEM",
-      `no host memory for the page at ${page * pageSize}: ${host.charge.usage * pageSize} of ${host.charge.limit * pageSize} bytes are in use`,
-    );
-  }
-  throw new MemoryError("EFAULT", `the mapping at ${page * pageSize} does not allow a ${write ? "write" : "read"}`);
+  if (code === FAULT_OOM) throw outOfHostMemory(mm.machine, page);
+  throw new MemoryError(
+    "EFAULT",
+    `the mapping at ${page * mm.machine.pageSize} does not allow a ${write ? "write" : "read"}`,
+  );
 }
 
 /** Uses pages from `start` on as long as each can be accessed, after a fault perhaps. Returns where it stopped. */

@@ -28,6 +28,7 @@ import type { ToHostCause } from "../trace/counters.js";
 import type { AttachedDevice } from "./attached-device.js";
 import { withdraw } from "./migrate-to-device.js";
 import { enterFrames, enterResident, leaveTable } from "./resident-entries.js";
+import { outOfHostMemory } from "./out-of-host-memory.js";
 import { BATCH_PAGES, type Transfer } from "./transfers.js";
 
 /** Moves the pages of `[start, end)` that are on this device to the host; returns how many moved. */
@@ -64,9 +65,7 @@ export async function migrateFaultedPage(attached: AttachedDevice, { vma, page, 
   const transfer = attached.transfers.take();
   try {
     await returnPages(attached, transfer, vma, page, page + 1, frame, "fault");
-    if (transfer.withoutRoom > 0) {
-      throw new MemoryError("ENOMEM", "the host budget has no page left for one that has to come back from the device");
-    }
+    if (transfer.withoutRoom > 0) throw outOfHostMemory(attached.machine, page);
   } finally {
     attached.transfers.give(transfer);
   }
