@@ -55,7 +55,7 @@ function isStillUsed(machine: Machine, frame: number, device: boolean, faultPage
   const at = frame << FRAME_SHIFT;
   const words = machine.frames.words;
   const mapcount = words[at + MAPCOUNT];
-  const cached = (words[at] & PG_SWAPCACHE) !== 0;
+  const cached = (words[at] & PG_SWAPCACHE) !== 0 || !machine.frames.isAnonymous(frame);
   const extra = 1 + (frame === faultPage ? 1 : 0) + (device ? 1 : 0) + (cached ? 1 : 0);
   return mapcount !== 0 || loadWord(words, at + REFCOUNT) - extra > mapcount;
 }

@@ -53,6 +53,9 @@ export const GUP_PIN_COUNTING_BIAS = 1024;
 
 export const MAPPING_KIND_SHIFT = 2;
 export const MAPPING_ANON = 1;
+/** `mapping` is the number of a page cache. */
+export const MAPPING_FILE = 2;
+export const MAPPING_KIND_MASK = (1 << MAPPING_KIND_SHIFT) - 1;
 
 export class Frames {
   /** Eight words a frame. Replaced when the table grows, so never kept over an `await`. */
@@ -98,6 +101,11 @@ export class Frames {
 
   private(frame: number): number {
     return this.words[(frame << FRAME_SHIFT) + PRIVATE];
+  }
+
+  /** Is the page anonymous? */
+  isAnonymous(frame: number): boolean {
+    return (this.words[(frame << FRAME_SHIFT) + MAPPING] & MAPPING_KIND_MASK) === MAPPING_ANON;
   }
 
   get(frame: number): void {

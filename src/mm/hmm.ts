@@ -14,6 +14,7 @@ import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_
 import {
   FAULT_DEVICE,
   FAULT_DONE,
+  FAULT_READ,
   FAULT_SWAP,
   FAULT_WAIT,
   FAULT_WRITE,
@@ -21,6 +22,7 @@ import {
   faultFrame,
   handleVmaFault,
   migrateToRam,
+  readFile,
   swapIn,
 } from "./fault.js";
 import type { MmuInterval } from "./notifier.js";
@@ -155,6 +157,9 @@ async function faultPart(range: HmmRange, vma: Vma, start: number, end: number):
     if (code === FAULT_DEVICE) await migrateToRam(range.mm, page, faultFrame(result));
     else if (code === FAULT_SWAP) {
       if (!(await swapIn(range.mm, page, faultFrame(result)))) return HMM_FAULT;
+      page--;
+    } else if (code === FAULT_READ) {
+      if (!(await readFile(range.mm, page))) return HMM_FAULT;
       page--;
     } else if (code !== FAULT_DONE) return HMM_FAULT;
   }

@@ -8,6 +8,7 @@ export { type ErrorCode, InvariantError, MemoryError } from "./errors.js";
 export * from "./fault.js";
 export * from "./frames.js";
 export type { HomeRange } from "./home-range.js";
+export { type FileBacking, PageCache } from "./page-cache.js";
 export { Machine, type MachineCounters, type MachineOptions } from "./machine.js";
 export {
   type Advice,

@@ -12,6 +12,7 @@ import { FLAGS, FRAME_SHIFT, Frames, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT }
 import { HostMemory } from "./host-memory.js";
 import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
+import { type FileBacking, PageCache } from "./page-cache.js";
 import { PageLocks } from "./page-lock.js";
 import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
@@ -61,7 +62,9 @@ export class Machine {
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
   readonly #anonVmas = new Map<number, AnonVma>();
+  readonly #pageCaches = new Map<number, PageCache>();
   #nextAnonVma = 1;
+  #nextPageCache = 1;
   /** The root found last: neighbouring pages have the same one. */
   #foundAnonVma: AnonVma | undefined;
   #nextAddressSpace = 1;
@@ -135,6 +138,25 @@ export class Machine {
     const anonVma = new AnonVma(this.#nextAnonVma++, parent);
     this.#anonVmas.set(anonVma.id, anonVma);
     return anonVma;
+  }
+
+  /** A shared memory object of `length` pages, or the cache of a file with `backing`; the caller holds it. */
+  createPageCache(length: number, backing: FileBacking | null = null): PageCache {
+    const cache = new PageCache(this, this.#nextPageCache++, length, backing);
+    this.#pageCaches.set(cache.id, cache);
+    return cache;
+  }
+
+  pageCache(id: number): PageCache | undefined {
+    return this.#pageCaches.get(id);
+  }
+
+  get pageCaches(): Iterable<PageCache> {
+    return this.#pageCaches.values();
+  }
+
+  forgetPageCache(cache: PageCache): void {
+    this.#pageCaches.delete(cache.id);
   }
 
   /** The root with this number, undefined once no VMA is linked to it any more. */

@@ -13,6 +13,7 @@ import { MemoryError } from "./errors.js";
 import type { HomeRange } from "./home-range.js";
 import { forEachPart, pagesOf, rangeOf, unmapped } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
+import type { PageCache } from "./page-cache.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "./page-table.js";
 import { changeProtection } from "./protect.js";
 import {
@@ -21,6 +22,7 @@ import {
   VM_ACCESS_FLAGS,
   VM_HUGEPAGE,
   VM_NOHUGEPAGE,
+  VM_SHARED,
   VM_SOFTDIRTY,
   VM_SPECIAL,
   Vma,
@@ -39,17 +41,27 @@ export interface MapOptions {
   home?: HomeRange;
   /** Further VM_ flags, such as VM_PFNMAP of a device's registers: such a mapping has no pages of ours. */
   flags?: number;
+  /** A file or shared memory object to map, and the offset in it, in bytes. Default: anonymous memory. */
+  file?: PageCache;
+  offset?: number;
+  /** Whether others who map the object see what is written here (`MAP_SHARED`). Default false. */
+  shared?: boolean;
 }
 
-/** Maps anonymous private memory and returns its address. */
+/**
+ * Maps anonymous private memory, or a file or shared memory object, and returns the address. EINVAL also for shared memory
+ * without an object, and for an offset that is not page-aligned or beyond the object.
+ */
 export async function mmap(mm: AddressSpace, options: MapOptions): Promise<number> {
-  const { length, protection = PROT_READ | PROT_WRITE, home = null, flags = 0 } = options;
+  const { length, protection = PROT_READ | PROT_WRITE, home = null, file = null, shared = false } = options;
+  const flags = protection | (options.flags ?? 0) | (shared ? VM_SHARED : 0);
   const pages = pagesOf(mm, length, "length");
   if (pages === 0) throw new MemoryError("EINVAL", "a mapping of length 0 has no pages");
   if (home !== null && home.pages !== pages) {
     throw new MemoryError("EINVAL", `a home range of ${home.pages} pages does not fit a mapping of ${pages}`);
   }
   checkProtection(protection);
+  checkObject(mm, options, pages);
   if (options.address !== undefined) rangeOf(mm, options.address, length);
   return writing(mm, () => {
     if (home !== null && home.page >= 0) {
@@ -59,10 +71,10 @@ export async function mmap(mm: AddressSpace, options: MapOptions): Promise<numbe
     const end = start + pages;
     unmapPages(mm, start, end);
     if (home !== null) home.page = start;
-    const area = { start, end, flags: protection | flags, offset: start, anonVma: null, home };
-    const merged = mergeVma(mm, area, null);
+    const offset = file === null ? start : (options.offset ?? 0) / mm.machine.pageSize;
+    const merged = mergeVma(mm, { start, end, flags, offset, anonVma: null, home, file }, null);
     if (merged !== null) merged.flags |= VM_SOFTDIRTY;
-    else mm.vmas.splice(mm.indexAbove(start), 0, new Vma(mm, start, end, area.flags | VM_SOFTDIRTY, start, home));
+    else mm.vmas.splice(mm.indexAbove(start), 0, new Vma(mm, start, end, flags | VM_SOFTDIRTY, offset, home, file));
     return start * mm.machine.pageSize;
   });
 }
@@ -131,7 +143,7 @@ export async function exitAddressSpace(mm: AddressSpace): Promise<void> {
       const vma = mm.vmas[mm.vmas.length - 1];
       zapRange(mm, vma.start, vma.end);
       mm.vmas.pop();
-      vma.unlinkAnonVmas();
+      vma.unlink();
     }
     mm.pageTable.destroy();
     mm.machine.addressSpaces.delete(mm);
@@ -152,7 +164,7 @@ async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
 /** Gives pages `[start, end)` of one VMA new flags, by merging with a neighbour or else by splitting. */
 function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, flags: number): Vma {
   const offset = vma.offset + (start - vma.start);
-  const merged = mergeVma(mm, { start, end, flags, offset, anonVma: vma.anonVma, home: vma.home }, vma);
+  const merged = mergeVma(mm, { start, end, flags, offset, anonVma: vma.anonVma, home: vma.home, file: vma.file }, vma);
   if (merged !== null) {
     // Soft-dirty, the one flag in which the two may differ, is from now on that of the part that changed, as in Linux.
     merged.flags = flags;
@@ -174,7 +186,7 @@ function unmapPages(mm: AddressSpace, start: number, end: number): void {
   if (from === to) return;
   mm.notifiers.notify("unmap", start, end, null);
   for (const vma of mm.vmas.slice(from, to)) zapRange(mm, vma.start, vma.end);
-  for (const vma of mm.vmas.splice(from, to - from)) vma.unlinkAnonVmas();
+  for (const vma of mm.vmas.splice(from, to - from)) vma.unlink();
 }
 
 /** The lowest free place at a block's start, with a block of distance, so that mappings never merge by accident. */
@@ -191,6 +203,18 @@ function findGap(mm: AddressSpace, pages: number): number {
     );
   }
   return start;
+}
+
+function checkObject(mm: AddressSpace, { file, offset = 0, shared = false, home }: MapOptions, pages: number): void {
+  if (file === undefined) {
+    if (shared) throw new MemoryError("EINVAL", "a shared mapping needs an object to share");
+    return;
+  }
+  if (home !== undefined) throw new MemoryError("EINVAL", "pages of an object have no home range");
+  const first = pagesOf(mm, offset, "offset");
+  if (first + pages > file.length) {
+    throw new MemoryError("EINVAL", `pages ${first} to ${first + pages} are not within the ${file.length} of the object`);
+  }
 }
 
 function checkProtection(protection: number): void {

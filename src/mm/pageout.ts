@@ -8,12 +8,12 @@
 import type { AddressSpace } from "./address-space.js";
 import { mapsFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, swapEntry } from "./entry.js";
 import { MemoryError } from "./errors.js";
-import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
+import { FRAME_SHIFT, INDEX, MAPPING, MAPPING_KIND_SHIFT, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
 import type { Machine } from "./machine.js";
 import { forEachPart, rangeOf } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
-import { anonVmaOf, mayShareAnonRmap, removeRmap } from "./rmap.js";
+import { mayShareAnonRmap, removeRmap, vmasOf } from "./rmap.js";
 import type { Swap } from "./swap.js";
 import { VM_HUGETLB, VM_PFNMAP } from "./vma.js";
 import { ZONE_SYSTEM } from "./zone.js";
@@ -82,11 +82,37 @@ async function reclaimPage(machine: Machine, frame: number): Promise<void> {
   const { lru, frames, pageLocks } = machine;
   let freed = false;
   if (frames.tryLock(frame)) {
-    freed = await swapOut(machine, frame);
+    freed = frames.isAnonymous(frame) ? await swapOut(machine, frame) : await evictFromCache(machine, frame);
     pageLocks.unlock(frame);
   }
   if (freed) machine.put(frame);
   else lru.putback(frame);
+}
+
+/** Unmaps a locked page of an object and takes it out of the object's cache. */
+async function evictFromCache(machine: Machine, frame: number): Promise<boolean> {
+  const { frames } = machine;
+  const mapping = frames.words[(frame << FRAME_SHIFT) + MAPPING];
+  const cache = machine.pageCache(mapping >>> MAPPING_KIND_SHIFT);
+  unmapFilePage(machine, frame);
+  if (cache === undefined || frames.mapcount(frame) > 0 || frames.refcount(frame) !== UNUSED) return false;
+  return cache.evict(frame);
+}
+
+function unmapFilePage(machine: Machine, frame: number): void {
+  const { frames } = machine;
+  const index = frames.words[(frame << FRAME_SHIFT) + INDEX];
+  for (const vma of vmasOf(machine, frame)) {
+    if (frames.mapcount(frame) === 0) return;
+    const page = vma.pageOfIndex(index);
+    if (page < 0) continue;
+    vma.mm.notifiers.notify("clear", page, page + 1, null);
+    if (!mapsFrame(vma.mm.pageTable.read(page), frame)) continue;
+    const word = vma.mm.pageTable.exchange(page, 0);
+    if ((word & PTE_DIRTY) !== 0) frames.setFlags(frame, PG_DIRTY);
+    removeRmap(machine, frame);
+    machine.put(frame);
+  }
 }
 
 /** Unmaps a locked page and writes it to swap; true when our own reference is the only one left. */
@@ -122,7 +148,7 @@ async function swapOut(machine: Machine, frame: number): Promise<boolean> {
 function unmapToSwap(machine: Machine, swap: Swap, frame: number, slot: number): void {
   const { frames } = machine;
   const index = frames.words[(frame << FRAME_SHIFT) + INDEX];
-  for (const vma of anonVmaOf(machine, frame)?.vmas ?? []) {
+  for (const vma of vmasOf(machine, frame)) {
     if (frames.mapcount(frame) === 0) return;
     const page = vma.pageOfIndex(index);
     if (page < 0) continue;

@@ -18,7 +18,7 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import { FLAGS, FRAME_SHIFT, INDEX, MAPCOUNT, MAPPING, MAPPING_ANON, MAPPING_KIND_SHIFT, PG_DIRTY } from "./frames.js";
+import { FLAGS, FRAME_SHIFT, INDEX, MAPCOUNT, MAPPING, MAPPING_ANON, MAPPING_FILE, MAPPING_KIND_MASK, MAPPING_KIND_SHIFT, PG_DIRTY } from "./frames.js";
 import type { Machine } from "./machine.js";
 import { TABLE_MASK } from "./page-table.js";
 import { exchangeWord, storeWord } from "./shared-word.js";
@@ -70,7 +70,18 @@ export function removeRmap(machine: Machine, frame: number): void {
 
 /** The root of an anonymous page; undefined when none of its mappings can exist any more. */
 export function anonVmaOf(machine: Machine, frame: number): AnonVma | undefined {
+  if (!machine.frames.isAnonymous(frame)) return undefined;
   return machine.anonVma(machine.frames.words[(frame << FRAME_SHIFT) + MAPPING] >>> MAPPING_KIND_SHIFT);
+}
+
+const NO_VMAS: readonly Vma[] = [];
+
+/** The VMAs that may map a page: of its anon_vma, or of what it is a page of. */
+export function vmasOf(machine: Machine, frame: number): readonly Vma[] {
+  const mapping = machine.frames.words[(frame << FRAME_SHIFT) + MAPPING];
+  const id = mapping >>> MAPPING_KIND_SHIFT;
+  const root = (mapping & MAPPING_KIND_MASK) === MAPPING_FILE ? machine.pageCache(id) : machine.anonVma(id);
+  return root?.vmas ?? NO_VMAS;
 }
 
 /**
@@ -96,7 +107,7 @@ export function tryToMigrate(machine: Machine, frame: number): void {
   const { frames } = machine;
   const at = frame << FRAME_SHIFT;
   const index = frames.words[at + INDEX];
-  for (const vma of anonVmaOf(machine, frame)?.vmas ?? []) {
+  for (const vma of vmasOf(machine, frame)) {
     if (frames.words[at + MAPCOUNT] === 0) return;
     const page = vma.pageOfIndex(index);
     if (page >= 0 && !migrateOneMapping(machine, vma, page, frame)) return;

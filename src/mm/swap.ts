@@ -51,6 +51,11 @@ export class Swap {
     return this.#free.pop() ?? (this.#next <= this.store.slots ? this.#next++ : 0);
   }
 
+  /** Gives back a slot that nothing came to name. */
+  giveBack(slot: number): void {
+    this.#freeSlot(slot);
+  }
+
   /** Slots in use. */
   get used(): number {
     return this.#next - 1 - this.#free.length;

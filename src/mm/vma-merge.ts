@@ -7,12 +7,13 @@
 
 import type { AddressSpace } from "./address-space.js";
 import type { HomeRange } from "./home-range.js";
+import type { PageCache } from "./page-cache.js";
 import { type AnonVma, VM_SOFTDIRTY, VM_SPECIAL, Vma } from "./vma.js";
 
 /** Cuts the VMA at `page`; the lower part stays the same object. Returns the upper part. */
 export function splitVma(vma: Vma, page: number): Vma {
   const { mm } = vma;
-  const upper = new Vma(mm, page, vma.end, vma.flags, vma.offset + (page - vma.start), vma.home);
+  const upper = new Vma(mm, page, vma.end, vma.flags, vma.offset + (page - vma.start), vma.home, vma.file);
   upper.cloneAnonVma(vma);
   vma.resize(vma.start, page);
   mm.vmas.splice(mm.vmas.indexOf(vma) + 1, 0, upper);
@@ -27,6 +28,7 @@ export interface Area {
   readonly offset: number;
   readonly anonVma: AnonVma | null;
   readonly home: HomeRange | null;
+  readonly file: PageCache | null;
 }
 
 /**
@@ -81,7 +83,7 @@ function mergesBefore(next: Vma, area: Area): boolean {
 }
 
 function sameKind(vma: Vma, area: Area): boolean {
-  return ((vma.flags ^ area.flags) & ~VM_SOFTDIRTY) === 0 && vma.home === area.home;
+  return ((vma.flags ^ area.flags) & ~VM_SOFTDIRTY) === 0 && vma.home === area.home && vma.file === area.file;
 }
 
 /** A VMA cloned from a parent keeps to itself: one root may be missing only if the chain of `vma` is singular. */
@@ -104,5 +106,5 @@ function giveUp(mm: AddressSpace, current: Vma | null, area: Area): void {
 
 function remove(mm: AddressSpace, vma: Vma): void {
   mm.vmas.splice(mm.vmas.indexOf(vma), 1);
-  vma.unlinkAnonVmas();
+  vma.unlink();
 }
