@@ -27,16 +27,20 @@ function perform(order: Order): Promise<Answer> {
     let answer: Answer | undefined;
     child.on("message", (message) => (answer = message as Answer));
     child.on("error", (error) => resolve({ wrong: error.message }));
-    child.on("exit", (code, signal) => resolve(answer ?? { wrong: `the process ended with ${signal ?? `exit code ${code}`}` }));
+    child.on("exit", (code, signal) =>
+      resolve(answer ?? { wrong: `the process ended with ${signal ?? `exit code ${code}`}` }),
+    );
     child.send(order);
   });
 }
 
 async function main(): Promise<number> {
   const { smoke, filter, json } = options();
-  const chosen = SCENARIOS.filter(({ name }) => name.includes(filter));
+  const chosen = SCENARIOS.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
   if (chosen.length === 0) {
-    process.stderr.write(`no scenario's name contains ${JSON.stringify(filter)}:\n${SCENARIOS.map(({ name }) => `  ${name}\n`).join("")}`);
+    process.stderr.write(
+      `no scenario's name contains ${JSON.stringify(filter)}:\n${SCENARIOS.map(({ name }) => `  ${name}\n`).join("")}`,
+    );
     return 2;
   }
   const figures: Figure[] = [];
@@ -52,9 +56,13 @@ async function main(): Promise<number> {
   const machine = { node: process.version, processor: cpus()[0]?.model ?? "unknown", processors: cpus().length };
   if (json) console.log(JSON.stringify({ ...machine, seed: SEED, smoke, rows, missed, wrong }, null, 2));
   else {
-    console.log(`node ${machine.node}, ${machine.processors} x ${machine.processor}, seed ${SEED}${smoke ? ", smoke run" : ""}\n`);
+    console.log(
+      `node ${machine.node}, ${machine.processors} x ${machine.processor}, seed ${SEED}${smoke ? ", smoke run" : ""}\n`,
+    );
     console.log(formatTable(rows));
-    console.log(`\n${rows.length} rows, ${missed.length} over their bounds${smoke ? " (not enforced: sizes are too small)" : ""}`);
+    console.log(
+      `\n${rows.length} rows, ${missed.length} over their bounds${smoke ? " (not enforced: sizes are too small)" : ""}`,
+    );
     for (const what of wrong) console.log(`WRONG RESULT: ${what}`);
   }
   return wrong.length > 0 || (missed.length > 0 && !smoke) ? 1 : 0;

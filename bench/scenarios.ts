@@ -1,6 +1,20 @@
 /** All scenarios, in the order of the table. */
 
+import { copyingInOrder, copyingScrambled } from "./copying.js";
+import { mainJob, residentKernel } from "./main-job.js";
+import { pinAndRelease, pinnedView } from "./pins.js";
 import { protocolAtHome, protocolScrambled } from "./protocol.js";
 import type { Scenario } from "./scenario.js";
+import { writingKernel } from "./writing-kernel.js";
 
-export const SCENARIOS: readonly Scenario[] = [protocolAtHome, protocolScrambled];
+export const SCENARIOS: readonly Scenario[] = [
+  protocolAtHome,
+  protocolScrambled,
+  copyingInOrder,
+  copyingScrambled,
+  pinAndRelease,
+  pinnedView,
+  mainJob,
+  residentKernel,
+  writingKernel,
+];

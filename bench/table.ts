@@ -7,7 +7,14 @@ const HEAD = ["row", "ratio", "spread", "median", "unit", "baseline", "page", "b
 export function formatTable(rows: readonly Judged[]): string {
   const lines = [HEAD, ...rows.map(cells)];
   const widths = HEAD.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  return lines.map((line) => line.map((cell, column) => pad(cell, widths[column], column)).join("  ").trimEnd()).join("\n");
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => pad(cell, widths[column], column))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
 function cells({ row, ratio, spread, median, unit, baseline, pageSize, bounds }: Judged): readonly string[] {

@@ -45,7 +45,7 @@ import {
   REFCOUNT,
 } from "../src/mm/frames.js";
 import type { FrameList } from "../src/mm/frame-list.js";
-import { homeFrameOf } from "../src/mm/home-range.js";
+import type { HomeRange } from "../src/mm/home-range.js";
 import type { Machine } from "../src/mm/machine.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../src/mm/page-table.js";
 import { type AnonVma, isAccessible, VM_WRITE, type Vma } from "../src/mm/vma.js";
@@ -128,11 +128,13 @@ class Survey {
     const tables = new Set<number>();
     const anonVmas = new Set<AnonVma>();
     const vmas = new Set<Vma>();
+    const homes = new Set<HomeRange>();
     for (const mm of this.#machine.addressSpaces) {
       this.#vmasInOrder(mm);
       for (const vma of mm.vmas) {
         vmas.add(vma);
         this.#chain(vma);
+        if (vma.home !== null) homes.add(vma.home);
         for (const anonVma of vma.chain) anonVmas.add(anonVma);
       }
       const resident = this.#entries(mm, tables);
@@ -145,6 +147,7 @@ class Survey {
       this.#report(`${this.#machine.tables.used} page tables are in use and ${tables.size} belong to an address space`);
     }
     this.#anonVmas(anonVmas, vmas);
+    for (const home of homes) this.#atHome(home);
   }
 
   /** Slots count the entries that name them; a page of the swap cache and its slot name each other. */
@@ -324,6 +327,18 @@ class Survey {
     }
   }
 
+  /** A home frame holds its own page, or keeps the bytes of it, and never those of another. */
+  #atHome(home: HomeRange): void {
+    for (let i = 0; i < home.pages; i++) {
+      const frame = home.first + i;
+      const holder = (this.#flags(frame) & PG_RETAINED) === 0 ? frame : this.#words[(frame << FRAME_SHIFT) + PRIVATE];
+      const at = holder << FRAME_SHIFT;
+      if (this.#words[at + MAPPING] !== 0 && this.#words[at + INDEX] !== home.page + i) {
+        this.#report(`frame ${frame}, the home of page ${home.page + i}, is that of page ${this.#words[at + INDEX]}`);
+      }
+    }
+  }
+
   /** Looks at every entry of the address space; the number of resident pages. */
   #entries(mm: AddressSpace, seen: Set<number>): number {
     let resident = 0;
@@ -383,9 +398,6 @@ class Survey {
     if (this.#refcount(frame) === 0) this.#report(`${what} names a free frame`);
     if (vma !== undefined) {
       if (!this.#isFoundByRmap(frame, vma, page)) this.#report(`${what} is not found by the reverse map of its frame`);
-      const home = homeFrameOf(vma.home, page);
-      if ((this.#flags(frame) & PG_HOME) !== 0 && home !== frame)
-        this.#report(`${what} names the home frame of another page`);
     }
     return true;
   }

@@ -54,6 +54,8 @@ export class TestDevice {
   /** Is the copy of this source frame to fail? */
   failsCopy: (source: number) => boolean = () => false;
   readonly inFlight = new Set<MigrationArrays>();
+  /** Frames whose faults are being served: each is held by its faulter. */
+  readonly faulting = new Map<number, number>();
   readonly #free: number[];
 
   constructor(machine: Machine, kind: "private" | "coherent", frames: number) {
@@ -183,7 +185,12 @@ export class TestDevice {
 
   async #migrateToRam({ mm, page, frame }: DeviceFault): Promise<void> {
     this.faults++;
-    await this.#comeHome(mm, page, 1, frame);
+    this.faulting.set(frame, (this.faulting.get(frame) ?? 0) + 1);
+    try {
+      await this.#comeHome(mm, page, 1, frame);
+    } finally {
+      this.faulting.set(frame, (this.faulting.get(frame) ?? 0) - 1);
+    }
   }
 
   async #comeHome(mm: AddressSpace, page: number, pages: number, faultPage: number): Promise<boolean[]> {

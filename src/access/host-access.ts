@@ -53,10 +53,16 @@ export async function accessHost(
 }
 
 /** Migrates back what the device holds of the range, in one go instead of a fault a page. */
-export async function bringHome(attached: AttachedDevice, mm: AddressSpace, start: number, end: number): Promise<void> {
+export async function bringHome(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  checkpoint: () => void = () => {},
+): Promise<void> {
   for (let page = start; page < end; page++) {
     if (isDevicePrivateEntry(mm.pageTable.read(page))) {
-      await migrateToHost(attached, mm, page, end, "access");
+      await migrateToHost(attached, mm, page, end, "access", checkpoint);
       return;
     }
   }

@@ -5,12 +5,17 @@
  */
 
 import type { AttachedDevice } from "../device/attached-device.js";
+import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
+import { MemoryError } from "../mm/errors.js";
 import { FRAME_SHIFT, PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage } from "../mm/gup.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
+
+/** Pages made ready between two checkpoints. */
+const BATCH_PAGES = 512;
 
 /** Pinned pages: the frames in order. */
 export interface PinnedPages {
@@ -52,7 +57,10 @@ function continues(mm: AddressSpace, first: number, frame: number, i: number): b
   return frame === first + i && zones.of(frame) === zones.of(first);
 }
 
-/** The same, faulting and waiting as often as it takes. ENOMEM and EBUSY leave nothing pinned. */
+/**
+ * The same, faulting and waiting as often as it takes; `checkpoint` may throw to stop. ENOMEM and EBUSY leave nothing
+ * pinned.
+ */
 export async function pinPages(
   attached: AttachedDevice,
   mm: AddressSpace,
@@ -63,8 +71,11 @@ export async function pinPages(
 ): Promise<PinnedPages> {
   for (;;) {
     checkpoint();
-    await bringHome(attached, mm, start, end);
-    for (let page = start; page < end; page++) await makePinnable(mm, page, write);
+    await bringHome(attached, mm, start, end, checkpoint);
+    for (let page = start; page < end; page++) {
+      if ((page - start) % BATCH_PAGES === 0) checkpoint();
+      await makePinnable(attached, mm, page, write);
+    }
     const pinned = tryPinPages(mm, start, end, write);
     if (pinned !== null) return pinned;
   }
@@ -94,7 +105,17 @@ function tryPinHostPage(mm: AddressSpace, page: number, write: boolean): number 
   return -1;
 }
 
-async function makePinnable(mm: AddressSpace, page: number, write: boolean): Promise<void> {
+async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame: number, page: number): Promise<void> {
+  try {
+    await migrateDeviceCoherentPage(machine, frame);
+  } catch (error) {
+    throw error instanceof MemoryError && error.code === "ENOMEM" ? outOfHostMemory(machine, page) : error;
+  }
+  counters.toHost.access.pages++;
+  counters.toHost.access.bytes += machine.pageSize;
+}
+
+async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const { machine } = mm;
   for (;;) {
     const frame = tryPinPage(mm, page, write, 1);
@@ -103,7 +124,7 @@ async function makePinnable(mm: AddressSpace, page: number, write: boolean): Pro
         machine.put(frame);
         return;
       }
-      await migrateDeviceCoherentPage(machine, frame);
+      await leaveCoherentMemory(attached, frame, page);
       continue;
     }
     if (frame === 0) machine.put(0);

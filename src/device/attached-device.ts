@@ -32,17 +32,19 @@ export class AttachedDevice implements PageMap {
     this.machine = machine;
     this.driver = driver;
     this.device = device;
-    this.allocator = new FrameAllocator(device.frames);
     this.ops = {
       pageFree: (frame) => this.#free(frame),
       migrateToRam: (fault: DeviceFault) => migrateFaultedPage(this, fault),
     };
     this.zone = machine.addDeviceMemory(driver.kind, device.frames, device.bytes, this);
+    this.allocator = new FrameAllocator(device.frames);
   }
 
-  /** Opens the driver's device and adds its memory to the machine. */
+  /** Opens the driver's device and adds its memory to the machine; EINVAL, with the device closed, for what is not as agreed. */
   static async attach(machine: Machine, driver: DeviceDriver): Promise<AttachedDevice> {
     const { pageSize, environment, debug } = machine;
+    if (driver.kind !== "private" && driver.kind !== "coherent")
+      throw new MemoryError("EINVAL", `a device's kind is "private" or "coherent", not "${String(driver.kind)}"`);
     if (!(driver.budget >= pageSize)) {
       throw new MemoryError(
         "EINVAL",
@@ -51,7 +53,13 @@ export class AttachedDevice implements PageMap {
     }
     const host: DeviceHost = { pageSize, environment, debug, bytes: (frame, count) => machine.zones.run(frame, count) };
     const device = await driver.open(host);
-    return new AttachedDevice(machine, driver, device);
+    try {
+      checkDevice(driver, device, pageSize);
+      return new AttachedDevice(machine, driver, device);
+    } catch (error) {
+      await device.close();
+      throw error;
+    }
   }
 
   /** The device's page table of an address space, made at first use. */
@@ -110,4 +118,19 @@ export class AttachedDevice implements PageMap {
     this.device.discard(index);
     this.allocator.release(index);
   }
+}
+
+/** What only this layer relies on; the machine checks the rest. */
+function checkDevice({ name, budget }: DeviceDriver, { frames, bytes, lookahead }: Device, pageSize: number): void {
+  if (frames * pageSize > budget) {
+    throw new MemoryError(
+      "EINVAL",
+      `${name} brings ${frames * pageSize} bytes, more than its budget of ${budget} bytes`,
+    );
+  }
+  if (bytes !== null && bytes.byteOffset % 8 !== 0) {
+    throw new MemoryError("EINVAL", `the memory of ${name} begins at byte ${bytes.byteOffset}, not at a multiple of 8`);
+  }
+  if (lookahead !== 0 && lookahead !== 1)
+    throw new MemoryError("EINVAL", `the lookahead of ${name} is ${String(lookahead)}, not 0 or 1`);
 }

@@ -4,7 +4,9 @@
  *
  * For every method: the engine keeps both pages of a copy locked from the call until the promise settles, so no one else
  * reads or writes them; the lists and views that are passed are the engine's again as soon as the promise settles, and
- * must not be kept.
+ * must not be kept. A method may throw instead of rejecting. Copies may be asked for while a kernel runs, if the device
+ * has `lookahead`, and by a fault of the CPU while another copy is under way; they never touch the same frames. Kernels
+ * run one after another.
  */
 
 import type { Environment } from "../mm/environment.js";
@@ -38,14 +40,17 @@ export interface DeviceDriver {
 }
 
 export interface Device {
-  /** Frames that the memory holds. */
+  /** Frames that the memory holds: no more than the budget allows. */
   readonly frames: number;
   /**
    * The bytes of device frames for the engine's own loads and stores on behalf of the device; null where the driver's
    * memory is out of JavaScript's reach.
    */
   run(frame: number, count: number): Uint8Array | null;
-  /** Coherent memory as the CPU sees it, `frames` pages; null for private memory. Valid until `close`. */
+  /**
+   * Coherent memory as the CPU sees it: `frames` pages that begin at a multiple of 8 bytes of their buffer; null for
+   * private memory. Valid until `close`.
+   */
   readonly bytes: Uint8Array | null;
   /** Steps that may be loaded while a kernel runs, because copies and kernels really overlap: 0 or 1. */
   readonly lookahead: number;
@@ -61,7 +66,10 @@ export interface Device {
   download(copies: CopyList): Promise<void>;
   /** Fills device frames with zeros. When it rejects, their contents are unspecified and they are freed. */
   clear(frames: CopyList): Promise<void>;
-  /** The contents of a frame will not be read again; with `debug` they are overwritten. Synchronous, never throws. */
+  /**
+   * The contents of a frame, if it has any, will not be read again; with `debug` they are overwritten. Also called for
+   * frames that a failed `upload` or `clear` was to fill. Synchronous, never throws, calls nothing of the engine.
+   */
   discard(frame: number): void;
   /**
    * Compiles a kernel. The descriptor stays the caller's. Throws when the kernel cannot run on this device; nothing is

@@ -27,7 +27,10 @@ import { BATCH_PAGES, type Transfer } from "./transfers.js";
 /** Chooses a frame for a page: locked, with one reference, as `AttachedDevice.allocate` gives it; 0 to leave the page. */
 export type Placement = (page: number) => number;
 
-/** Moves pages `[start, end)`, within mappings, and returns how many moved. */
+/**
+ * Moves pages `[start, end)`, within mappings, and returns how many moved. `checkpoint` is called before each batch and
+ * may throw to stop there.
+ */
 export async function migrateToDevice(
   attached: AttachedDevice,
   mm: AddressSpace,
@@ -35,9 +38,11 @@ export async function migrateToDevice(
   end: number,
   cause: ToDeviceCause,
   placement: Placement = () => attached.allocate(),
+  checkpoint: () => void = () => {},
 ): Promise<number> {
   let moved = 0;
   for (let page = start; page < end;) {
+    checkpoint();
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {

@@ -31,16 +31,21 @@ import { enterFrames, enterResident, leaveTable } from "./resident-entries.js";
 import { outOfHostMemory } from "./out-of-host-memory.js";
 import { BATCH_PAGES, type Transfer } from "./transfers.js";
 
-/** Moves the pages of `[start, end)` that are on this device to the host; returns how many moved. */
+/**
+ * Moves the pages of `[start, end)` that are on this device to the host; returns how many moved. `checkpoint` is called
+ * before each batch and may throw to stop there.
+ */
 export async function migrateToHost(
   attached: AttachedDevice,
   mm: AddressSpace,
   start: number,
   end: number,
   cause: ToHostCause,
+  checkpoint: () => void = () => {},
 ): Promise<number> {
   let moved = 0;
   for (let page = start; page < end;) {
+    checkpoint();
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {
@@ -73,13 +78,19 @@ export async function migrateFaultedPage(attached: AttachedDevice, { vma, page, 
 
 /**
  * Empties device frames `[first, first + count)`, numbered within the device, whatever address space their pages belong
- * to. Returns how many pages moved.
+ * to. Returns how many pages moved. `checkpoint` is called before each batch and may throw to stop there.
  */
-export async function evictFrames(attached: AttachedDevice, first: number, count: number): Promise<number> {
+export async function evictFrames(
+  attached: AttachedDevice,
+  first: number,
+  count: number,
+  checkpoint: () => void = () => {},
+): Promise<number> {
   const { machine, zone, counters } = attached;
   let moved = 0;
   counters.evictions++;
   for (let from = 0; from < count; from += BATCH_PAGES) {
+    checkpoint();
     const transfer = attached.transfers.take();
     const { args } = transfer;
     args.npages = Math.min(BATCH_PAGES, count - from);

@@ -33,6 +33,7 @@ import {
   MIGRATE_VMA_SELECT_SYSTEM,
 } from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
+import { PRELOAD_PAGES, preloadMapped } from "./preload.js";
 
 /** Fills `args.src` and `args.cpages` for pages `[first, end)` of the VMA. */
 export function collect(args: MigrateVma, vma: Vma, first: number, end: number): void {
@@ -66,6 +67,7 @@ function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number
   const words = frames.words;
   let collected = 0;
   for (let i = 0; i < count; i++) {
+    if (i % PRELOAD_PAGES === 0) preloadMapped(words, entries, at + i, at + count);
     const word = entries[at + i];
     const frame = word >>> PTE_FRAME_SHIFT;
     if (frame === 0) {

@@ -6,12 +6,12 @@
  */
 
 import { MemoryError } from "../mm/errors.js";
-import { FRAME_SHIFT, PG_LOCKED } from "../mm/frames.js";
+import { FRAME_SHIFT, INDEX, PG_LOCKED } from "../mm/frames.js";
 import { homeFrameOf } from "../mm/home-range.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
 import { anonVmaOf } from "../mm/rmap.js";
-import { ZONE_COHERENT } from "../mm/zone.js";
+import { ZONE_COHERENT, ZONE_SYSTEM } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID, migratePfn } from "./entry.js";
 import { migrateDeviceFinalize } from "./finalize.js";
 import { migrateDevicePages } from "./pages.js";
@@ -25,6 +25,7 @@ export function migrateDeviceRange(machine: Machine, src: Int32Array, first: num
   assertNotInCallback();
   if (npages > src.length)
     throw new MemoryError("EINVAL", `${npages} pages exceed the ${src.length} that the array holds`);
+  checkDeviceRange(machine, first, npages);
   const { frames } = machine;
   for (let i = 0; i < npages; i++) {
     const frame = first + i;
@@ -36,11 +37,19 @@ export function migrateDeviceRange(machine: Machine, src: Int32Array, first: num
   return unmapCollected(machine, src, npages, -1);
 }
 
+function checkDeviceRange({ frames, zones }: Machine, first: number, npages: number): void {
+  const zone = Number.isInteger(first) && first >= 0 && first < frames.count ? zones.of(first) : undefined;
+  const within = zone !== undefined && zone.kind !== ZONE_SYSTEM && first + npages <= zone.first + zone.frames;
+  if (!within || !Number.isInteger(npages) || npages < 0) {
+    throw new MemoryError("EINVAL", `frames ${first} to ${first + npages} are not within one device`);
+  }
+}
+
 /** The host frame where a page would be at home, 0 when none is known: for the choice of a destination. */
 export function homeOfPage(machine: Machine, frame: number): number {
   const root = anonVmaOf(machine, frame);
   if (root === undefined) return 0;
-  const index = machine.frames.words[(frame << FRAME_SHIFT) + 4];
+  const index = machine.frames.words[(frame << FRAME_SHIFT) + INDEX];
   for (const vma of root.vmas) {
     const page = vma.pageOfIndex(index);
     if (page >= 0) return homeFrameOf(vma.home, page);

@@ -12,6 +12,7 @@ import { compareExchangeWord } from "../mm/shared-word.js";
 import { ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
+import { PRELOAD_PAGES, preloadBoth } from "./preload.js";
 import { restoreEntries } from "./restore.js";
 
 export function migrateVmaFinalize(args: MigrateVma): void {
@@ -23,6 +24,7 @@ export function migrateDeviceFinalize(machine: Machine, src: Int32Array, dst: In
   assertNotInCallback();
   const { words } = machine.frames;
   for (let i = 0; i < npages; i++) {
+    if (i % PRELOAD_PAGES === 0) preloadBoth(machine.frames.words, src, dst, i, npages);
     const source = src[i];
     const destination = dst[i];
     const to = (destination & MIGRATE_PFN_VALID) === 0 ? -1 : destination >>> MIGRATE_PFN_SHIFT;

@@ -21,6 +21,7 @@ import { ZONE_COHERENT, ZONE_PRIVATE } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
 import { insertPage } from "./insert.js";
 import type { MigrateVma } from "./migrate-vma.js";
+import { PRELOAD_PAGES, preloadBoth } from "./preload.js";
 
 /** After it, MIGRATE is set in `args.src` for exactly the pages that move. */
 export function migrateVmaPages(args: MigrateVma): void {
@@ -44,6 +45,7 @@ function migratePages(
   const faultPage = args === null ? -1 : args.faultPage;
   let notified = false;
   for (let i = 0; i < npages; i++) {
+    if (i % PRELOAD_PAGES === 0) preloadBoth(machine.frames.words, src, dst, i, npages);
     const source = src[i];
     const destination = dst[i];
     if ((destination & MIGRATE_PFN_VALID) === 0) {

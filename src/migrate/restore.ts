@@ -53,7 +53,8 @@ function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, 
   const owned = (word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0 && machine.frames.isAnonymous(destination);
   const exclusive = owned ? PTE_EXCLUSIVE : 0;
   if (machine.zones.kindOf(destination) === ZONE_PRIVATE) {
-    storeWord(entries, at, devicePrivateEntry(destination, (word & (PTE_WRITE | PTE_TRACKING)) | exclusive));
+    const writable = (word & PTE_WRITE) === 0 ? 0 : maybeWritable(vma, 0);
+    storeWord(entries, at, devicePrivateEntry(destination, (word & PTE_TRACKING) | writable | exclusive));
     return true;
   }
   let restored = (makeEntry(vma, destination) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_YOUNG)) | exclusive;

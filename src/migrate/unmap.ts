@@ -11,6 +11,7 @@ import { tryToMigrate } from "../mm/rmap.js";
 import { loadWord } from "../mm/shared-word.js";
 import { ZONE_SYSTEM } from "../mm/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
+import { PRELOAD_PAGES, preloadListNeighbours } from "./preload.js";
 import { restoreEntries } from "./restore.js";
 
 /** Returns how many of the `npages` entries are still to migrate. */
@@ -20,6 +21,7 @@ export function unmapCollected(machine: Machine, src: Int32Array, npages: number
   let restore = 0;
   lru.drain();
   for (let i = 0; i < npages; i++) {
+    if (i % PRELOAD_PAGES === 0) preloadListNeighbours(frames.words, src, i, npages);
     const word = src[i];
     if ((word & MIGRATE_PFN_VALID) === 0) {
       if ((word & MIGRATE_PFN_MIGRATE) !== 0) unmapped++;

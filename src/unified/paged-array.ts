@@ -72,9 +72,12 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return Math.ceil(this.byteLength / this.#core.machine.pageSize);
   }
 
-  /** Page number of the first page in the memory's address space; EINVAL once destroyed. For kernels. */
+  /**
+   * Page number of the first page in the memory's address space, for operations whose turn has come: those called before
+   * `destroy` still find it.
+   */
   get firstPage(): number {
-    this.#assertAlive();
+    if (this.#page < 0 && this.#destroyed) throw this.#goneError();
     if (this.#page < 0) throw new MemoryError("ENOMEM", `array "${this.label}" could not be mapped`);
     return this.#page;
   }
@@ -195,7 +198,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return this.#core.queue.run(async (checkpoint) => {
       const { attached, mm, residency } = this.#core;
       const { first, end } = this.#pagesOf(start, length);
-      if (to === "host") await migrateToHost(attached, mm, first, end, "prefetch");
+      if (to === "host") await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
       else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
     }, range.signal);
   }
@@ -333,7 +336,11 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
 
   #assertAlive(): void {
     this.#core.queue.assertOpen();
-    if (this.#destroyed) throw new MemoryError("EINVAL", `array "${this.label}" is destroyed`);
+    if (this.#destroyed) throw this.#goneError();
+  }
+
+  #goneError(): MemoryError {
+    return new MemoryError("EINVAL", `array "${this.label}" is destroyed`);
   }
 }
 

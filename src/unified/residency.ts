@@ -52,16 +52,15 @@ export class Residency {
     this.#loading = ++this.#clock;
     let missing = this.#lookUp(start, frames);
     if (missing === 0 && !isScattered(frames)) return frames;
-    if (missing < frames.length) missing = await this.#gatherApart(start, frames, missing);
+    if (missing < frames.length) missing = await this.#gatherApart(start, frames, missing, checkpoint);
     for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
       for (let i = 0; i < frames.length;) {
         if (frames[i] >= 0) {
           i++;
           continue;
         }
-        checkpoint();
         const run = runOfMissing(frames, i);
-        i += await this.#place(start + i, run, cause);
+        i += await this.#place(start + i, run, cause, checkpoint);
       }
       missing = this.#lookUp(start, frames);
     }
@@ -128,7 +127,7 @@ export class Residency {
    * Pages that lie apart on the device leave it, unless a step uses them, so that the whole comes back side by side:
    * a kernel over one run needs no gathering. Where there is no room for the whole side by side they stay.
    */
-  async #gatherApart(start: number, frames: Int32Array, missing: number): Promise<number> {
+  async #gatherApart(start: number, frames: Int32Array, missing: number, checkpoint: Checkpoint): Promise<number> {
     for (const frame of frames) if (frame >= 0 && this.#holds[frame] > 0) return missing;
     this.#rankFrames(FREE);
     if (leastRecentlyUsedRun(this.#uses, frames.length) < 0) return missing;
@@ -136,7 +135,7 @@ export class Residency {
       let run = 1;
       if (frames[i] >= 0) {
         while (i + run < frames.length && frames[i + run] === frames[i] + run) run++;
-        await evictFrames(this.#attached, frames[i], run);
+        await evictFrames(this.#attached, frames[i], run, checkpoint);
       }
       i += run;
     }
@@ -144,7 +143,7 @@ export class Residency {
   }
 
   /** Brings up to `count` pages from `page` on to the device; returns how many were tried. */
-  async #place(page: number, count: number, cause: ToDeviceCause): Promise<number> {
+  async #place(page: number, count: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<number> {
     const { allocator } = this.#attached;
     this.#rankFrames(HELD);
     let length = count;
@@ -159,13 +158,13 @@ export class Residency {
         `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps`,
       );
     }
-    await this.#vacate(first, length);
+    await this.#vacate(first, length, checkpoint);
     const placement = (moving: number): number => {
       const frame = first + (moving - page);
       this.#lastUse[frame] = this.#loading;
       return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
     };
-    await migrateToDevice(this.#attached, this.#mm, page, page + length, cause, placement);
+    await migrateToDevice(this.#attached, this.#mm, page, page + length, cause, placement, checkpoint);
     return length;
   }
 
@@ -181,13 +180,13 @@ export class Residency {
   }
 
   /** Evicts what is in frames `[first, first + count)`. Throws when the host has no room for it. */
-  async #vacate(first: number, count: number): Promise<void> {
+  async #vacate(first: number, count: number, checkpoint: Checkpoint): Promise<void> {
     const { allocator, machine } = this.#attached;
     for (let frame = first; frame < first + count; frame++) {
       if (allocator.isFree(frame)) continue;
       let run = 1;
       while (frame + run < first + count && !allocator.isFree(frame + run)) run++;
-      const moved = await evictFrames(this.#attached, frame, run);
+      const moved = await evictFrames(this.#attached, frame, run, checkpoint);
       const { charge } = machine.host;
       if (moved < run && charge.usage >= charge.limit) {
         throw new MemoryError(

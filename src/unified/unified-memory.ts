@@ -52,7 +52,13 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
   if (pageSize !== undefined) machineOptions.pageSize = pageSize;
   if (environment !== undefined) machineOptions.environment = environment;
   const machine = new Machine(machineOptions);
-  return new UnifiedMemory(machine, await attachUnlessAborted(machine, device, signal), debug);
+  const attached = await attachUnlessAborted(machine, device, signal);
+  try {
+    return new UnifiedMemory(machine, attached, debug);
+  } catch (error) {
+    await attached.device.close();
+    throw error;
+  }
 }
 
 /** Aborted while the driver opens the device, it does not wait for that; the device is closed once it is open. */

@@ -266,12 +266,12 @@ const breaks: Record<string, Break[]> = {
     ],
     [
       "a page is in the home of another",
-      ({ mm, machine, onLru, hole, freeHome }) => {
+      ({ mm, machine, onLru, hole, lruFrame }) => {
         mm.pageTable.exchange(hole, word(mm, onLru));
         mm.pageTable.exchange(onLru, 0);
-        poke(machine, freeHome, INDEX, hole);
+        poke(machine, lruFrame, INDEX, hole);
       },
-      /names the home frame of another page/,
+      /the home of page \d+, is that of page \d+/,
     ],
     [
       "a page is mapped once more than it knows",
@@ -342,6 +342,11 @@ const breaks: Record<string, Break[]> = {
       "a retained frame has a reference",
       ({ machine, retainedFrame }) => machine.frames.get(retainedFrame),
       /retained frame \d+ has references/,
+    ],
+    [
+      "a retained frame keeps the bytes of another page",
+      ({ machine, deviceFrame, hole }) => poke(machine, deviceFrame, INDEX, hole),
+      /the home of page \d+, is that of page \d+/,
     ],
     [
       "a retained frame names no device page",

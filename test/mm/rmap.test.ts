@@ -2,16 +2,14 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isMigrationEntry, PTE_EXCLUSIVE, PTE_WRITE } from "../../src/mm/entry.js";
-import { FRAME_SHIFT, INDEX, MAPCOUNT, MAPPING, PG_DIRTY } from "../../src/mm/frames.js";
+import { isMigrationEntry } from "../../src/mm/entry.js";
+import { FRAME_SHIFT, INDEX, MAPPING, PG_DIRTY } from "../../src/mm/frames.js";
 import { DMA_PIN, pinPage } from "../../src/mm/gup.js";
-import type { AddressSpace } from "../../src/mm/address-space.js";
-import type { Machine } from "../../src/mm/machine.js";
 import { exitAddressSpace, mprotect, munmap } from "../../src/mm/mapping.js";
 import { anonVmaOf, tryToMigrate } from "../../src/mm/rmap.js";
 import { PROT_READ } from "../../src/mm/vma.js";
 import { restoreEntries } from "../../src/migrate/restore.js";
-import { createMachine, frameAt, load, mapPages, PAGE, store, word } from "../builders.js";
+import { createMachine, frameAt, load, mapPages, PAGE, shareWithChild, store, word } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 import { Listener, TestDevice } from "../test-device.js";
 
@@ -22,24 +20,6 @@ async function createPage() {
   await store(mm, page + 3, 5);
   machine.lru.drain();
   return { machine, mm, page: page + 3, base: page, frame: frameAt(mm, page + 3) };
-}
-
-/** What a fork does to one page, by hand: the child maps it too, read-only and not exclusive in both. */
-async function shareWithChild(machine: Machine, parent: AddressSpace, page: number): Promise<AddressSpace> {
-  const child = machine.createAddressSpace();
-  const vma = parent.vmaAt(page);
-  assert.ok(vma !== undefined && vma.anonVma !== null);
-  await mapPages(child, vma.end - vma.start, { at: vma.start });
-  child.vmas[0].cloneAnonVma(vma);
-  const entry = word(parent, page) & ~(PTE_WRITE | PTE_EXCLUSIVE);
-  parent.pageTable.exchange(page, entry);
-  child.pageTable.ensureLeaf(page);
-  child.pageTable.exchange(page, entry);
-  const frame = frameAt(parent, page);
-  machine.frames.get(frame);
-  machine.frames.words[(frame << FRAME_SHIFT) + MAPCOUNT]++;
-  child.resident.tryCharge(1);
-  return child;
 }
 
 describe("the root of a page", () => {
@@ -93,7 +73,7 @@ describe("unmapping a locked page everywhere", () => {
 
   test("finds the mappings of all processes, and tells the devices of each of the page", async () => {
     const { machine, mm, page, frame } = await createPage();
-    const child = await shareWithChild(machine, mm, page);
+    const child = await shareWithChild(mm, page);
     checkInvariants(machine);
     const listeners = [new Listener(mm), new Listener(child)];
     machine.frames.get(frame);
@@ -123,7 +103,7 @@ describe("unmapping a locked page everywhere", () => {
 
   test("does not touch the entry of another page at the same index", async () => {
     const { machine, mm, page, frame } = await createPage();
-    const child = await shareWithChild(machine, mm, page);
+    const child = await shareWithChild(mm, page);
     await store(child, page, 6);
     const copy = word(child, page);
     machine.frames.get(frame);
@@ -139,7 +119,7 @@ describe("unmapping a locked page everywhere", () => {
 
   test("stops asking devices once no mapping is left", async () => {
     const { machine, mm, page, frame } = await createPage();
-    const child = await shareWithChild(machine, mm, page);
+    const child = await shareWithChild(mm, page);
     await munmap(child, page * PAGE, PAGE);
     await mapPages(child, 1, { at: page });
     const listener = new Listener(child);
@@ -159,7 +139,7 @@ describe("a page that two processes share", () => {
     test(`moves to a ${kind} device and home for both at once`, async () => {
       const { machine, mm, page } = await createPage();
       const device = new TestDevice(machine, kind, 2);
-      const child = await shareWithChild(machine, mm, page);
+      const child = await shareWithChild(mm, page);
       assert.deepEqual(await device.migrateToDevice(mm, page), [true]);
       assert.equal(frameAt(mm, page), frameAt(child, page));
       assert.ok(device.holds(frameAt(child, page)));
@@ -176,7 +156,7 @@ describe("a page that two processes share", () => {
   test("is copied for the one that writes, and stays the other's", async () => {
     const { machine, mm, page } = await createPage();
     const device = new TestDevice(machine, "private", 2);
-    const child = await shareWithChild(machine, mm, page);
+    const child = await shareWithChild(mm, page);
     await device.migrateToDevice(mm, page);
     await store(child, page, 6);
     assert.deepEqual([await load(mm, page), await load(child, page)], [5, 6]);

@@ -11,6 +11,7 @@ import {
   type UnifiedMemoryOptions,
 } from "../../src/index.js";
 import { memoryError, PAGE } from "../builders.js";
+import { TestEnvironment } from "../environments.js";
 import { openUntended } from "./opened-memory.js";
 
 test("a memory without options is the software device with 64 KiB pages", async () => {
@@ -144,6 +145,14 @@ test("a memory that is aborted while its device opens rejects at once, and the d
   open();
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(closed, 1);
+});
+
+test("a memory that cannot be made for want of page tables closes its device again", async () => {
+  const environment = new TestEnvironment();
+  environment.exhaust("table");
+  const device = mirrorDevice({ budget: MiB });
+  await assert.rejects(createUnifiedMemory({ device, environment }), memoryError("ENOMEM", /no page table/));
+  await (await createUnifiedMemory({ device })).destroy();
 });
 
 test("destroying a memory rejects what is pending, ends what runs, and leaves nothing", async () => {

@@ -28,15 +28,33 @@ const KINDS = {
   toDevice: 16,
   toHost: 8,
   evict: 8,
-  pin: 5,
+  pin: 8,
   tryPin: 2,
-  storeThroughPin: 4,
+  storeThroughPin: 8,
   release: 10,
+  lock: 4,
+  unlock: 4,
   exit: 1,
   settle: 5,
 } as const;
 
 type Kind = keyof typeof KINDS;
+
+const ALWAYS: readonly Kind[] = ["map", "store", "toDevice"];
+/** The other kinds, together where one means little without the other. */
+const GROUPS: readonly (readonly Kind[])[] = [
+  ["unmap"],
+  ["protect"],
+  ["giveUp"],
+  ["load"],
+  ["deviceStore", "deviceLoad"],
+  ["toHost"],
+  ["evict"],
+  ["pin", "tryPin", "storeThroughPin", "release"],
+  ["lock", "unlock"],
+  ["exit"],
+  ["settle"],
+];
 
 export interface Action {
   readonly kind: Kind;
@@ -78,6 +96,8 @@ export interface Events {
   readonly waits: number;
 }
 
+/** Tasks between two actions: everything overlaps, or much, or little. */
+const PACES: readonly (readonly number[])[] = [[0], [0, 0, 1], [0, 1, 2, 4]];
 const MOST_SPACES = 3;
 const MOST_MAPPINGS = 3;
 const MOST_UNDER_WAY = 12;
@@ -89,10 +109,9 @@ const PROTECTIONS = [READ_WRITE, PROT_READ, READ_WRITE, PROT_NONE, READ_WRITE, P
  * Each program uses only some kinds of actions, and mappings of at most so many pages: with fewer of either, the same few
  * things meet more often (swarm testing).
  */
-export function programs(mostActions: number): fc.Arbitrary<Program> {
-  const always: readonly Kind[] = ["map", "store", "toDevice"];
-  const others = (Object.keys(KINDS) as Kind[]).filter((kind) => !always.includes(kind));
-  return fc.tuple(fc.subarray(others, { minLength: 3 }), fc.constantFrom(1, 2, 4, 8)).chain(([some, mostPages]) => {
+export function programs(mostActions: number, fewestActions = 1): fc.Arbitrary<Program> {
+  const groups = fc.subarray([...GROUPS], { minLength: 2 });
+  return fc.tuple(groups, fc.constantFrom(1, 2, 4, 8), fc.constantFrom(...PACES)).chain(([some, mostPages, pace]) => {
     const link = fc.constantFrom("late" as const, "early" as const, "instant" as const);
     const device = (kind: fc.Arbitrary<"private" | "coherent">): fc.Arbitrary<DeviceSetup> =>
       fc.record({ kind, frames: fc.integer({ min: 2, max: 3 * mostPages }), link });
@@ -101,8 +120,8 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
       devices: fc.tuple(device(fc.constant("private")), device(fc.constantFrom("coherent", "private"))),
       hostPages: fc.constantFrom(0, 0, 0, 3 * mostPages),
       failures: fc.constantFrom(0, 0, 0, 2),
-      actions: fc.array(actions([...always, ...some], mostPages), {
-        minLength: 1,
+      actions: fc.array(actions([...ALWAYS, ...some.flat()], mostPages, pace), {
+        minLength: fewestActions,
         maxLength: mostActions,
         size: "max",
       }),
@@ -110,14 +129,14 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
   });
 }
 
-function actions(kinds: readonly Kind[], mostPages: number): fc.Arbitrary<Action> {
+function actions(kinds: readonly Kind[], mostPages: number, pace: readonly number[]): fc.Arbitrary<Action> {
   return fc.record({
     kind: fc.oneof(...kinds.map((kind) => ({ weight: KINDS[kind], arbitrary: fc.constant(kind) }))),
     which: fc.nat(11),
     from: fc.nat(mostPages - 1),
     count: fc.integer({ min: 1, max: mostPages }),
     choice: fc.nat(7),
-    tasks: fc.constantFrom(0, 0, 0, 1, 1, 2, 4),
+    tasks: fc.constantFrom(...pace),
   });
 }
 
@@ -135,6 +154,7 @@ export async function run(program: Program, failures: FailurePlan = planOf(progr
     const runSome = world.underWay > MOST_UNDER_WAY || action.kind === "settle" ? Infinity : action.tasks;
     for (let i = 0; i < runSome && (await environment.runOne()); i++) world.check();
   }
+  while (world.unlockPage());
   await world.quiesce();
   await world.tearDown((space) => operations.exit(world, space));
   const { homesAsked, homesRefused } = environment;
@@ -165,6 +185,7 @@ function perform(world: World, action: Action): void {
   const pin = pins[which % Math.max(pins.length, 1)];
   if (kind === "map") return mapSomewhere(world, action);
   if (kind === "settle") return;
+  if (kind === "unlock") return void world.unlockPage();
   if (kind === "evict") {
     const first = choice < 4 ? 0 : from % device.zone.frames;
     operations.evict(world, device, first, Math.min(count * 3, device.zone.frames - first));
@@ -172,8 +193,9 @@ function perform(world: World, action: Action): void {
   }
   if (kind === "storeThroughPin" || kind === "release") {
     if (pin === undefined) return;
+    // Who held a page to write it may write it last before letting it go.
+    if (kind === "storeThroughPin" || choice >= 4) operations.storeThroughPin(world, pin);
     if (kind === "release") operations.release(world, pin, (choice & 1) !== 0);
-    else operations.storeThroughPin(world, pin);
     return;
   }
   const target = targetOf(world, action);
@@ -205,6 +227,8 @@ function perform(world: World, action: Action): void {
         (choice & 1) !== 0,
         (choice & 2) === 0 ? SHORT_REFERENCE : DMA_PIN,
       );
+    case "lock":
+      return world.lockPage(target.space, target.start);
     case "exit":
       // Seldom, or nothing would ever get far.
       if (choice === 0) operations.exit(world, target.space);

@@ -21,6 +21,9 @@ import { type HeldPin, type Mapping, Space } from "./space.js";
 
 export const PAGE_SIZE = 4096;
 
+/** What fails without memory or without a link. A device hears of a fault that found no memory as of any other: EFAULT. */
+const SHORTAGES = new Set(["ENOMEM", "EIO", "EFAULT"]);
+
 export interface DeviceSetup {
   readonly kind: "private" | "coherent";
   readonly frames: number;
@@ -50,8 +53,12 @@ export class World {
   readonly devices: AttachedDevice[] = [];
   readonly spaces: Space[] = [];
   mappings: Mapping[] = [];
+  /** Pages that the test has locked, with a reference to each, as who writes a page back does. */
+  readonly lockedFrames: number[] = [];
   /** References that an operation was given and will drop. */
   readonly lent = new Map<Operation, number>();
+  /** What operations ended with, if not with success. */
+  readonly errors: MemoryError[] = [];
   readonly #setup: WorldSetup;
   readonly #underWay = new Set<Operation>();
   readonly #transfers = new Set<Transfer>();
@@ -123,7 +130,10 @@ export class World {
       this.#underWay.delete(operation);
       this.lent.delete(operation);
       if (error !== null && !(error instanceof MemoryError)) this.#broken.push(error);
-      else if (!operation.uncertain && !accepts(error) && !(this.isShort && isShortage(error))) {
+      else {
+        if (error !== null) this.errors.push(error);
+        const shortage = error !== null && this.isShort && SHORTAGES.has(error.code);
+        if (operation.uncertain || accepts(error) || shortage) return;
         const answer = error === null ? "succeeded" : `failed with ${error.message}`;
         this.#broken.push(new Error(`${what} ${answer}, which is not what should happen`, { cause: error }));
       }
@@ -162,22 +172,25 @@ export class World {
     checkInvariants(this.machine, {
       references: this.#references(),
       inFlight: [...this.#transfers].map(({ args }) => args),
+      locked: this.lockedFrames,
       busy: this.#underWay.size > 0,
       deviceBytes: (frame) => this.#bytes(frame),
     });
   }
 
-  /** Runs everything that is under way to its end, with a check after each task. */
-  async quiesce(): Promise<void> {
+  /** Runs everything that is under way to its end, with a check after each task, or only after the last one. */
+  async quiesce(checks: "each" | "last" = "each"): Promise<void> {
     await letPromisesSettle();
     this.check();
-    await this.environment.runAll(() => this.check());
+    await this.environment.runAll(checks === "each" ? () => this.check() : undefined);
+    this.check();
     const stuck = [...this.#underWay].map(({ what }) => what);
     assert.deepEqual(stuck, [], "deadlock: these wait and nothing is left to run");
   }
 
   /** Lets go of everything, and finds nothing left. */
   async tearDown(exit: (space: Space) => void): Promise<void> {
+    while (this.unlockPage());
     for (const pin of this.pins) this.dropPin(pin);
     for (const space of this.spaces) if (space.alive) exit(space);
     await this.quiesce();
@@ -202,6 +215,25 @@ export class World {
   dropPin(pin: HeldPin): void {
     pin.space.pins.delete(pin);
     this.machine.put(pin.frame, pin.references);
+  }
+
+  /** Locks the page behind an address, if somebody is there and nobody has locked it. */
+  lockPage(space: Space, page: number): void {
+    const { frames } = this.machine;
+    const word = space.mm.pageTable.read(page);
+    const frame = word >>> PTE_FRAME_SHIFT;
+    if ((word & PTE_PRESENT) === 0 || frame === 0 || !frames.tryLock(frame)) return;
+    frames.get(frame);
+    this.lockedFrames.push(frame);
+  }
+
+  /** Unlocks the page that was locked first; false when there is none. */
+  unlockPage(): boolean {
+    const frame = this.lockedFrames.shift();
+    if (frame === undefined) return false;
+    this.machine.pageLocks.unlock(frame);
+    this.machine.put(frame);
+    return true;
   }
 
   async #attach({ kind, frames, link }: DeviceSetup): Promise<AttachedDevice> {
@@ -248,7 +280,7 @@ export class World {
 
   *#references(): Generator<readonly [frame: number, references: number]> {
     for (const { frame, references } of this.pins) yield [frame, references];
-    for (const frame of this.lent.values()) yield [frame, 1];
+    for (const frame of [...this.lent.values(), ...this.lockedFrames]) yield [frame, 1];
     for (const { args } of this.#transfers) if (args.faultPage >= 0) yield [args.faultPage, 1];
   }
 
@@ -296,10 +328,4 @@ export class World {
       return false;
     });
   }
-}
-
-/** Errors of a machine that ran out of something, or whose link failed. */
-function isShortage(error: MemoryError | null): boolean {
-  // A device is told of a fault that found no memory as of any other: EFAULT.
-  return error !== null && ["ENOMEM", "EIO", "EFAULT"].includes(error.code);
 }

@@ -1,0 +1,36 @@
+/** Two sides of a comparison, measured in turn: what slows the machine for a while slows both. */
+
+import { processorTime } from "./clock.js";
+
+export interface Sides {
+  /** Milliseconds of each round. */
+  readonly samples: readonly number[];
+  readonly baseline: readonly number[];
+}
+
+/** Runs both sides `rounds` times after a round that is not counted; the one that goes first changes from round to round. */
+export async function compare(rounds: number, subject: () => unknown, baseline: () => unknown): Promise<Sides> {
+  const samples: number[] = [];
+  const baselines: number[] = [];
+  for (let round = -1; round < rounds; round++) {
+    let first = 0;
+    let second = 0;
+    if (round % 2 === 0) {
+      first = await timed(subject);
+      second = await timed(baseline);
+    } else {
+      second = await timed(baseline);
+      first = await timed(subject);
+    }
+    if (round < 0) continue;
+    samples.push(first);
+    baselines.push(second);
+  }
+  return { samples, baseline: baselines };
+}
+
+async function timed(work: () => unknown): Promise<number> {
+  const began = processorTime();
+  await work();
+  return processorTime() - began;
+}

@@ -1,0 +1,43 @@
+/** A copy of the compiled sources and of the tests that search them, in a folder of its own, with one bug in it. */
+
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Bug } from "./bugs.js";
+
+const dist = fileURLToPath(new URL("../../../", import.meta.url));
+
+export interface Build extends Disposable {
+  readonly hunt: string;
+  readonly command: string;
+}
+
+/** Throws when the text that the bug replaces does not occur exactly once. */
+export function buildWith(bug: Bug | null): Build {
+  const folder = mkdtempSync(join(tmpdir(), "pageferry-bug-"));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    const wanted = (source: string): boolean => !source.endsWith(".map") && !source.endsWith(".d.ts");
+    for (const part of ["src", "test/property", "test/simulation", "test/environments.js", "test/invariants.js"]) {
+      cpSync(join(dist, part), join(folder, part), { recursive: true, filter: wanted });
+    }
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    symlinkSync(join(dist, "../node_modules"), join(folder, "node_modules"), "junction");
+    if (bug !== null) alter(join(folder, "src", bug.file), bug);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return {
+    hunt: join(folder, "test/property/seeded-bugs/hunt.js"),
+    command: join(folder, "src/cli/main.js"),
+    [Symbol.dispose]: remove,
+  };
+}
+
+function alter(path: string, { file, text, replacement }: Bug): void {
+  const parts = readFileSync(path, "utf8").split(text);
+  if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${text}`);
+  writeFileSync(path, parts.join(replacement));
+}

@@ -1,0 +1,48 @@
+/**
+ * Does the suite find what it is there to find? One bug at a time is put into a copy of the compiled sources, and the
+ * random programs, or the recorded runs, have to find it by themselves.
+ */
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { suite, test } from "node:test";
+import { recorded } from "../../conform/traces.js";
+import { buildWith, type Build } from "./altered-build.js";
+import { bugs, type Finder } from "./bugs.js";
+
+/** Programs to run: without a bug all of them are, with one as many as it takes. */
+const PROGRAMS = 250;
+const MOST_PROGRAMS = 2000;
+const FOUND_BY_PROGRAMS = 3;
+const FOUND_BY_RUNS = 1;
+const FEWEST_BUGS = 12;
+
+assert.ok(bugs.length >= FEWEST_BUGS);
+
+suite("seeded bugs", { concurrency: 2 }, () => {
+  test("without a bug nothing is found", async () => {
+    using build = buildWith(null);
+    for (const finder of ["random programs", "recorded runs"] as const) {
+      const { code, output } = await find(build, finder, PROGRAMS);
+      assert.equal(code, 0, `${finder}: ${output}`);
+    }
+  });
+
+  for (const bug of bugs) {
+    test(`${bug.name}: found by ${bug.found}`, async (t) => {
+      using build = buildWith(bug);
+      const { code, output } = await find(build, bug.found, MOST_PROGRAMS);
+      t.diagnostic(output.trim().split("\n")[0]);
+      assert.equal(code, bug.found === "random programs" ? FOUND_BY_PROGRAMS : FOUND_BY_RUNS, `not found: ${output}`);
+    });
+  }
+});
+
+function find({ hunt, command }: Build, finder: Finder, programs: number): Promise<{ code: unknown; output: string }> {
+  const args = finder === "random programs" ? [hunt, String(programs)] : [command, "conform", ...recorded];
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, args, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : child.exitCode, output: stdout + stderr });
+    });
+  });
+}
