@@ -81,7 +81,7 @@ export function handleFault(mm: AddressSpace, page: number, flags: number): numb
 export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   assertNotInCallback();
   const { mm } = vma;
-  if (vma.special) return FAULT_SIGBUS;
+  if (vma.file === null && !vma.anonymous) return FAULT_SIGBUS;
   if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
   const word = mm.pageTable.read(page);
   if (word === 0) return vma.file === null ? faultHole(vma, page, flags) : faultFile(vma, vma.file, page, flags);

@@ -213,7 +213,10 @@ function checkObject(mm: AddressSpace, { file, offset = 0, shared = false, home 
   if (home !== undefined) throw new MemoryError("EINVAL", "pages of an object have no home range");
   const first = pagesOf(mm, offset, "offset");
   if (first + pages > file.length) {
-    throw new MemoryError("EINVAL", `pages ${first} to ${first + pages} are not within the ${file.length} of the object`);
+    throw new MemoryError(
+      "EINVAL",
+      `pages ${first} to ${first + pages} are not within the ${file.length} of the object`,
+    );
   }
 }
 

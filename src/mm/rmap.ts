@@ -18,7 +18,18 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import { FLAGS, FRAME_SHIFT, INDEX, MAPCOUNT, MAPPING, MAPPING_ANON, MAPPING_FILE, MAPPING_KIND_MASK, MAPPING_KIND_SHIFT, PG_DIRTY } from "./frames.js";
+import {
+  FLAGS,
+  FRAME_SHIFT,
+  INDEX,
+  MAPCOUNT,
+  MAPPING,
+  MAPPING_ANON,
+  MAPPING_FILE,
+  MAPPING_KIND_MASK,
+  MAPPING_KIND_SHIFT,
+  PG_DIRTY,
+} from "./frames.js";
 import type { Machine } from "./machine.js";
 import { TABLE_MASK } from "./page-table.js";
 import { exchangeWord, storeWord } from "./shared-word.js";

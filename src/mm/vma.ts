@@ -54,7 +54,6 @@ export class AnonVma {
     this.children = parent === null ? 1 : 0;
     if (parent !== null) parent.children++;
   }
-
 }
 
 export class Vma {
@@ -79,12 +78,7 @@ export class Vma {
 
   /** Is it private memory without a file or a device behind it? */
   get anonymous(): boolean {
-    return this.file === null && !this.special;
-  }
-
-  /** Is it a mapping of something that has no pages of ours, such as a device's registers? */
-  get special(): boolean {
-    return (this.flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)) !== 0;
+    return this.file === null && (this.flags & (VM_SHARED | VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
   }
 
   /** The page number at which the VMA maps page offset `index`, -1 when it does not. */

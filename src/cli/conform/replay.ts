@@ -3,7 +3,16 @@
  * cannot be replayed throws CannotReplay, which is a difference, not a failure.
  */
 
-import { type AddressSpace, Machine, madvise, type MapOptions, MemorySwapStore, mmap, type PageCache } from "../../mm/index.js";
+import {
+  type AddressSpace,
+  exitAddressSpace,
+  Machine,
+  madvise,
+  type MapOptions,
+  MemorySwapStore,
+  mmap,
+  type PageCache,
+} from "../../mm/index.js";
 import { TABLE_WORDS } from "../../mm/page-table.js";
 import { RecordedDevice } from "./recorded-device.js";
 import { RecordedProcess } from "./recorded-process.js";
@@ -69,8 +78,23 @@ export class Replay {
   async map({ mm }: RecordedProcess, i: number, n: number, protection: number): Promise<void> {
     const address = this.address(i);
     const length = n * this.header.pageSize;
-    await mmap(mm, { address, length, protection, ...this.#objectFor(i, n) });
+    const object = this.#objectFor(i, n);
+    await mmap(mm, { address, length, protection, ...object });
+    // Shared memory goes with its last mapping.
+    if (object.shared === true) object.file?.release();
     await madvise(mm, address, length, "nohugepage");
+  }
+
+  /** The recorder has ended: its processes are gone, and nobody holds the file under test any more. */
+  async end(): Promise<void> {
+    for (const process of this.processes) {
+      if (process === null) continue;
+      await exitAddressSpace(process.mm);
+      process.dropAllPins(this.machine);
+    }
+    this.processes.fill(null);
+    this.#mapped?.release();
+    this.#mapped = null;
   }
 
   /** What a mapping of pages `[i, i + n)` maps. */
