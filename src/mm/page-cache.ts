@@ -164,7 +164,7 @@ export class PageCache {
 
   #destroyUnused(): void {
     if (this.#holders > 0 || this.vmas.length > 0) return;
-    for (const [index, frame] of [...this.#pages]) this.#remove(index, frame);
+    for (const [index, frame] of this.#pages) this.#remove(index, frame);
     for (const slot of this.#slots.values()) this.machine.swap?.release(slot);
     this.#slots.clear();
     this.machine.forgetPageCache(this);
