@@ -16,6 +16,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
   PTE_NO_ACCESS,
@@ -31,11 +32,14 @@ import {
   MAPCOUNT,
   MAPPING,
   MAPPING_ANON,
+  MAPPING_FILE,
+  MAPPING_KIND_MASK,
   MAPPING_KIND_SHIFT,
   PG_HAS_COPY,
   PG_HOME,
   PG_LOCKED,
   PG_LRU,
+  PG_SWAPCACHE,
   PG_RETAINED,
   PG_TOUCHED,
   PG_WAITERS,
@@ -46,7 +50,7 @@ import type { FrameList } from "../src/mm/frame-list.js";
 import type { HomeRange } from "../src/mm/home-range.js";
 import type { Machine } from "../src/mm/machine.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../src/mm/page-table.js";
-import { type AnonVma, isAccessible, VM_WRITE, type Vma } from "../src/mm/vma.js";
+import { type AnonVma, isAccessible, VM_SHARED, VM_WRITE, type Vma } from "../src/mm/vma.js";
 import { ZONE_PRIVATE, ZONE_SYSTEM } from "../src/mm/zone.js";
 import { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "../src/migrate/entry.js";
 
@@ -74,6 +78,8 @@ export function brokenInvariants(machine: Machine, holders: Holders = {}): strin
   const survey = new Survey(machine, holders);
   survey.addressSpaces();
   survey.reverseMap();
+  survey.pageCaches();
+  survey.swapCache();
   survey.lists();
   survey.retained();
   survey.frames();
@@ -97,6 +103,8 @@ class Survey {
   readonly #migrating: Uint8Array;
   readonly #mayBeLocked: Uint8Array;
   readonly #onLru: Uint8Array;
+  /** By slot: swap entries that name it. */
+  readonly #swapEntries = new Map<number, number>();
 
   constructor(machine: Machine, { references = [], inFlight = [], locked = [], deviceBytes = () => null }: Holders) {
     const { frames } = machine;
@@ -143,6 +151,41 @@ class Survey {
     }
     this.#anonVmas(anonVmas, vmas);
     for (const home of homes) this.#atHome(home);
+  }
+
+  /** A cached page belongs to its object, which refers to it; what was paged out has a slot of its own. */
+  pageCaches(): void {
+    for (const cache of this.#machine.pageCaches) {
+      for (const [index, frame] of cache.pages) {
+        const mapping = (cache.id << MAPPING_KIND_SHIFT) | MAPPING_FILE;
+        const at = frame << FRAME_SHIFT;
+        if (this.#words[at + MAPPING] !== mapping || this.#words[at + INDEX] !== index)
+          this.#report(`frame ${frame} is cached as page ${index} of an object and is not that page`);
+        if (cache.slots.has(index)) this.#report(`page ${index} of an object is cached and paged out`);
+        this.#hold(frame, 1);
+      }
+      for (const slot of cache.slots.values()) this.#swapEntries.set(slot, (this.#swapEntries.get(slot) ?? 0) + 1);
+      for (const vma of cache.vmas) if (vma.file !== cache) this.#report("an object lists a VMA that maps another");
+    }
+  }
+
+  /** Slots count the entries that name them; a page of the swap cache and its slot name each other. */
+  swapCache(): void {
+    const { swap, frames } = this.#machine;
+    if (swap === null) return;
+    let used = 0;
+    for (let slot = 1; slot <= swap.highest; slot++) {
+      const entries = this.#swapEntries.get(slot) ?? 0;
+      const frame = swap.cached(slot);
+      if (entries > 0 || frame !== 0) used++;
+      if (swap.count(slot) !== entries)
+        this.#report(`swap slot ${slot} counts ${swap.count(slot)} entries and has ${entries}`);
+      if (frame === 0) continue;
+      this.#hold(frame, 1);
+      if ((this.#flags(frame) & PG_SWAPCACHE) === 0 || frames.private(frame) !== slot)
+        this.#report(`swap slot ${slot} names frame ${frame}, which does not name it in turn`);
+    }
+    if (used !== swap.used) this.#report(`${swap.used} swap slots are in use and ${used} are named`);
   }
 
   /** Each mapping was found by its entry; the map count says whether the frame knows of as many. */
@@ -342,10 +385,15 @@ class Survey {
       this.#report(`${what} disagrees with the VMA about access`);
     if ((word & PTE_WRITE) !== 0) {
       if (vma !== undefined && (vma.flags & VM_WRITE) === 0) this.#report(`${what} is writable in a VMA that is not`);
-      if ((word & PTE_EXCLUSIVE) === 0) this.#report(`${what} is writable and not exclusive`);
+      const shared = vma !== undefined && (vma.flags & VM_SHARED) !== 0;
+      if (!shared && (word & PTE_EXCLUSIVE) === 0) this.#report(`${what} is writable and not exclusive`);
     }
     if (present && frame === 0) {
       if ((word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0) this.#report(`${what} makes the zero page writable or exclusive`);
+      return false;
+    }
+    if (isSwapEntry(word)) {
+      this.#swapEntries.set(frame, (this.#swapEntries.get(frame) ?? 0) + 1);
       return false;
     }
     if (frame >= this.#mappings.length || this.#isPadding(frame)) {
@@ -371,14 +419,15 @@ class Survey {
     if (vma !== undefined) {
       if (!this.#isFoundByRmap(frame, vma, page)) this.#report(`${what} is not found by the reverse map of its frame`);
     }
-    return true;
+    return this.#machine.frames.isAnonymous(frame);
   }
 
   #isFoundByRmap(frame: number, vma: Vma, page: number): boolean {
     const at = frame << FRAME_SHIFT;
     const mapping = this.#words[at + MAPPING];
-    if ((mapping & ((1 << MAPPING_KIND_SHIFT) - 1)) !== MAPPING_ANON) return false;
-    const root = this.#machine.anonVma(mapping >>> MAPPING_KIND_SHIFT);
+    const id = mapping >>> MAPPING_KIND_SHIFT;
+    const anonymous = (mapping & MAPPING_KIND_MASK) === MAPPING_ANON;
+    const root = anonymous ? this.#machine.anonVma(id) : this.#machine.pageCache(id);
     return root !== undefined && root.vmas.includes(vma) && vma.pageOfIndex(this.#words[at + INDEX]) === page;
   }
 

@@ -11,6 +11,7 @@ import {
   MAPPING_ANON,
   MAPPING_KIND_SHIFT,
   PG_DIRTY,
+  PG_SWAPCACHE,
   REFCOUNT,
 } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
@@ -72,7 +73,7 @@ function migratePages(
 
 /**
  * Makes `to` the page that `from` was. Refused when anybody but this migration, and the fault that it serves, holds a
- * reference, or when a page that is not anonymous would go to a device (`migrate_folio`).
+ * reference, or when a page that is not anonymous, or is in the swap cache, would go to a device (`migrate_folio`).
  */
 function moveIdentity(machine: Machine, from: number, to: number, faultPage: number): boolean {
   const words = machine.frames.words;
@@ -80,7 +81,8 @@ function moveIdentity(machine: Machine, from: number, to: number, faultPage: num
   const destination = to << FRAME_SHIFT;
   const kind = machine.zones.kindOf(to);
   const mapping = words[source + MAPPING];
-  const anonymous = (mapping & ((1 << MAPPING_KIND_SHIFT) - 1)) === MAPPING_ANON;
+  const cached = (words[source + FLAGS] & PG_SWAPCACHE) !== 0;
+  const anonymous = (mapping & ((1 << MAPPING_KIND_SHIFT) - 1)) === MAPPING_ANON && !cached;
   if (!anonymous && (kind === ZONE_PRIVATE || kind === ZONE_COHERENT)) return false;
   if (loadWord(words, source + REFCOUNT) !== (from === faultPage ? 2 : 1)) return false;
   words[destination + MAPPING] = mapping;

@@ -22,19 +22,17 @@ import {
 import { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY, REFCOUNT } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { TABLE_MASK } from "../mm/page-table.js";
-import { anonVmaOf } from "../mm/rmap.js";
+import { vmasOf } from "../mm/rmap.js";
 import { addToWord, storeWord } from "../mm/shared-word.js";
 import { makeEntry, maybeWritable, type Vma } from "../mm/vma.js";
 import { ZONE_PRIVATE } from "../mm/zone.js";
 
 /** `source` and `destination` are both locked; they are the same frame when the page stays where it is. */
 export function restoreEntries(machine: Machine, source: number, destination: number): void {
-  const root = anonVmaOf(machine, destination);
-  if (root === undefined) return;
   const words = machine.frames.words;
   const at = destination << FRAME_SHIFT;
   const index = words[at + INDEX];
-  const { vmas } = root;
+  const vmas = vmasOf(machine, destination);
   for (let i = 0; i < vmas.length; i++) {
     const vma = vmas[i];
     const page = vma.pageOfIndex(index);
@@ -52,7 +50,8 @@ function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, 
   const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
   const word = entries[at];
   if (word >>> PTE_FRAME_SHIFT !== source || (word & (PTE_PRESENT | PTE_MIGRATION)) !== PTE_MIGRATION) return false;
-  const exclusive = (word & (PTE_WRITE | PTE_EXCLUSIVE)) === 0 ? 0 : PTE_EXCLUSIVE;
+  const owned = (word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0 && machine.frames.isAnonymous(destination);
+  const exclusive = owned ? PTE_EXCLUSIVE : 0;
   if (machine.zones.kindOf(destination) === ZONE_PRIVATE) {
     const writable = (word & PTE_WRITE) === 0 ? 0 : maybeWritable(vma, 0);
     storeWord(entries, at, devicePrivateEntry(destination, (word & PTE_TRACKING) | writable | exclusive));

@@ -5,7 +5,7 @@
  * Counterpart: `migrate_device_unmap`, `migrate_vma_check_page`, in `mm/migrate_device.c`.
  */
 
-import { FRAME_SHIFT, MAPCOUNT, REFCOUNT } from "../mm/frames.js";
+import { FRAME_SHIFT, MAPCOUNT, PG_SWAPCACHE, REFCOUNT } from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { tryToMigrate } from "../mm/rmap.js";
 import { loadWord } from "../mm/shared-word.js";
@@ -57,7 +57,8 @@ function isStillUsed(machine: Machine, frame: number, device: boolean, faultPage
   const at = frame << FRAME_SHIFT;
   const words = machine.frames.words;
   const mapcount = words[at + MAPCOUNT];
-  const extra = 1 + (frame === faultPage ? 1 : 0) + (device ? 1 : 0);
+  const cached = (words[at] & PG_SWAPCACHE) !== 0 || !machine.frames.isAnonymous(frame);
+  const extra = 1 + (frame === faultPage ? 1 : 0) + (device ? 1 : 0) + (cached ? 1 : 0);
   return mapcount !== 0 || loadWord(words, at + REFCOUNT) - extra > mapcount;
 }
 

@@ -55,6 +55,7 @@ function areCompatible(lower: Vma, upper: Vma): boolean {
   return (
     lower.end === upper.start &&
     lower.home === upper.home &&
+    lower.file === upper.file &&
     ((lower.flags ^ upper.flags) & ~(VM_ACCESS_FLAGS | VM_SOFTDIRTY)) === 0 &&
     upper.offset === lower.offset + (lower.end - lower.start)
   );

@@ -83,6 +83,11 @@ export function devicePrivateEntry(frame: number, bits: number): number {
   return (frame << PTE_FRAME_SHIFT) | DEVICE_PRIVATE | bits;
 }
 
+/** A swap entry of `slot` with the given S, U and X bits. */
+export function swapEntry(slot: number, bits: number): number {
+  return (slot << PTE_FRAME_SHIFT) | SWAP | bits;
+}
+
 /** A device-exclusive entry of `frame` with the given W, S, U and X bits. */
 export function deviceExclusiveEntry(frame: number, bits: number): number {
   return (frame << PTE_FRAME_SHIFT) | DEVICE_EXCLUSIVE | bits;

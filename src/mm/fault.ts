@@ -13,6 +13,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
   isZeroPageEntry,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
@@ -24,14 +25,17 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import { PG_LOCKED, PG_LRU } from "./frames.js";
+import { PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
+import { indexOf, mapAround, mapFilePage, writeShared } from "./file-fault.js";
 import { homeFrameOf } from "./home-range.js";
 import { assertNotInCallback } from "./notifier.js";
+import type { PageCache } from "./page-cache.js";
 import { TABLE_MASK } from "./page-table.js";
 import { addNewAnonRmap, moveAnonRmap, removeRmap } from "./rmap.js";
 import { setBitsOfWord } from "./shared-word.js";
-import { isAccessible, makeEntry, maybeWritable, VM_WRITE, type Vma } from "./vma.js";
+import { mapFromSwapCache, readIntoSwapCache, swapOf } from "./swap-in.js";
+import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_WRITE, type Vma } from "./vma.js";
 
 /** The access is a store. */
 export const FAULT_WRITE = 1;
@@ -48,6 +52,10 @@ export const FAULT_OOM = 3;
 export const FAULT_WAIT = 4;
 /** The page in `faultFrame` is private to a device: bring it home, then try again. */
 export const FAULT_DEVICE = 5;
+/** The page is in swap, in the slot that stands in the place of the frame: read it, then try again. */
+export const FAULT_SWAP = 6;
+/** The page is to be read into the cache of the object that is mapped: do that, then try again. */
+export const FAULT_READ = 7;
 
 const RESULT_BITS = 3;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
@@ -56,7 +64,7 @@ export function faultCode(result: number): number {
   return result & RESULT_MASK;
 }
 
-/** The frame that FAULT_WAIT and FAULT_DEVICE speak of. */
+/** The frame that FAULT_WAIT and FAULT_DEVICE speak of, or the slot of FAULT_SWAP. */
 export function faultFrame(result: number): number {
   return result >>> RESULT_BITS;
 }
@@ -73,14 +81,15 @@ export function handleFault(mm: AddressSpace, page: number, flags: number): numb
 export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   assertNotInCallback();
   const { mm } = vma;
-  if (!vma.anonymous) return FAULT_SIGBUS;
+  if (vma.file === null && !vma.anonymous) return FAULT_SIGBUS;
   if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
   const word = mm.pageTable.read(page);
-  if (word === 0) return faultHole(vma, page, flags);
+  if (word === 0) return vma.file === null ? faultHole(vma, page, flags) : faultFile(vma, vma.file, page, flags);
   if ((word & PTE_PRESENT) !== 0) return faultPresent(vma, page, word, flags);
   const frame = word >>> PTE_FRAME_SHIFT;
   if (isMigrationEntry(word)) return FAULT_WAIT | (frame << RESULT_BITS);
   if (isDeviceExclusiveEntry(word)) return faultExclusive(vma, page, word);
+  if (isSwapEntry(word)) return faultSwapped(vma, page, word, flags);
   assert(isDevicePrivateEntry(word), `page ${page} has an entry ${word.toString(16)} of no known kind`);
   return FAULT_DEVICE | (frame << RESULT_BITS);
 }
@@ -94,6 +103,18 @@ function faultExclusive(vma: Vma, page: number, word: number): number {
   mm.notifiers.notify("exclusive", page, page + 1, null);
   restoreExclusiveEntry(vma, page, word);
   return FAULT_DONE;
+}
+
+function faultSwapped(vma: Vma, page: number, word: number, flags: number): number {
+  const { mm } = vma;
+  const slot = word >>> PTE_FRAME_SHIFT;
+  const frame = swapOf(mm).cached(slot);
+  if (frame === 0) return FAULT_SWAP | (slot << RESULT_BITS);
+  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return FAULT_WAIT | (frame << RESULT_BITS);
+  const write = (flags & FAULT_WRITE) !== 0;
+  const entry = mapFromSwapCache(vma, page, word, frame, write);
+  if (entry === 0) return FAULT_OOM;
+  return write && (entry & PTE_WRITE) === 0 ? faultPresent(vma, page, entry, flags) : FAULT_DONE;
 }
 
 function faultHole(vma: Vma, page: number, flags: number): number {
@@ -110,6 +131,34 @@ function faultHole(vma: Vma, page: number, flags: number): number {
   return FAULT_DONE;
 }
 
+/** A page of an object that is not mapped yet. */
+function faultFile(vma: Vma, file: PageCache, page: number, flags: number): number {
+  const { machine } = vma.mm;
+  const index = indexOf(vma, page);
+  if (index >= file.length) return FAULT_SIGBUS;
+  const write = (flags & FAULT_WRITE) !== 0;
+  machine.counters.faults++;
+  if (!write && mapAround(vma, file, page)) return FAULT_DONE;
+  const cached = file.page(index);
+  if (cached === 0 && file.mustRead(index)) return FAULT_READ;
+  if ((machine.frames.flags(cached) & PG_LOCKED) !== 0) return FAULT_WAIT | (cached << RESULT_BITS);
+  const frame = cached === 0 ? file.addZeros(index) : cached;
+  if (frame === 0) return FAULT_OOM;
+  if (write && (vma.flags & VM_SHARED) === 0) return copyFilePage(vma, page, frame);
+  mapFilePage(vma, page, frame);
+  if (write) vma.mm.pageTable.exchange(page, writeShared(vma, frame, vma.mm.pageTable.read(page)));
+  return FAULT_DONE;
+}
+
+/** A write to a private mapping gets a page of its own. Nothing was mapped, so nobody has to hear of it (`do_cow_fault`). */
+function copyFilePage(vma: Vma, page: number, source: number): number {
+  const frame = allocateAnonymous(vma, page, false);
+  if (frame === 0) return FAULT_OOM;
+  vma.mm.machine.zones.copy(frame, source);
+  mapNewPage(vma, page, frame, writtenEntry(vma, frame));
+  return FAULT_DONE;
+}
+
 function faultPresent(vma: Vma, page: number, word: number, flags: number): number {
   const { mm } = vma;
   const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
@@ -121,18 +170,32 @@ function faultPresent(vma: Vma, page: number, word: number, flags: number): numb
   }
   if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
   const frame = word >>> PTE_FRAME_SHIFT;
+  if (!mm.machine.frames.isAnonymous(frame)) return faultMappedFile(vma, page, word, flags);
   if ((word & PTE_EXCLUSIVE) === 0 && !isReusable(vma, frame)) return copyOnWrite(vma, page, word, flags);
   reuse(vma, page, word, flags);
   return FAULT_DONE;
 }
 
-/** Is this mapping the only user of the page? A reference of the LRU batch is not counted as a user. */
+/** A page of an object that is mapped read-only: shared it becomes writable, privately it is copied. */
+function faultMappedFile(vma: Vma, page: number, word: number, flags: number): number {
+  if ((flags & FAULT_WRITE) === 0) return FAULT_DONE;
+  if ((vma.flags & VM_SHARED) === 0) return copyOnWrite(vma, page, word, flags);
+  vma.mm.machine.counters.faults++;
+  vma.mm.pageTable.exchange(page, writeShared(vma, word >>> PTE_FRAME_SHIFT, word | PTE_YOUNG));
+  return FAULT_DONE;
+}
+
+/** Is this mapping the only user of the page? References of the LRU batch and the swap cache do not count. */
 function isReusable(vma: Vma, frame: number): boolean {
   const { machine } = vma.mm;
   const { frames, lru } = machine;
+  const cached = (frames.flags(frame) & PG_SWAPCACHE) !== 0;
   if (frames.refcount(frame) > 3) return false;
   if ((frames.flags(frame) & PG_LRU) === 0) lru.drain();
-  return frames.refcount(frame) === 1 && frames.tryLock(frame) && (machine.pageLocks.unlock(frame), true);
+  if (frames.refcount(frame) > (cached ? 2 : 1) || !frames.tryLock(frame)) return false;
+  if (cached) machine.swap?.tryRemove(frame);
+  machine.pageLocks.unlock(frame);
+  return frames.refcount(frame) === 1;
 }
 
 /** The page becomes this mapping's own; no device needs to hear of it. */
@@ -153,13 +216,14 @@ function copyOnWrite(vma: Vma, page: number, word: number, flags: number): numbe
   if (frame === 0) return FAULT_OOM;
   if (source !== 0) {
     machine.zones.copy(frame, source);
-    mm.resident.uncharge(1);
+    if (machine.frames.isAnonymous(source)) mm.resident.uncharge(1);
   }
   mm.notifiers.notify("clear", page, page + 1, null);
   const unshared = makeEntry(vma, frame) | (word & PTE_TRACKING);
   mapNewPage(vma, page, frame, (flags & FAULT_WRITE) === 0 ? unshared : writtenEntry(vma, frame));
   if (source !== 0) {
     removeRmap(machine, source);
+    if ((machine.frames.flags(source) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(source);
     machine.put(source);
   }
   return FAULT_DONE;
@@ -214,6 +278,14 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
         await migrateToRam(mm, page, faultFrame(result));
         continue;
       }
+      if (faultCode(result) === FAULT_SWAP) {
+        if (await swapIn(mm, page, faultFrame(result))) continue;
+        return FAULT_OOM;
+      }
+      if (faultCode(result) === FAULT_READ) {
+        if (await readFile(mm, page)) continue;
+        return FAULT_OOM;
+      }
     } finally {
       mm.mmapLock.readUnlock();
     }
@@ -221,6 +293,20 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
     mm.machine.counters.waits++;
     await mm.machine.pageLocks.wait(faultFrame(result));
   }
+}
+
+/** Reads the page of a swap entry that stands at `page`; the mmap lock is held. False when there is no memory for it. */
+export function swapIn(mm: AddressSpace, page: number, slot: number): Promise<boolean> {
+  const vma = mm.vmaAt(page);
+  assert(vma !== undefined, `page ${page} is swapped out and not mapped`);
+  return readIntoSwapCache(vma, page, slot);
+}
+
+/** Reads the page of the object that is mapped at `page`; the mmap lock is held. False when there is no memory for it. */
+export function readFile(mm: AddressSpace, page: number): Promise<boolean> {
+  const vma = mm.vmaAt(page);
+  assert(vma?.file !== null && vma !== undefined, `page ${page} is to be read from an object and maps none`);
+  return vma.file.read(indexOf(vma, page));
 }
 
 function allowsAccess(word: number, flags: number): boolean {

@@ -14,6 +14,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
   isZeroPageEntry,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
@@ -56,10 +57,11 @@ export async function forkAddressSpace(parent: AddressSpace): Promise<AddressSpa
 async function duplicate(parent: AddressSpace): Promise<AddressSpace> {
   const child = parent.machine.createAddressSpace();
   for (const vma of parent.vmas) {
-    const copy = new Vma(child, vma.start, vma.end, vma.flags, vma.offset, null);
+    const copy = new Vma(child, vma.start, vma.end, vma.flags, vma.offset, null, vma.file);
     const copied = forkAnonVma(copy, vma);
     if (copied) child.vmas.push(copy);
     if (copied && (vma.anonVma === null || copyPages(vma, copy))) continue;
+    if (!copied) copy.unlink();
     await exitAddressSpace(child);
     throw new MemoryError("ENOMEM", `no memory to fork address space ${parent.id}`);
   }
@@ -112,10 +114,16 @@ function copyEntry(from: Vma, to: Vma, page: number, word: number): boolean {
     return true;
   }
   const frame = word >>> PTE_FRAME_SHIFT;
+  if (isSwapEntry(word)) {
+    machine.swap?.duplicate(frame);
+    from.mm.pageTable.exchange(page, word & ~PTE_EXCLUSIVE);
+    child.pageTable.exchange(page, word & ~(PTE_EXCLUSIVE | PTE_UFFD_WP));
+    return true;
+  }
   const present = (word & PTE_PRESENT) !== 0;
   if (present && (word & PTE_EXCLUSIVE) !== 0 && machine.frames.maybeDmaPinned(frame))
     return copyPinnedPage(to, page, frame);
-  if (!child.resident.tryCharge(1)) return false;
+  if (machine.frames.isAnonymous(frame) && !child.resident.tryCharge(1)) return false;
   let shared = word & ~(PTE_WRITE | PTE_EXCLUSIVE);
   // A writable private entry is made anew as a readable one, and so forgets that it was soft-dirty.
   if (isDevicePrivateEntry(word) && (word & PTE_WRITE) !== 0) shared &= ~PTE_SOFT_DIRTY;

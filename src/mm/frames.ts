@@ -45,12 +45,17 @@ export const PG_RETAINED = 1 << 5;
 export const PG_HAS_COPY = 1 << 6;
 /** The frame of host memory has been handed out before, so it may hold other bytes than zeros. */
 export const PG_TOUCHED = 1 << 7;
+/** In the swap cache: `private` is the slot. */
+export const PG_SWAPCACHE = 1 << 8;
 
 /** A DMA pin adds this to the reference count, so that it can be told from short references. */
 export const GUP_PIN_COUNTING_BIAS = 1024;
 
 export const MAPPING_KIND_SHIFT = 2;
 export const MAPPING_ANON = 1;
+/** `mapping` is the number of a page cache. */
+export const MAPPING_FILE = 2;
+export const MAPPING_KIND_MASK = (1 << MAPPING_KIND_SHIFT) - 1;
 
 export class Frames {
   /** Eight words a frame. Replaced when the table grows, so never kept over an `await`. */
@@ -99,6 +104,11 @@ export class Frames {
 
   private(frame: number): number {
     return this.words[(frame << FRAME_SHIFT) + PRIVATE];
+  }
+
+  /** Is the page anonymous? */
+  isAnonymous(frame: number): boolean {
+    return (this.words[(frame << FRAME_SHIFT) + MAPPING] & MAPPING_KIND_MASK) === MAPPING_ANON;
   }
 
   get(frame: number): void {

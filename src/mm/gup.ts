@@ -6,9 +6,10 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { isZeroPageEntry, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "./entry.js";
+import { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "./entry.js";
 import { FAULT_DONE, FAULT_UNSHARE, FAULT_WRITE, faultIn } from "./fault.js";
 import { GUP_PIN_COUNTING_BIAS } from "./frames.js";
+import type { Machine } from "./machine.js";
 
 /** References of a short-term reference (`FOLL_GET`) and of a DMA pin (`FOLL_PIN`). */
 export const SHORT_REFERENCE = 1;
@@ -18,20 +19,21 @@ export const DMA_PIN = GUP_PIN_COUNTING_BIAS;
 export function tryPinPage(mm: AddressSpace, page: number, write: boolean, references: number): number {
   const { pageTable, machine } = mm;
   const word = pageTable.read(page);
-  if (!mayPin(word, write, references)) return -1;
+  if (!mayPin(machine, word, write, references)) return -1;
   const frame = word >>> PTE_FRAME_SHIFT;
   if (!machine.frames.tryGet(frame, references)) return -1;
   const again = pageTable.read(page);
-  if (again >>> PTE_FRAME_SHIFT === frame && mayPin(again, write, references)) return frame;
+  if (again >>> PTE_FRAME_SHIFT === frame && mayPin(machine, again, write, references)) return frame;
   machine.put(frame, references);
   return -1;
 }
 
-function mayPin(word: number, write: boolean, references: number): boolean {
+function mayPin(machine: Machine, word: number, write: boolean, references: number): boolean {
   const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
   if ((word & (needed | PTE_NO_ACCESS)) !== needed) return false;
   // What others may use is unshared before it is pinned for DMA: who pins must go on seeing the writes of this mapping.
-  return write || references < DMA_PIN || (word & PTE_EXCLUSIVE) !== 0 || isZeroPageEntry(word);
+  const shared = (word & PTE_EXCLUSIVE) === 0 && machine.frames.isAnonymous(word >>> PTE_FRAME_SHIFT);
+  return write || references < DMA_PIN || !shared;
 }
 
 /**

@@ -14,12 +14,16 @@ import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_
 import {
   FAULT_DEVICE,
   FAULT_DONE,
+  FAULT_READ,
+  FAULT_SWAP,
   FAULT_WAIT,
   FAULT_WRITE,
   faultCode,
   faultFrame,
   handleVmaFault,
   migrateToRam,
+  readFile,
+  swapIn,
 } from "./fault.js";
 import type { MmuInterval } from "./notifier.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
@@ -150,8 +154,13 @@ async function faultPart(range: HmmRange, vma: Vma, start: number, end: number):
     const result = handleVmaFault(vma, page, flags);
     const code = faultCode(result);
     if (code === FAULT_WAIT) return WALKED + 1 + faultFrame(result);
-    if (code === FAULT_DEVICE) {
-      await migrateToRam(range.mm, page, faultFrame(result));
+    if (code === FAULT_DEVICE) await migrateToRam(range.mm, page, faultFrame(result));
+    else if (code === FAULT_SWAP) {
+      if (!(await swapIn(range.mm, page, faultFrame(result)))) return HMM_FAULT;
+      page--;
+    } else if (code === FAULT_READ) {
+      if (!(await readFile(range.mm, page))) return HMM_FAULT;
+      page--;
     } else if (code !== FAULT_DONE) return HMM_FAULT;
   }
   return WALKED;

@@ -8,6 +8,7 @@ export { type ErrorCode, InvariantError, MemoryError } from "./errors.js";
 export * from "./fault.js";
 export * from "./frames.js";
 export type { HomeRange } from "./home-range.js";
+export { type FileBacking, PageCache } from "./page-cache.js";
 export { Machine, type MachineCounters, type MachineOptions } from "./machine.js";
 export {
   type Advice,
@@ -36,3 +37,6 @@ export * from "./hmm.js";
 export { makeDeviceExclusiveRange } from "./device-exclusive.js";
 export { forkAddressSpace } from "./fork.js";
 export { clearSoftDirty } from "./soft-dirty.js";
+export { pageOut } from "./pageout.js";
+export { Swap, type SwapStore } from "./swap.js";
+export { MemorySwapStore } from "./swap-store.js";

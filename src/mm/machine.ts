@@ -12,7 +12,9 @@ import { FLAGS, FRAME_SHIFT, Frames, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT }
 import { HostMemory } from "./host-memory.js";
 import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
+import { type FileBacking, PageCache } from "./page-cache.js";
 import { PageLocks } from "./page-lock.js";
+import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
 import { addToWord } from "./shared-word.js";
 import { AnonVma } from "./vma.js";
@@ -29,6 +31,8 @@ export interface MachineOptions {
   /** Bytes of host memory that pages may use. Default: no limit of its own. */
   hostBudget?: number;
   environment?: Environment;
+  /** Where pages can be paged out to. Default: nowhere. */
+  swap?: SwapStore;
   /** Overwrite frames of host memory that are given back, so that a use after that is seen. */
   debug?: boolean;
 }
@@ -53,11 +57,14 @@ export class Machine {
   readonly host: HostMemory;
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
+  readonly swap: Swap | null;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
   readonly #anonVmas = new Map<number, AnonVma>();
+  readonly #pageCaches = new Map<number, PageCache>();
   #nextAnonVma = 1;
+  #nextPageCache = 1;
   /** The root found last: neighbouring pages have the same one. */
   #foundAnonVma: AnonVma | undefined;
   #nextAddressSpace = 1;
@@ -84,6 +91,7 @@ export class Machine {
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
+    this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
     // Frame 0, the zero page: never written, never freed.
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
     this.frames.get(0);
@@ -130,6 +138,25 @@ export class Machine {
     const anonVma = new AnonVma(this.#nextAnonVma++, parent);
     this.#anonVmas.set(anonVma.id, anonVma);
     return anonVma;
+  }
+
+  /** A shared memory object of `length` pages, or the cache of a file with `backing`; the caller holds it. */
+  createPageCache(length: number, backing: FileBacking | null = null): PageCache {
+    const cache = new PageCache(this, this.#nextPageCache++, length, backing);
+    this.#pageCaches.set(cache.id, cache);
+    return cache;
+  }
+
+  pageCache(id: number): PageCache | undefined {
+    return this.#pageCaches.get(id);
+  }
+
+  get pageCaches(): Iterable<PageCache> {
+    return this.#pageCaches.values();
+  }
+
+  forgetPageCache(cache: PageCache): void {
+    this.#pageCaches.delete(cache.id);
   }
 
   /** The root with this number, undefined once no VMA is linked to it any more. */

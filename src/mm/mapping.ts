@@ -11,7 +11,9 @@
 import type { AddressSpace } from "./address-space.js";
 import { MemoryError } from "./errors.js";
 import type { HomeRange } from "./home-range.js";
+import { forEachPart, pagesOf, rangeOf, unmapped } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
+import type { PageCache } from "./page-cache.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "./page-table.js";
 import { changeProtection } from "./protect.js";
 import {
@@ -20,6 +22,7 @@ import {
   VM_ACCESS_FLAGS,
   VM_HUGEPAGE,
   VM_NOHUGEPAGE,
+  VM_SHARED,
   VM_SOFTDIRTY,
   VM_SPECIAL,
   Vma,
@@ -38,17 +41,27 @@ export interface MapOptions {
   home?: HomeRange;
   /** Further VM_ flags, such as VM_PFNMAP of a device's registers: such a mapping has no pages of ours. */
   flags?: number;
+  /** A file or shared memory object to map, and the offset in it, in bytes. Default: anonymous memory. */
+  file?: PageCache;
+  offset?: number;
+  /** Whether others who map the object see what is written here (`MAP_SHARED`). Default false. */
+  shared?: boolean;
 }
 
-/** Maps anonymous private memory and returns its address. */
+/**
+ * Maps anonymous private memory, or a file or shared memory object, and returns the address. EINVAL also for shared memory
+ * without an object, and for an offset that is not page-aligned or beyond the object.
+ */
 export async function mmap(mm: AddressSpace, options: MapOptions): Promise<number> {
-  const { length, protection = PROT_READ | PROT_WRITE, home = null, flags = 0 } = options;
+  const { length, protection = PROT_READ | PROT_WRITE, home = null, file = null, shared = false } = options;
+  const flags = protection | (options.flags ?? 0) | (shared ? VM_SHARED : 0);
   const pages = pagesOf(mm, length, "length");
   if (pages === 0) throw new MemoryError("EINVAL", "a mapping of length 0 has no pages");
   if (home !== null && home.pages !== pages) {
     throw new MemoryError("EINVAL", `a home range of ${home.pages} pages does not fit a mapping of ${pages}`);
   }
   checkProtection(protection);
+  checkObject(mm, options, pages);
   if (options.address !== undefined) rangeOf(mm, options.address, length);
   return writing(mm, () => {
     if (home !== null && home.page >= 0) {
@@ -58,10 +71,10 @@ export async function mmap(mm: AddressSpace, options: MapOptions): Promise<numbe
     const end = start + pages;
     unmapPages(mm, start, end);
     if (home !== null) home.page = start;
-    const area = { start, end, flags: protection | flags, offset: start, anonVma: null, home };
-    const merged = mergeVma(mm, area, null);
+    const offset = file === null ? start : (options.offset ?? 0) / mm.machine.pageSize;
+    const merged = mergeVma(mm, { start, end, flags, offset, anonVma: null, home, file }, null);
     if (merged !== null) merged.flags |= VM_SOFTDIRTY;
-    else mm.vmas.splice(mm.indexAbove(start), 0, new Vma(mm, start, end, area.flags | VM_SOFTDIRTY, start, home));
+    else mm.vmas.splice(mm.indexAbove(start), 0, new Vma(mm, start, end, flags | VM_SOFTDIRTY, offset, home, file));
     return start * mm.machine.pageSize;
   });
 }
@@ -130,7 +143,7 @@ export async function exitAddressSpace(mm: AddressSpace): Promise<void> {
       const vma = mm.vmas[mm.vmas.length - 1];
       zapRange(mm, vma.start, vma.end);
       mm.vmas.pop();
-      vma.unlinkAnonVmas();
+      vma.unlink();
     }
     mm.pageTable.destroy();
     mm.machine.addressSpaces.delete(mm);
@@ -148,34 +161,10 @@ async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
   }
 }
 
-/** Calls `act` for the part of each VMA in the range; complains about holes afterwards. */
-function forEachPart(
-  mm: AddressSpace,
-  start: number,
-  end: number,
-  act: (vma: Vma, from: number, to: number) => void,
-): void {
-  let page = start;
-  let hole = -1;
-  while (page < end) {
-    const vma = mm.vmas[mm.indexAbove(page)];
-    if (vma === undefined || vma.start >= end) {
-      if (hole < 0) hole = page;
-      break;
-    }
-    if (vma.start > page && hole < 0) hole = page;
-    const from = Math.max(vma.start, page);
-    const to = Math.min(vma.end, end);
-    act(vma, from, to);
-    page = to;
-  }
-  if (hole >= 0) throw unmapped(mm, hole);
-}
-
 /** Gives pages `[start, end)` of one VMA new flags, by merging with a neighbour or else by splitting. */
 function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, flags: number): Vma {
   const offset = vma.offset + (start - vma.start);
-  const merged = mergeVma(mm, { start, end, flags, offset, anonVma: vma.anonVma, home: vma.home }, vma);
+  const merged = mergeVma(mm, { start, end, flags, offset, anonVma: vma.anonVma, home: vma.home, file: vma.file }, vma);
   if (merged !== null) {
     // Soft-dirty, the one flag in which the two may differ, is from now on that of the part that changed, as in Linux.
     merged.flags = flags;
@@ -197,7 +186,7 @@ function unmapPages(mm: AddressSpace, start: number, end: number): void {
   if (from === to) return;
   mm.notifiers.notify("unmap", start, end, null);
   for (const vma of mm.vmas.slice(from, to)) zapRange(mm, vma.start, vma.end);
-  for (const vma of mm.vmas.splice(from, to - from)) vma.unlinkAnonVmas();
+  for (const vma of mm.vmas.splice(from, to - from)) vma.unlink();
 }
 
 /** The lowest free place at a block's start, with a block of distance, so that mappings never merge by accident. */
@@ -216,30 +205,23 @@ function findGap(mm: AddressSpace, pages: number): number {
   return start;
 }
 
-function rangeOf(mm: AddressSpace, address: number, length: number): { start: number; end: number } {
-  const start = pagesOf(mm, address, "address");
-  const end = start + pagesOf(mm, length, "length");
-  if (end === start) throw new MemoryError("EINVAL", "a range of length 0 has no pages");
-  if (end > ADDRESS_SPACE_PAGES) {
-    throw new MemoryError("ENOMEM", `page ${end} is beyond the ${ADDRESS_SPACE_PAGES} pages of an address space`);
+function checkObject(mm: AddressSpace, { file, offset = 0, shared = false, home }: MapOptions, pages: number): void {
+  if (file === undefined) {
+    if (shared) throw new MemoryError("EINVAL", "a shared mapping needs an object to share");
+    return;
   }
-  return { start, end };
-}
-
-function pagesOf(mm: AddressSpace, bytes: number, what: string): number {
-  const { pageSize } = mm.machine;
-  if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes % pageSize !== 0) {
-    throw new MemoryError("EINVAL", `${what} ${bytes} is not a multiple of the page size ${pageSize}`);
+  if (home !== undefined) throw new MemoryError("EINVAL", "pages of an object have no home range");
+  const first = pagesOf(mm, offset, "offset");
+  if (first + pages > file.length) {
+    throw new MemoryError(
+      "EINVAL",
+      `pages ${first} to ${first + pages} are not within the ${file.length} of the object`,
+    );
   }
-  return bytes / pageSize;
 }
 
 function checkProtection(protection: number): void {
   if ((protection & ~VM_ACCESS_FLAGS) !== 0 || !Number.isInteger(protection)) {
     throw new MemoryError("EINVAL", `protection ${protection} is not made of PROT_READ, PROT_WRITE and PROT_EXEC`);
   }
-}
-
-function unmapped(mm: AddressSpace, page: number): MemoryError {
-  return new MemoryError("ENOMEM", `address ${page * mm.machine.pageSize} is not mapped`);
 }

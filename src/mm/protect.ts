@@ -10,6 +10,7 @@ import {
   isZeroPageEntry,
   PTE_DIRTY,
   PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
   PTE_NO_ACCESS,
   PTE_PRESENT,
   PTE_SOFT_DIRTY,
@@ -17,7 +18,7 @@ import {
 } from "./entry.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord, storeWord } from "./shared-word.js";
-import { isAccessible, VM_SOFTDIRTY, VM_WRITE, type Vma } from "./vma.js";
+import { isAccessible, makeEntry, VM_SHARED, VM_SOFTDIRTY, VM_WRITE, type Vma } from "./vma.js";
 
 /** Applies the flags that the VMA has now to its entries of pages `[start, end)`. */
 export function changeProtection(vma: Vma, start: number, end: number): void {
@@ -43,11 +44,13 @@ function changeEntry(vma: Vma, words: Int32Array, at: number): void {
   if ((word & PTE_PRESENT) !== 0) {
     let changed = exchangeWord(words, at, 0) & ~(PTE_WRITE | PTE_NO_ACCESS);
     if (!isAccessible(vma)) changed |= PTE_NO_ACCESS;
+    changed |= makeEntry(vma, 0) & PTE_WRITE;
     if (mayWriteAtOnce(vma, changed)) changed |= PTE_WRITE;
     storeWord(words, at, changed);
   } else if (isMigrationEntry(word)) {
     // A writable migration entry becomes readable-exclusive: the page is still this mapping's own.
-    if ((word & PTE_WRITE) !== 0) words[at] = (word & ~PTE_WRITE) | PTE_EXCLUSIVE;
+    const exclusive = vma.mm.machine.frames.isAnonymous(word >>> PTE_FRAME_SHIFT) ? PTE_EXCLUSIVE : 0;
+    if ((word & PTE_WRITE) !== 0) words[at] = (word & ~PTE_WRITE) | exclusive;
   } else if ((word & PTE_WRITE) !== 0 && isDevicePrivateEntry(word)) {
     // As in Linux, what was writable loses its soft-dirty mark with the permission.
     words[at] = word & ~(PTE_WRITE | PTE_SOFT_DIRTY);
@@ -63,7 +66,7 @@ function mayWriteAtOnce(vma: Vma, word: number): boolean {
     (word & PTE_NO_ACCESS) === 0 &&
     (word & PTE_DIRTY) !== 0 &&
     (!tracked || (word & PTE_SOFT_DIRTY) !== 0) &&
-    (word & PTE_EXCLUSIVE) !== 0 &&
+    ((word & PTE_EXCLUSIVE) !== 0 || (vma.flags & VM_SHARED) !== 0) &&
     !isZeroPageEntry(word)
   );
 }

@@ -18,7 +18,18 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import { FLAGS, FRAME_SHIFT, INDEX, MAPCOUNT, MAPPING, MAPPING_ANON, MAPPING_KIND_SHIFT, PG_DIRTY } from "./frames.js";
+import {
+  FLAGS,
+  FRAME_SHIFT,
+  INDEX,
+  MAPCOUNT,
+  MAPPING,
+  MAPPING_ANON,
+  MAPPING_FILE,
+  MAPPING_KIND_MASK,
+  MAPPING_KIND_SHIFT,
+  PG_DIRTY,
+} from "./frames.js";
 import type { Machine } from "./machine.js";
 import { TABLE_MASK } from "./page-table.js";
 import { exchangeWord, storeWord } from "./shared-word.js";
@@ -33,6 +44,22 @@ export function addNewAnonRmap(machine: Machine, frame: number, vma: Vma, page: 
   words[at + MAPPING] = (anonVma.id << MAPPING_KIND_SHIFT) | MAPPING_ANON;
   words[at + INDEX] = vma.offset + (page - vma.start);
   words[at + MAPCOUNT] = 1;
+}
+
+/**
+ * One more mapping of a page that may be new to this tree of address spaces. One that this mapping does not have to
+ * itself belongs to the oldest root, from which all who may share it are found (`page_add_anon_rmap`).
+ */
+export function addAnonRmap(machine: Machine, frame: number, vma: Vma, page: number, exclusive: boolean): void {
+  const words = machine.frames.words;
+  const at = frame << FRAME_SHIFT;
+  words[at + MAPCOUNT]++;
+  if (words[at + MAPPING] !== 0) return;
+  let root = vma.anonVma;
+  assert(root !== null, "an anonymous page is mapped into a VMA without an anon_vma");
+  while (!exclusive && root.parent !== root) root = root.parent;
+  words[at + MAPPING] = (root.id << MAPPING_KIND_SHIFT) | MAPPING_ANON;
+  words[at + INDEX] = vma.offset + (page - vma.start);
 }
 
 /** The page belongs to this VMA alone from now on, so its mappings are looked for under the VMA's own root only. */
@@ -54,7 +81,18 @@ export function removeRmap(machine: Machine, frame: number): void {
 
 /** The root of an anonymous page; undefined when none of its mappings can exist any more. */
 export function anonVmaOf(machine: Machine, frame: number): AnonVma | undefined {
+  if (!machine.frames.isAnonymous(frame)) return undefined;
   return machine.anonVma(machine.frames.words[(frame << FRAME_SHIFT) + MAPPING] >>> MAPPING_KIND_SHIFT);
+}
+
+const NO_VMAS: readonly Vma[] = [];
+
+/** The VMAs that may map a page: of its anon_vma, or of what it is a page of. */
+export function vmasOf(machine: Machine, frame: number): readonly Vma[] {
+  const mapping = machine.frames.words[(frame << FRAME_SHIFT) + MAPPING];
+  const id = mapping >>> MAPPING_KIND_SHIFT;
+  const root = (mapping & MAPPING_KIND_MASK) === MAPPING_FILE ? machine.pageCache(id) : machine.anonVma(id);
+  return root?.vmas ?? NO_VMAS;
 }
 
 /**
@@ -80,7 +118,7 @@ export function tryToMigrate(machine: Machine, frame: number): void {
   const { frames } = machine;
   const at = frame << FRAME_SHIFT;
   const index = frames.words[at + INDEX];
-  for (const vma of anonVmaOf(machine, frame)?.vmas ?? []) {
+  for (const vma of vmasOf(machine, frame)) {
     if (frames.words[at + MAPCOUNT] === 0) return;
     const page = vma.pageOfIndex(index);
     if (page >= 0 && !migrateOneMapping(machine, vma, page, frame)) return;

@@ -8,7 +8,7 @@ import type { AddressSpace } from "./address-space.js";
 import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } from "./page-table.js";
-import { VM_PFNMAP, VM_SOFTDIRTY, type Vma } from "./vma.js";
+import { VM_PFNMAP, VM_SHARED, VM_SOFTDIRTY, type Vma } from "./vma.js";
 
 export async function clearSoftDirty(mm: AddressSpace): Promise<void> {
   assertNotInCallback();
@@ -31,14 +31,15 @@ function clearVma(vma: Vma): void {
   }
 }
 
-function clearEntry({ mm }: Vma, page: number): void {
-  const { pageTable, machine } = mm;
+function clearEntry(vma: Vma, page: number): void {
+  const { pageTable, machine } = vma.mm;
   const word = pageTable.read(page);
   if (word === 0) return;
   if ((word & PTE_PRESENT) === 0) {
     pageTable.exchange(page, word & ~PTE_SOFT_DIRTY);
     return;
   }
-  if ((word & PTE_WRITE) !== 0 && machine.frames.maybeDmaPinned(word >>> PTE_FRAME_SHIFT)) return;
+  const shared = (vma.flags & VM_SHARED) !== 0;
+  if (!shared && (word & PTE_WRITE) !== 0 && machine.frames.maybeDmaPinned(word >>> PTE_FRAME_SHIFT)) return;
   pageTable.exchange(page, pageTable.exchange(page, 0) & ~(PTE_WRITE | PTE_SOFT_DIRTY));
 }

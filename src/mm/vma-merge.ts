@@ -7,14 +7,15 @@
 
 import type { AddressSpace } from "./address-space.js";
 import type { HomeRange } from "./home-range.js";
+import type { PageCache } from "./page-cache.js";
 import { type AnonVma, VM_SOFTDIRTY, VM_SPECIAL, Vma } from "./vma.js";
 
 /** Cuts the VMA at `page`; the lower part stays the same object. Returns the upper part. */
 export function splitVma(vma: Vma, page: number): Vma {
   const { mm } = vma;
-  const upper = new Vma(mm, page, vma.end, vma.flags, vma.offset + (page - vma.start), vma.home);
+  const upper = new Vma(mm, page, vma.end, vma.flags, vma.offset + (page - vma.start), vma.home, vma.file);
   upper.cloneAnonVma(vma);
-  vma.end = page;
+  vma.resize(vma.start, page);
   mm.vmas.splice(mm.vmas.indexOf(vma) + 1, 0, upper);
   return upper;
 }
@@ -27,6 +28,7 @@ export interface Area {
   readonly offset: number;
   readonly anonVma: AnonVma | null;
   readonly home: HomeRange | null;
+  readonly file: PageCache | null;
 }
 
 /**
@@ -46,19 +48,19 @@ export function mergeVma(mm: AddressSpace, area: Area, current: Vma | null): Vma
     const end = next.end;
     adoptAnonVma(previous, next);
     remove(mm, next);
-    previous.end = end;
+    previous.resize(previous.start, end);
     return previous;
   }
   if (joinsPrevious) {
     if (current !== null) adoptAnonVma(previous, current);
     giveUp(mm, current, area);
-    previous.end = area.end;
+    previous.resize(previous.start, area.end);
     return previous;
   }
   if (joinsNext) {
     if (current !== null) adoptAnonVma(next, current);
     giveUp(mm, current, area);
-    next.moveStart(area.start);
+    next.resize(area.start, next.end);
     return next;
   }
   return null;
@@ -81,7 +83,7 @@ function mergesBefore(next: Vma, area: Area): boolean {
 }
 
 function sameKind(vma: Vma, area: Area): boolean {
-  return ((vma.flags ^ area.flags) & ~VM_SOFTDIRTY) === 0 && vma.home === area.home;
+  return ((vma.flags ^ area.flags) & ~VM_SOFTDIRTY) === 0 && vma.home === area.home && vma.file === area.file;
 }
 
 /** A VMA cloned from a parent keeps to itself: one root may be missing only if the chain of `vma` is singular. */
@@ -98,12 +100,11 @@ function adoptAnonVma(vma: Vma, other: Vma): void {
 function giveUp(mm: AddressSpace, current: Vma | null, area: Area): void {
   if (current === null) return;
   if (current.start === area.start && current.end === area.end) remove(mm, current);
-  else if (current.start === area.start) {
-    current.moveStart(area.end);
-  } else current.end = area.start;
+  else if (current.start === area.start) current.resize(area.end, current.end);
+  else current.resize(current.start, area.start);
 }
 
 function remove(mm: AddressSpace, vma: Vma): void {
   mm.vmas.splice(mm.vmas.indexOf(vma), 1);
-  vma.unlinkAnonVmas();
+  vma.unlink();
 }

@@ -11,6 +11,8 @@
 import type { AddressSpace } from "./address-space.js";
 import { PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } from "./entry.js";
 import type { HomeRange } from "./home-range.js";
+import type { PageCache } from "./page-cache.js";
+import { insertByOffset } from "./vma-order.js";
 
 export const VM_READ = 0x1;
 export const VM_WRITE = 0x2;
@@ -52,13 +54,6 @@ export class AnonVma {
     this.children = parent === null ? 1 : 0;
     if (parent !== null) parent.children++;
   }
-
-  /** The order can be observed: a walk ends at the last mapping, and tells no notifier of the VMAs after it. */
-  insert(vma: Vma): void {
-    let place = this.vmas.length;
-    while (place > 0 && this.vmas[place - 1].offset > vma.offset) place--;
-    this.vmas.splice(place, 0, vma);
-  }
 }
 
 export class Vma {
@@ -75,11 +70,15 @@ export class Vma {
     public offset: number,
     /** Where the host pages of this VMA live when nothing is in the way. */
     readonly home: HomeRange | null,
-  ) {}
+    /** What is mapped, null for anonymous memory. */
+    readonly file: PageCache | null = null,
+  ) {
+    file?.link(this);
+  }
 
   /** Is it private memory without a file or a device behind it? */
   get anonymous(): boolean {
-    return (this.flags & (VM_SHARED | VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
+    return this.file === null && (this.flags & (VM_SHARED | VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
   }
 
   /** The page number at which the VMA maps page offset `index`, -1 when it does not. */
@@ -90,17 +89,16 @@ export class Vma {
 
   linkAnonVma(anonVma: AnonVma): void {
     this.chain.push(anonVma);
-    anonVma.insert(this);
+    insertByOffset(anonVma.vmas, this);
   }
 
-  /** Moves the lower end, and with it the VMA's place among those of its roots. */
-  moveStart(page: number): void {
-    this.offset += page - this.start;
-    this.start = page;
-    for (const anonVma of this.chain) {
-      anonVma.vmas.splice(anonVma.vmas.indexOf(this), 1);
-      anonVma.insert(this);
-    }
+  /** Moves the ends. Like any change of a VMA, it puts the VMA behind the others of the same offset in its roots. */
+  resize(start: number, end: number): void {
+    this.offset += start - this.start;
+    this.start = start;
+    this.end = end;
+    for (const anonVma of this.chain) reinsert(anonVma.vmas, this);
+    if (this.file !== null) reinsert(this.file.vmas, this);
   }
 
   /** Makes a root, which is linked, the one that new pages of this VMA belong to. */
@@ -113,6 +111,12 @@ export class Vma {
   cloneAnonVma(other: Vma): void {
     for (const anonVma of other.chain) this.linkAnonVma(anonVma);
     if (other.anonVma !== null) this.ownAnonVma(other.anonVma);
+  }
+
+  /** The VMA is gone: its roots and what it mapped know it no more. */
+  unlink(): void {
+    this.unlinkAnonVmas();
+    this.file?.unlink(this);
   }
 
   unlinkAnonVmas(): void {
@@ -128,14 +132,26 @@ export class Vma {
   }
 }
 
+function reinsert(vmas: Vma[], vma: Vma): void {
+  vmas.splice(vmas.indexOf(vma), 1);
+  insertByOffset(vmas, vma);
+}
+
 /** May the mapping be accessed at all? (`vma_is_accessible`) */
 export function isAccessible(vma: Vma): boolean {
   return (vma.flags & VM_ACCESS_FLAGS) !== 0;
 }
 
-/** A present entry of `frame` with what follows from the VMA alone: readable unless it forbids all access (`mk_pte`). */
+const WRITES_UNNOTICED = VM_SHARED | VM_WRITE | VM_SOFTDIRTY;
+
+/**
+ * A present entry of `frame` with what follows from the VMA alone (`mk_pte`): readable unless it forbids all access;
+ * writable only in a shared mapping whose writes nobody wants to notice, because all of it counts as soft-dirty.
+ */
 export function makeEntry(vma: Vma, frame: number): number {
-  return (frame << PTE_FRAME_SHIFT) | PTE_PRESENT | PTE_YOUNG | (isAccessible(vma) ? 0 : PTE_NO_ACCESS);
+  const access = isAccessible(vma) ? 0 : PTE_NO_ACCESS;
+  const write = (vma.flags & WRITES_UNNOTICED) === WRITES_UNNOTICED ? PTE_WRITE : 0;
+  return (frame << PTE_FRAME_SHIFT) | PTE_PRESENT | PTE_YOUNG | access | write;
 }
 
 /** Makes an entry writable if the VMA allows it (`maybe_mkwrite`). */

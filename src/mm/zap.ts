@@ -8,9 +8,12 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isSwapEntry,
+  PTE_DIRTY,
   PTE_FRAME_SHIFT,
   PTE_PRESENT,
 } from "./entry.js";
+import { PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
 import { removeRmap } from "./rmap.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord } from "./shared-word.js";
@@ -33,14 +36,17 @@ export function zapRange(mm: AddressSpace, start: number, end: number): void {
       const frame = word >>> PTE_FRAME_SHIFT;
       if ((word & PTE_PRESENT) !== 0 || isDevicePrivateEntry(word)) {
         if (frame === 0) continue;
-        mm.resident.uncharge(1);
+        if (machine.frames.isAnonymous(frame)) mm.resident.uncharge(1);
+        else if ((word & PTE_DIRTY) !== 0) machine.frames.setFlags(frame, PG_DIRTY);
         removeRmap(machine, frame);
+        if ((machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
         machine.put(frame);
       } else if (isDeviceExclusiveEntry(word)) {
         // The entry holds a reference, but is no mapping.
         mm.resident.uncharge(1);
         machine.put(frame);
-      } else if (isMigrationEntry(word)) mm.resident.uncharge(1);
+      } else if (isMigrationEntry(word)) mm.resident.uncharge(machine.frames.isAnonymous(frame) ? 1 : 0);
+      else if (isSwapEntry(word)) machine.swap?.releaseAndReclaim(frame);
     }
   }
 }

@@ -7,13 +7,32 @@ import { conform } from "../../src/cli/conform/conform.js";
 import { perform } from "../../src/cli/conform/operations.js";
 import { Replay } from "../../src/cli/conform/replay.js";
 import { TraceReader } from "../../src/cli/conform/trace-reader.js";
-import { exitAddressSpace } from "../../src/mm/index.js";
 import { checkInvariants } from "../invariants.js";
 import { linesOf, recorded, written } from "./traces.js";
 
-const MODES = ["b", "b1", "bc", "bf", "bfmud", "bfp1", "bmud", "bmudp1", "bp", "bpl", "br", "bx"];
+const MODES = [
+  "b",
+  "b1",
+  "bF",
+  "bFfmudpls",
+  "bS",
+  "bSfmudpls",
+  "bc",
+  "bf",
+  "bfmud",
+  "bfmudplxsc",
+  "bfmudpxsc1",
+  "bfp1",
+  "bmud",
+  "bmudp1",
+  "bp",
+  "bpl",
+  "br",
+  "bs",
+  "bx",
+];
 
-test("the recorded runs are those of twelve modes, eight of each", () => {
+test("the recorded runs are those of nineteen modes, eight of each", () => {
   const modes = recorded.map((file) => basename(file).replace(/-.*/, ""));
   const count = (mode: string) => modes.filter((other) => other === mode).length;
   assert.deepEqual(
@@ -31,7 +50,7 @@ test("every recorded operation is answered as Linux answered it, and leaves ever
     assert.equal(result.identical, result.operations, file);
     operations += result.operations;
   }
-  assert.equal(operations, 12_929);
+  assert.equal(operations, 20_808);
 });
 
 test("with larger pages the answers are the same", async (t) => {
@@ -51,7 +70,7 @@ test("the engine's invariants hold after every recorded operation, and nothing i
       await perform(replay, operation);
       checkInvariants(replay.machine, { references: pinned(replay) });
     }
-    await endProcesses(replay);
+    await replay.end();
     checkInvariants(replay.machine);
     const { machine } = replay;
     machine.lru.drain();
@@ -64,14 +83,6 @@ test("the engine's invariants hold after every recorded operation, and nothing i
 function pinned({ processes }: Replay): [frame: number, references: number][] {
   const frames = processes.flatMap((process) => [...(process?.pins.values() ?? [])].flat());
   return frames.map((frame) => [frame, 1]);
-}
-
-async function endProcesses({ machine, processes }: Replay): Promise<void> {
-  for (const process of processes) {
-    if (process === null) continue;
-    await exitAddressSpace(process.mm);
-    for (const page of process.pins.keys()) process.dropPin(machine, page);
-  }
 }
 
 /** Frames of all devices that somebody still refers to. */

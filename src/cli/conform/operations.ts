@@ -14,6 +14,7 @@ import {
   MemoryError,
   mprotect,
   munmap,
+  pageOut,
   pinPage,
   SHORT_REFERENCE,
 } from "../../mm/index.js";
@@ -86,6 +87,10 @@ const PERFORM: Partial<Record<OperationName, Perform>> = {
     for (const frame of frames) replay.machine.put(frame, DMA_PIN);
     return { rc: 0, pinned: frames.length === 0 ? 0 : n };
   },
+  pageout: async (replay, operation) => {
+    await pageOut(...rangeOf(replay, operation));
+    return DONE;
+  },
   cleardirty: async (replay, { p }) => {
     await clearSoftDirty(replay.process(p).mm);
     return DONE;
@@ -109,15 +114,10 @@ const PERFORM: Partial<Record<OperationName, Perform>> = {
   },
 };
 
-/** What an operation that is not modelled is called in the report. */
-const NAMES: Partial<Record<OperationName, string>> = {
-  pageout: "paging out",
-};
-
 /** Throws CannotReplay; any other error than those that Linux answers with is the engine's own. */
 export async function perform(replay: Replay, operation: Operation): Promise<Results> {
   const act = PERFORM[operation.op];
-  if (act === undefined) throw new CannotReplay(`${NAMES[operation.op] ?? operation.op} is not modelled yet`);
+  if (act === undefined) throw new CannotReplay(`${operation.op} is not modelled yet`);
   try {
     return await act(replay, operation);
   } catch (error) {

@@ -1,0 +1,172 @@
+/**
+ * The page cache of one file or shared memory object: its pages by offset, the VMAs that map it, and where a page is when
+ * it is not in memory: in swap, in the file behind it, or nowhere yet.
+ *
+ * Invariants: each cached page has a reference of the cache; an offset is cached or in a swap slot, never both. An object
+ * that is neither mapped nor held by anybody has no pages.
+ *
+ * Counterpart: `struct address_space`, `mm/filemap.c`, `mm/shmem.c`.
+ */
+
+import { assert, MemoryError } from "./errors.js";
+import { FRAME_SHIFT, INDEX, MAPPING, MAPPING_FILE, MAPPING_KIND_SHIFT, PG_DIRTY, PG_LOCKED } from "./frames.js";
+import type { Machine } from "./machine.js";
+import type { Vma } from "./vma.js";
+import { insertByOffset } from "./vma-order.js";
+
+/** What lies behind a file: fills a page with its contents. */
+export interface FileBacking {
+  read(index: number, into: Uint8Array): Promise<void>;
+}
+
+export class PageCache {
+  readonly id: number;
+  readonly machine: Machine;
+  /** Pages of the object: an access beyond them has no memory behind it. */
+  readonly length: number;
+  /** All VMAs that map it, by offset, then in the order of linking. */
+  readonly vmas: Vma[] = [];
+  readonly #backing: FileBacking | null;
+  readonly #pages = new Map<number, number>();
+  /** Pages that were paged out, by offset: their swap slots. */
+  readonly #slots = new Map<number, number>();
+  #holders = 1;
+
+  /** Made by `Machine.createPageCache`; held by the caller until `release`. */
+  constructor(machine: Machine, id: number, length: number, backing: FileBacking | null) {
+    this.machine = machine;
+    this.id = id;
+    this.length = length;
+    this.#backing = backing;
+  }
+
+  /** The cached page at an offset, 0 when it is not in memory. */
+  page(index: number): number {
+    return this.#pages.get(index) ?? 0;
+  }
+
+  get pages(): ReadonlyMap<number, number> {
+    return this.#pages;
+  }
+
+  get slots(): ReadonlyMap<number, number> {
+    return this.#slots;
+  }
+
+  /** Is the page to be read from somewhere, or else made of zeros? */
+  mustRead(index: number): boolean {
+    return this.#slots.has(index) || this.#backing !== null;
+  }
+
+  /** A page of zeros at an offset that has none; 0 when there is no host memory for it. */
+  addZeros(index: number): number {
+    const frame = this.machine.host.allocate(0, true);
+    if (frame === 0) return 0;
+    this.#add(index, frame);
+    this.machine.lru.add(frame);
+    return frame;
+  }
+
+  /** Puts contents into the page at an offset, which differs from what lies behind the object from now on. */
+  write(index: number, bytes: Uint8Array): void {
+    const frame = this.page(index) || this.addZeros(index);
+    if (frame === 0) throw new MemoryError("ENOMEM", `no host memory for page ${index} of a file`);
+    this.machine.zones.bytes(frame).set(bytes);
+    this.machine.frames.setFlags(frame, PG_DIRTY);
+  }
+
+  /**
+   * Brings the page at an offset into memory; others find it locked until its bytes are there. False when there is no host
+   * memory for it; rejects with the error of the swap store or of the file.
+   */
+  async read(index: number): Promise<boolean> {
+    const { machine } = this;
+    const frame = machine.host.allocate(0, false);
+    if (frame === 0) return false;
+    machine.frames.setFlags(frame, PG_LOCKED);
+    this.#add(index, frame);
+    try {
+      await this.#fill(index, machine.zones.bytes(frame), frame);
+      machine.lru.add(frame);
+    } catch (error) {
+      this.#remove(index, frame);
+      throw error;
+    } finally {
+      machine.pageLocks.unlock(frame);
+    }
+    return true;
+  }
+
+  /**
+   * Takes a locked page, which only the cache and the caller refer to, out of memory: to swap if it differs from what lies
+   * behind the object. False, with the page as it was, when it cannot go.
+   */
+  async evict(frame: number): Promise<boolean> {
+    const { machine } = this;
+    const { frames, swap, zones } = machine;
+    const index = frames.words[(frame << FRAME_SHIFT) + INDEX];
+    if ((frames.flags(frame) & PG_DIRTY) !== 0) {
+      const slot = swap?.allocate() ?? 0;
+      if (swap === null || slot === 0) return false;
+      try {
+        await swap.store.write(slot, zones.bytes(frame));
+      } catch {
+        swap.giveBack(slot);
+        return false;
+      }
+      swap.duplicate(slot);
+      this.#slots.set(index, slot);
+    }
+    this.#remove(index, frame);
+    return true;
+  }
+
+  link(vma: Vma): void {
+    insertByOffset(this.vmas, vma);
+  }
+
+  unlink(vma: Vma): void {
+    this.vmas.splice(this.vmas.indexOf(vma), 1);
+    this.#destroyUnused();
+  }
+
+  /** The caller holds it no more. */
+  release(): void {
+    this.#holders--;
+    assert(this.#holders >= 0, "a page cache is released more often than it is held");
+    this.#destroyUnused();
+  }
+
+  async #fill(index: number, into: Uint8Array, frame: number): Promise<void> {
+    const { swap, frames } = this.machine;
+    const slot = this.#slots.get(index);
+    if (slot === undefined || swap === null) {
+      await this.#backing?.read(index, into);
+      return;
+    }
+    await swap.store.read(slot, into);
+    this.#slots.delete(index);
+    swap.release(slot);
+    frames.setFlags(frame, PG_DIRTY);
+  }
+
+  #add(index: number, frame: number): void {
+    const { words } = this.machine.frames;
+    words[(frame << FRAME_SHIFT) + MAPPING] = (this.id << MAPPING_KIND_SHIFT) | MAPPING_FILE;
+    words[(frame << FRAME_SHIFT) + INDEX] = index;
+    this.#pages.set(index, frame);
+  }
+
+  #remove(index: number, frame: number): void {
+    this.#pages.delete(index);
+    this.machine.put(frame);
+  }
+
+  #destroyUnused(): void {
+    if (this.#holders > 0 || this.vmas.length > 0) return;
+    for (const [index, frame] of this.#pages) this.#remove(index, frame);
+    for (const slot of this.#slots.values()) this.machine.swap?.release(slot);
+    this.#slots.clear();
+    this.machine.forgetPageCache(this);
+  }
+}

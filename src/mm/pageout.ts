@@ -1,0 +1,170 @@
+/**
+ * Paging out: pages of a range go to swap and their frames are freed. Best effort, like all reclaim: a page that is
+ * shared, pinned, on a device or not on the LRU stays.
+ *
+ * Counterpart: `madvise_pageout`, `shrink_folio_list`, `try_to_unmap`.
+ */
+
+import type { AddressSpace } from "./address-space.js";
+import { mapsFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, swapEntry } from "./entry.js";
+import { MemoryError } from "./errors.js";
+import { FRAME_SHIFT, INDEX, MAPPING, MAPPING_KIND_SHIFT, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
+import type { Machine } from "./machine.js";
+import { forEachPart, rangeOf } from "./mapping-range.js";
+import { assertNotInCallback } from "./notifier.js";
+import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
+import { mayShareAnonRmap, removeRmap, vmasOf } from "./rmap.js";
+import type { Swap } from "./swap.js";
+import { VM_HUGETLB, VM_PFNMAP } from "./vma.js";
+import { ZONE_SYSTEM } from "./zone.js";
+
+/** References to an isolated page that only the swap cache keeps beside us. */
+const UNUSED = 2;
+
+/** Pages out what it can of a range (`MADV_PAGEOUT`). ENOMEM for holes, after acting on the mapped parts. */
+export async function pageOut(mm: AddressSpace, address: number, length: number): Promise<void> {
+  const { start, end } = rangeOf(mm, address, length);
+  assertNotInCallback();
+  await mm.mmapLock.read();
+  try {
+    const parts: (readonly [from: number, to: number])[] = [];
+    const hole = partsOf(mm, start, end, parts);
+    for (const [from, to] of parts) {
+      mm.machine.lru.drain();
+      for (let page = from; page < to;) {
+        const blockEnd = Math.min(to, (page & ~TABLE_MASK) + TABLE_WORDS);
+        for (const frame of isolateMappedOnce(mm, page, blockEnd)) await reclaimPage(mm.machine, frame);
+        page = blockEnd;
+      }
+    }
+    if (hole !== null) throw hole;
+  } finally {
+    mm.mmapLock.readUnlock();
+  }
+}
+
+/** Fills in the parts of the range that are mapped; the error to throw for holes between them, null for none. */
+function partsOf(
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  parts: (readonly [number, number])[],
+): MemoryError | null {
+  try {
+    forEachPart(mm, start, end, (vma, from, to) => {
+      if ((vma.flags & (VM_PFNMAP | VM_HUGETLB)) !== 0)
+        throw new MemoryError("EINVAL", "a special mapping cannot be paged out");
+      parts.push([from, to]);
+    });
+    return null;
+  } catch (error) {
+    if (error instanceof MemoryError) return error;
+    throw error;
+  }
+}
+
+function isolateMappedOnce(mm: AddressSpace, start: number, end: number): number[] {
+  const { pageTable, machine } = mm;
+  const isolated: number[] = [];
+  for (let page = start; page < end; page++) {
+    const word = pageTable.read(page);
+    const frame = word >>> PTE_FRAME_SHIFT;
+    if ((word & PTE_PRESENT) === 0 || frame === 0 || machine.zones.kindOf(frame) !== ZONE_SYSTEM) continue;
+    if (machine.frames.mapcount(frame) !== 1 || !machine.lru.isolate(frame)) continue;
+    machine.frames.get(frame);
+    isolated.push(frame);
+  }
+  return isolated;
+}
+
+/** Frees one isolated page, or puts it back on the LRU. */
+async function reclaimPage(machine: Machine, frame: number): Promise<void> {
+  const { lru, frames, pageLocks } = machine;
+  let freed = false;
+  if (frames.tryLock(frame)) {
+    freed = frames.isAnonymous(frame) ? await swapOut(machine, frame) : await evictFromCache(machine, frame);
+    pageLocks.unlock(frame);
+  }
+  if (freed) machine.put(frame);
+  else lru.putback(frame);
+}
+
+/** Unmaps a locked page of an object and takes it out of the object's cache. */
+async function evictFromCache(machine: Machine, frame: number): Promise<boolean> {
+  const { frames } = machine;
+  const mapping = frames.words[(frame << FRAME_SHIFT) + MAPPING];
+  const cache = machine.pageCache(mapping >>> MAPPING_KIND_SHIFT);
+  unmapFilePage(machine, frame);
+  if (cache === undefined || frames.mapcount(frame) > 0 || frames.refcount(frame) !== UNUSED) return false;
+  return cache.evict(frame);
+}
+
+function unmapFilePage(machine: Machine, frame: number): void {
+  const { frames } = machine;
+  const index = frames.words[(frame << FRAME_SHIFT) + INDEX];
+  for (const vma of vmasOf(machine, frame)) {
+    if (frames.mapcount(frame) === 0) return;
+    const page = vma.pageOfIndex(index);
+    if (page < 0) continue;
+    vma.mm.notifiers.notify("clear", page, page + 1, null);
+    if (!mapsFrame(vma.mm.pageTable.read(page), frame)) continue;
+    const word = vma.mm.pageTable.exchange(page, 0);
+    if ((word & PTE_DIRTY) !== 0) frames.setFlags(frame, PG_DIRTY);
+    removeRmap(machine, frame);
+    machine.put(frame);
+  }
+}
+
+/** Unmaps a locked page and writes it to swap; true when our own reference is the only one left. */
+async function swapOut(machine: Machine, frame: number): Promise<boolean> {
+  const { swap, frames, zones } = machine;
+  if (swap === null || frames.maybeDmaPinned(frame)) return false;
+  if ((frames.flags(frame) & PG_SWAPCACHE) === 0) {
+    const slot = swap.allocate();
+    if (slot === 0) return false;
+    swap.add(slot, frame);
+    frames.setFlags(frame, PG_DIRTY);
+  }
+  const slot = frames.private(frame);
+  unmapToSwap(machine, swap, frame, slot);
+  if (frames.mapcount(frame) > 0) return false;
+  if ((frames.flags(frame) & PG_DIRTY) !== 0) {
+    if (frames.refcount(frame) !== UNUSED) return false;
+    frames.clearFlags(frame, PG_DIRTY);
+    try {
+      await swap.store.write(slot, zones.bytes(frame));
+    } catch {
+      // The page stays in the cache, as it was, and is written the next time.
+      frames.setFlags(frame, PG_DIRTY);
+      return false;
+    }
+  }
+  if (frames.refcount(frame) !== UNUSED) return false;
+  swap.remove(frame);
+  return true;
+}
+
+/** Puts swap entries in the place of all mappings, as far as they let themselves be replaced. */
+function unmapToSwap(machine: Machine, swap: Swap, frame: number, slot: number): void {
+  const { frames } = machine;
+  const index = frames.words[(frame << FRAME_SHIFT) + INDEX];
+  for (const vma of vmasOf(machine, frame)) {
+    if (frames.mapcount(frame) === 0) return;
+    const page = vma.pageOfIndex(index);
+    if (page < 0) continue;
+    const { pageTable, notifiers, resident } = vma.mm;
+    notifiers.notify("clear", page, page + 1, null);
+    if (!mapsFrame(pageTable.read(page), frame)) continue;
+    const word = pageTable.exchange(page, 0);
+    if ((word & PTE_EXCLUSIVE) !== 0 && !mayShareAnonRmap(machine, frame)) {
+      pageTable.exchange(page, word);
+      return;
+    }
+    if ((word & PTE_DIRTY) !== 0) frames.setFlags(frame, PG_DIRTY);
+    swap.duplicate(slot);
+    pageTable.exchange(page, swapEntry(slot, word & (PTE_EXCLUSIVE | PTE_TRACKING)));
+    resident.uncharge(1);
+    removeRmap(machine, frame);
+    machine.put(frame);
+  }
+}
