@@ -1,0 +1,340 @@
+/**
+ * A unified memory and, beside each of its arrays, a plain typed array that says what it must hold. Operations take effect
+ * in call order, so the plain array changes when an operation is called, whenever it is carried out.
+ */
+
+import assert from "node:assert/strict";
+import { strideOf, type View, viewOf } from "../../../src/device/element.js";
+import { MemoryError } from "../../../src/mm/errors.js";
+import { DMA_PIN } from "../../../src/mm/gup.js";
+import { ZONE_PRIVATE } from "../../../src/mm/zone.js";
+import { elementsOf, type Operand, pagesOf } from "../../../src/unified/footprint.js";
+import type { DispatchReport, Kernel } from "../../../src/unified/kernel.js";
+import type { PagedArray } from "../../../src/unified/paged-array.js";
+import type { Pin } from "../../../src/unified/pin.js";
+import { checkInvariants } from "../../invariants.js";
+import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";
+import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
+import { type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
+
+export interface Setup {
+  readonly pageSize: number;
+  readonly devicePages: number;
+  /** Pages of host memory; 0 for no limit. */
+  readonly hostPages: number;
+  readonly kind: "private" | "coherent";
+  readonly latency: number;
+}
+
+export type NumberArray = View<NumberType>;
+export type Mode = "auto" | "resident" | "streamed";
+
+export interface ArrayUnderTest {
+  readonly array: PagedArray<NumberType>;
+  readonly shadow: NumberArray;
+}
+
+interface HeldPin extends ArrayUnderTest {
+  readonly pin: Pin<NumberType>;
+  readonly pages: PinnedPages;
+  readonly frames: readonly number[];
+}
+
+/** Pages of an array that a pin holds, or will when its turn comes. */
+interface PinnedPages {
+  readonly array: PagedArray;
+  readonly first: number;
+  readonly end: number;
+}
+
+export class ArraysUnderTest {
+  arrays: ArrayUnderTest[] = [];
+  readonly pins: HeldPin[] = [];
+  readonly #opened: OpenedMemory;
+  readonly #environment: SimulatedEnvironment;
+  readonly #setup: Setup;
+  readonly #kernels = new Map<KernelUnderTest, Kernel>();
+  readonly #pinned = new Set<PinnedPages>();
+  readonly #broken: unknown[] = [];
+  readonly modes = new Set<string>();
+  #underWay = 0;
+
+  private constructor(opened: OpenedMemory, environment: SimulatedEnvironment, setup: Setup) {
+    this.#opened = opened;
+    this.#environment = environment;
+    this.#setup = setup;
+  }
+
+  static async open(setup: Setup, environment: SimulatedEnvironment): Promise<ArraysUnderTest> {
+    const { pageSize, devicePages, hostPages, kind, latency } = setup;
+    const limit = hostPages === 0 ? {} : { hostPages };
+    const opened = await openUntended({
+      pageSize,
+      devicePages,
+      ...limit,
+      kind,
+      link: { latency },
+      debug: true,
+      environment,
+    });
+    const made = new ArraysUnderTest(opened, environment, setup);
+    for (const each of kernels) made.#kernels.set(each, await opened.memory.createKernel(each));
+    return made;
+  }
+
+  get stats(): OpenedMemory["memory"]["stats"] {
+    return this.#opened.memory.stats;
+  }
+
+  create(type: NumberType, length: number): void {
+    const array = this.#opened.memory.createArray(type, length);
+    this.arrays.push({ array, shadow: viewOf(type, new ArrayBuffer(length * strideOf(type)), 0, length) });
+  }
+
+  destroy(under: ArrayUnderTest): void {
+    under.array.destroy();
+    this.arrays = this.arrays.filter((each) => each !== under);
+  }
+
+  write({ array, shadow }: ArrayUnderTest, start: number, values: NumberArray): void {
+    shadow.set(values, start);
+    this.#begin(`write ${array.label}`, array.write(values, { start }));
+  }
+
+  /** The same from a source that gives the bytes in chunks. */
+  writeStream({ array, shadow }: ArrayUnderTest, start: number, values: NumberArray, chunk: number): void {
+    shadow.set(values, start);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < bytes.length; at += chunk) yield bytes.subarray(at, at + chunk);
+    };
+    this.#begin(`stream into ${array.label}`, array.write(source(), { start }));
+  }
+
+  fill({ array, shadow }: ArrayUnderTest, value: number, start: number, length: number): void {
+    shadow.fill(value, start, start + length);
+    this.#begin(`fill ${array.label}`, array.fill(value, { start, length }));
+  }
+
+  read({ array, shadow }: ArrayUnderTest, start: number, length: number, into: boolean): void {
+    const expected = shadow.slice(start, start + length);
+    const target = viewOf(array.type, new ArrayBuffer(expected.byteLength), 0, length);
+    const reading = into ? array.read(target, { start }) : array.read({ start, length });
+    this.#begin(
+      `read ${array.label}`,
+      reading.then((read) => this.#compare(`read ${array.label} from ${start}`, read, expected)),
+    );
+  }
+
+  prefetch({ array }: ArrayUnderTest, to: "device" | "host", start: number, length: number): void {
+    this.#begin(`prefetch ${array.label} to the ${to}`, array.prefetch(to, { start, length }));
+  }
+
+  pin(under: ArrayUnderTest, mode: "read" | "write", start: number, length: number): void {
+    const { array } = under;
+    const pages = this.#pagesOf(array, start, length);
+    this.#pinned.add(pages);
+    this.#begin(
+      `pin ${array.label}`,
+      array.pin(mode, { start, length }).then((pin) => this.#hold(under, pin, pages)),
+    );
+  }
+
+  tryPin(under: ArrayUnderTest, mode: "read" | "write", start: number, length: number): boolean {
+    const pin = under.array.tryPin(mode, { start, length });
+    if (pin === null) return false;
+    const pages = this.#pagesOf(under.array, start, length);
+    this.#pinned.add(pages);
+    this.#hold(under, pin, pages);
+    this.#comparePin({ ...under, pin });
+    return true;
+  }
+
+  /** Stores through a pin what it then must show. Nothing is under way. */
+  storeThroughPin({ pin, shadow }: HeldPin, value: number): void {
+    if (pin.mode !== "write") return;
+    for (const { start, view } of pin.runs) {
+      view.fill(value);
+      shadow.fill(value, start, start + view.length);
+    }
+  }
+
+  /** Lets a pin go. Nothing is under way. */
+  release(held: HeldPin): void {
+    held.pin.release();
+    this.pins.splice(this.pins.indexOf(held), 1);
+    this.#pinned.delete(held.pages);
+  }
+
+  /**
+   * Dispatches a kernel. It must succeed when the device certainly has room for each of its steps, and must be refused
+   * when a pin holds one of its pages; where neither is certain it runs alone, so that what it did can be seen.
+   */
+  async dispatch(under: KernelUnderTest, given: readonly ArrayUnderTest[], share: number, mode: Mode): Promise<void> {
+    const names = Object.keys(under.footprint);
+    const operands = names.map((name, i): Operand & ArrayUnderTest => {
+      const { array } = given[i];
+      const footprint = under.footprint[name];
+      return { ...given[i], name, footprint, stride: strideOf(array.type), length: array.length };
+    });
+    const most = Math.min(
+      ...operands.map(({ footprint, length }) =>
+        footprint === "whole" ? Infinity : Math.floor(length / footprint.each),
+      ),
+    );
+    const invocations = Math.ceil(most * share);
+    if (invocations < 1) return;
+    const arrays = Object.fromEntries(operands.map(({ name, array }) => [name, array]));
+    const kernel = this.#kernels.get(under) ?? assert.fail();
+    const dispatch = (): Promise<DispatchReport> =>
+      kernel.dispatch({ invocations, arrays, mode }).then((report) => {
+        assert.equal(report.invocations, invocations);
+        this.modes.add(report.mode);
+        return report;
+      });
+    const apply = (): void => {
+      const shadows = Object.fromEntries(operands.map(({ name, shadow }) => [name, shadow]));
+      const base = Object.fromEntries(names.map((name) => [name, 0]));
+      under.host.run({ first: 0, count: invocations, arrays: shadows, base, uniforms: {} });
+    };
+    if (operands.some((operand) => this.#isPinned(operand, invocations))) {
+      return this.#begin(`${under.label}, pinned`, assert.rejects(dispatch(), isError("EBUSY")));
+    }
+    if (mode !== "resident" && this.#certainlyFits(operands)) {
+      apply();
+      return this.#begin(under.label, dispatch());
+    }
+    await this.settle();
+    let refused = false;
+    const running = dispatch().catch((error: unknown) => {
+      if (!isError("ENOMEM")(error)) throw error;
+      assert.match(String(error), /\d+ bytes.* \d+ bytes/);
+      refused = true;
+    });
+    this.#begin(`${under.label}, perhaps too large`, running);
+    await this.#runAll();
+    if (!refused) apply();
+    this.check();
+  }
+
+  /** Lets everything that was called be carried out; then every array must be what it should be. */
+  async settle(): Promise<void> {
+    await this.#runAll();
+    this.check();
+  }
+
+  /** Runs some tasks of what is under way. */
+  async runSome(tasks: number): Promise<void> {
+    await letPromisesSettle();
+    for (let i = 0; i < tasks && (await this.#environment.runOne()); i++);
+    for (const broken of this.#broken) throw broken;
+  }
+
+  check(): void {
+    const { machine, attached } = this.#opened;
+    for (const broken of this.#broken) throw broken;
+    assert.equal(this.#underWay, 0, "deadlock: something waits and nothing is left to run");
+    for (const { array, shadow } of this.arrays) {
+      const bytes = this.#opened.contents(array);
+      const held = viewOf(array.type, bytes.buffer, bytes.byteOffset, array.length);
+      this.#compare(`array ${array.label} where it is`, held, shadow);
+    }
+    for (const held of this.pins) this.#comparePin(held);
+    const references = this.pins.flatMap(({ frames }) => frames.map((frame) => [frame, DMA_PIN] as const));
+    const { zone, device } = attached;
+    checkInvariants(machine, {
+      references,
+      deviceBytes: (frame) => (zone.kind === ZONE_PRIVATE ? device.run(frame - zone.first, 1) : null),
+    });
+    const { budgetBytes, usedBytes } = this.stats.device;
+    assert.equal(budgetBytes, this.#setup.devicePages * this.#setup.pageSize);
+    assert.equal(usedBytes, attached.usedFrames * this.#setup.pageSize);
+  }
+
+  async tearDown(): Promise<void> {
+    await this.settle();
+    while (this.pins.length > 0) this.release(this.pins[0]);
+    const destroyed = this.#opened.destroyed();
+    this.#begin("destroy", destroyed);
+    await this.#runAll();
+    await destroyed;
+    for (const broken of this.#broken) throw broken;
+  }
+
+  async #runAll(): Promise<void> {
+    await letPromisesSettle();
+    await this.#environment.runAll();
+  }
+
+  #begin(what: string, operation: Promise<unknown>): void {
+    this.#underWay++;
+    const ended = (): void => {
+      this.#underWay--;
+    };
+    operation.then(ended, (error: unknown) => {
+      ended();
+      this.#broken.push(new Error(`${what}: ${String(error)}`, { cause: error }));
+    });
+  }
+
+  #hold(under: ArrayUnderTest, pin: Pin<NumberType>, pages: PinnedPages): void {
+    const frames = this.#opened.framesOf(under.array).slice(pages.first, pages.end);
+    this.pins.push({ ...under, pin, pages, frames });
+  }
+
+  #comparePin({ array, shadow, pin }: ArrayUnderTest & { readonly pin: Pin<NumberType> }): void {
+    let next = pin.start;
+    for (const { start, view } of pin.runs) {
+      assert.equal(start, next, "the runs of a pin follow each other");
+      next = start + view.length;
+      this.#compare(`pin of ${array.label}`, view, shadow.subarray(start, next));
+    }
+    assert.equal(next, pin.start + pin.length);
+    if (pin.runs.length === 1) assert.equal(pin.view.length, pin.length);
+    else assert.throws(() => pin.view, isError("EINVAL"));
+  }
+
+  #pagesOf(array: PagedArray, start: number, length: number): PinnedPages {
+    const stride = strideOf(array.type);
+    const { pageSize } = this.#setup;
+    return {
+      array,
+      first: Math.floor((start * stride) / pageSize),
+      end: Math.ceil(((start + length) * stride) / pageSize),
+    };
+  }
+
+  #isPinned(operand: Operand & ArrayUnderTest, invocations: number): boolean {
+    const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), this.#setup.pageSize);
+    return [...this.#pinned].some(
+      ({ array, first, end }) => array === operand.array && first < page + pages && page < end,
+    );
+  }
+
+  /** Room for a step of one invocation wherever it is, whole arrays included. */
+  #certainlyFits(operands: readonly Operand[]): boolean {
+    const { pageSize, devicePages } = this.#setup;
+    let pages = 0;
+    for (const { footprint, stride, length } of operands) {
+      if (footprint === "whole") pages += Math.ceil((length * stride) / pageSize);
+      else {
+        const { each, before = 0, after = 0 } = footprint;
+        pages += Math.ceil(((before + each + after) * stride) / pageSize) + 1;
+      }
+    }
+    return pages <= devicePages;
+  }
+
+  #compare(what: string, actual: NumberArray, expected: NumberArray): void {
+    const given = Buffer.from(actual.buffer, actual.byteOffset, actual.byteLength);
+    const wanted = Buffer.from(expected.buffer, expected.byteOffset, expected.byteLength);
+    if (given.equals(wanted)) return;
+    assert.equal(actual.length, expected.length, `${what} has another length`);
+    const at = expected.findIndex((element, i) => element !== actual[i]);
+    assert.fail(`${what} differs from element ${at} on: ${actual[at]} instead of ${expected[at]}`);
+  }
+}
+
+function isError(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof MemoryError && error.code === code;
+}

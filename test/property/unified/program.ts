@@ -1,0 +1,196 @@
+/**
+ * A random program over a unified memory: how large its pages and its device are, and actions one after the other. As in
+ * the programs over the engine, any part of a program is one.
+ */
+
+import fc from "fast-check";
+import { strideOf, viewOf } from "../../../src/device/element.js";
+import { seededRandom } from "../../environments.js";
+import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
+import { ArraysUnderTest, type ArrayUnderTest, type Mode, type NumberArray, type Setup } from "./arrays-under-test.js";
+import { kernels, NUMBER_TYPES } from "./kernels.js";
+
+const KINDS = {
+  create: 4,
+  write: 5,
+  writeStream: 3,
+  fill: 4,
+  read: 5,
+  dispatch: 16,
+  prefetch: 5,
+  pin: 3,
+  tryPin: 3,
+  storeThroughPin: 2,
+  release: 4,
+  destroy: 1,
+  settle: 3,
+} as const;
+
+type Kind = keyof typeof KINDS;
+
+export interface Action {
+  readonly kind: Kind;
+  readonly which: number;
+  /** Where it begins and how far it goes, in shares of 16. */
+  readonly from: number;
+  readonly count: number;
+  readonly choice: number;
+  readonly tasks: number;
+}
+
+export interface Program extends Setup {
+  readonly seed: number;
+  readonly actions: readonly Action[];
+}
+
+export interface Run {
+  readonly steps: number;
+  readonly homesAsked: number;
+  readonly homesRefused: number;
+  readonly events: Events;
+}
+
+export interface Events {
+  readonly toDevice: number;
+  readonly toHost: number;
+  readonly droppedClean: number;
+  readonly evictions: number;
+  readonly tryPins: number;
+  readonly streamed: number;
+}
+
+const KiB = 1024;
+const MOST_ARRAYS = 5;
+const MOST_PAGES = 6;
+/** So that pages of 64 KiB do not make everything slow. */
+const MOST_BYTES = 144 * KiB;
+const AWAY_FROM_HOME = 0.3;
+const VALUES = 101;
+const MODES: readonly Mode[] = ["auto", "auto", "streamed", "streamed", "streamed", "auto", "resident", "streamed"];
+
+export function programs(mostActions: number): fc.Arbitrary<Program> {
+  const kinds = (Object.keys(KINDS) as Kind[]).map((kind) => ({ weight: KINDS[kind], arbitrary: fc.constant(kind) }));
+  return fc.record({
+    seed: fc.nat(),
+    pageSize: fc.constantFrom(4 * KiB, 4 * KiB, 16 * KiB, 64 * KiB),
+    devicePages: fc.constantFrom(2, 3, 4, 5, 6, 8, 12, 40),
+    hostPages: fc.constantFrom(0, 0, MOST_ARRAYS * MOST_PAGES * 3),
+    kind: fc.constantFrom("private", "private", "coherent"),
+    latency: fc.constantFrom(0, 1),
+    actions: fc.array(
+      fc.record({
+        kind: fc.oneof(...kinds),
+        which: fc.nat(15),
+        from: fc.nat(15),
+        count: fc.integer({ min: 1, max: 16 }),
+        choice: fc.nat(7),
+        tasks: fc.constantFrom(0, 0, 0, 1, 3),
+      }),
+      { minLength: 1, maxLength: mostActions, size: "max" },
+    ),
+  });
+}
+
+export async function run({ seed, actions, ...setup }: Program): Promise<Run> {
+  const environment = new SimulatedEnvironment({ seed, awayFromHome: AWAY_FROM_HOME });
+  const under = await ArraysUnderTest.open(setup, environment);
+  const random = seededRandom(~seed);
+  let tryPins = 0;
+  for (const action of actions) {
+    if (await perform(under, action, setup, random)) tryPins++;
+    await under.runSome(action.tasks);
+  }
+  await under.settle();
+  const { migrations, droppedClean, evictions } = under.stats;
+  const pages = (causes: Readonly<Record<string, { readonly pages: number }>>): number =>
+    Object.values(causes).reduce((sum, cause) => sum + cause.pages, 0);
+  const events = {
+    toDevice: pages(migrations.toDevice),
+    toHost: pages(migrations.toHost),
+    droppedClean: droppedClean.pages,
+    evictions,
+    tryPins,
+    streamed: under.modes.has("streamed") ? 1 : 0,
+  };
+  await under.tearDown();
+  const { homesAsked, homesRefused } = environment;
+  return { steps: actions.length, homesAsked, homesRefused, events };
+}
+
+/** Carries an action out, or begins to; true when a `tryPin` gave a pin. */
+async function perform(under: ArraysUnderTest, action: Action, setup: Setup, random: () => number): Promise<boolean> {
+  const { kind, which, from, count, choice } = action;
+  const target = under.arrays[which % Math.max(under.arrays.length, 1)];
+  const pin = under.pins[which % Math.max(under.pins.length, 1)];
+  if (kind === "create" || target === undefined) {
+    create(under, action, setup);
+    return false;
+  }
+  const { array } = target;
+  const start = Math.min(Math.floor((array.length * from) / 16), array.length - 1);
+  const length = Math.max(1, Math.floor(((array.length - start) * count) / 16));
+  const mode = (choice & 1) === 0 ? "read" : "write";
+  switch (kind) {
+    case "write":
+      under.write(target, start, values(target, length, random));
+      break;
+    case "writeStream":
+      // Chunks that end anywhere, also within elements; not too many of them.
+      under.writeStream(target, start, values(target, length, random), Math.ceil(length / 8) + choice * 501);
+      break;
+    case "fill":
+      under.fill(target, Math.floor(random() * VALUES), start, length);
+      break;
+    case "read":
+      under.read(target, start, length, choice === 0);
+      break;
+    case "dispatch":
+      await dispatch(under, action);
+      break;
+    case "prefetch":
+      under.prefetch(target, choice < 5 ? "device" : "host", start, length);
+      break;
+    case "pin":
+      under.pin(target, mode, start, length);
+      break;
+    case "tryPin":
+      // It never gives a pin while something is under way.
+      if (choice >= 4) await under.settle();
+      return under.tryPin(target, mode, start, length);
+    case "storeThroughPin":
+    case "release":
+      await under.settle();
+      if (pin === undefined) break;
+      if (kind === "release") under.release(pin);
+      else under.storeThroughPin(pin, Math.floor(random() * VALUES));
+      break;
+    case "destroy":
+      under.destroy(target);
+      break;
+    case "settle":
+      await under.settle();
+      break;
+  }
+  return false;
+}
+
+function create(under: ArraysUnderTest, { which, from, count, choice }: Action, { pageSize }: Setup): void {
+  if (under.arrays.length >= MOST_ARRAYS) return;
+  const type = NUMBER_TYPES[choice];
+  const bytes = Math.min((MOST_PAGES * pageSize * (count * 16 + from)) / 272, MOST_BYTES);
+  under.create(type, Math.max(1, Math.floor(bytes / strideOf(type)) - which));
+}
+
+async function dispatch(under: ArraysUnderTest, { which, from, count, choice }: Action): Promise<void> {
+  const kernel = kernels[from % kernels.length];
+  const names = Object.keys(kernel.footprint);
+  if (names.length > under.arrays.length) return;
+  const given = names.map((_, i): ArrayUnderTest => under.arrays[(which + i) % under.arrays.length]);
+  await under.dispatch(kernel, given, count / 16, MODES[choice]);
+}
+
+function values({ array }: ArrayUnderTest, length: number, random: () => number): NumberArray {
+  const view = viewOf(array.type, new ArrayBuffer(length * strideOf(array.type)), 0, length);
+  for (let i = 0; i < length; i++) view[i] = Math.floor(random() * VALUES);
+  return view;
+}
