@@ -99,7 +99,8 @@ export class Kernel {
 
   /**
    * Runs the kernel. Rejects with EINVAL for arrays or counts that do not fit the footprint, ENOMEM when one step exceeds
-   * device memory, EBUSY for a page that a pin holds; once the kernel has begun, with a `DispatchError` that says how
+   * device memory, EBUSY for a page that a conflicting pin holds (any pin; on a coherent device, one for writing or of an array that
+   * the kernel writes); once the kernel has begun, with a `DispatchError` that says how
    * many invocations completed: the arrays that the kernel writes are then unspecified, all others untouched.
    */
   async dispatch(options: DispatchOptions): Promise<DispatchReport> {
@@ -257,10 +258,11 @@ export class Kernel {
     }
   }
 
-  async #hold({ array }: Bound, page: number, pages: number, checkpoint: Checkpoint): Promise<Int32Array> {
+  async #hold(operand: Bound, page: number, pages: number, checkpoint: Checkpoint): Promise<Int32Array> {
     const { residency } = this.#core;
-    const start = array.firstPage + page;
-    const frames = await residency.load(start, start + pages, "kernel", checkpoint);
+    const start = operand.array.firstPage + page;
+    const inPlace = this.#readsInPlace(operand);
+    const frames = await residency.load(start, start + pages, "kernel", checkpoint, inPlace);
     residency.hold(frames);
     return frames;
   }
@@ -277,11 +279,17 @@ export class Kernel {
     }
   }
 
+  /** A coherent device reaches host memory: what it only reads, and a pin only reads, can stay there. */
+  #readsInPlace({ written }: Bound): boolean {
+    return this.#core.attached.driver.kind === "coherent" && !written;
+  }
+
   /** A page that a pin holds in host memory cannot go to the device: better to say so before anything has run. */
   #refusePinned(operands: readonly Bound[], invocations: number): void {
     for (const operand of operands) {
       const { first, length } = elementsOf(operand, 0, invocations);
       for (const pin of operand.array.pins) {
+        if (pin.mode === "read" && this.#readsInPlace(operand)) continue;
         if (!sharesPage(operand, first, length, pin.start, pin.length, this.#core.machine.pageSize)) continue;
         throw new MemoryError(
           "EBUSY",

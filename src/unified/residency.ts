@@ -9,10 +9,14 @@ import type { AttachedDevice } from "../device/attached-device.js";
 import { evictFrames } from "../device/migrate-to-host.js";
 import { migrateToDevice } from "../device/migrate-to-device.js";
 import type { AddressSpace } from "../mm/address-space.js";
+import { pteFrame, PTE_PRESENT } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import type { ToDeviceCause } from "../trace/counters.js";
 import type { Checkpoint } from "./operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
+
+/** In a list of frames: the page is not on the device. */
+const MISSING = -1;
 
 /** How often a load looks for another place when pages refuse to go. */
 const ATTEMPTS = 4;
@@ -44,28 +48,35 @@ export class Residency {
   }
 
   /**
-   * Makes pages `[start, end)` resident and returns their frames, by number within the device. Throws ENOMEM when the
-   * device or, for what has to leave it, the host has no room, EBUSY when a page does not let itself be moved.
+   * Makes pages `[start, end)` resident and returns their frames, by number within the device. With `inPlace`, a page that
+   * is pinned in host memory stays there and is returned as `-1 - frame`. Throws ENOMEM when the device or, for what has to
+   * leave it, the host has no room, EBUSY when a page does not let itself be moved.
    */
-  async load(start: number, end: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<Int32Array> {
+  async load(
+    start: number,
+    end: number,
+    cause: ToDeviceCause,
+    checkpoint: Checkpoint,
+    inPlace = false,
+  ): Promise<Int32Array> {
     const frames = new Int32Array(end - start);
     this.#loading = ++this.#clock;
-    let missing = this.#lookUp(start, frames);
+    let missing = this.#lookUp(start, frames, inPlace);
     if (missing === 0 && !isScattered(frames)) return frames;
     if (missing < frames.length) missing = await this.#gatherApart(start, frames, missing, checkpoint);
     for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
       for (let i = 0; i < frames.length;) {
-        if (frames[i] >= 0) {
+        if (frames[i] !== MISSING) {
           i++;
           continue;
         }
         const run = runOfMissing(frames, i);
         i += await this.#place(start + i, run, cause, checkpoint);
       }
-      missing = this.#lookUp(start, frames);
+      missing = this.#lookUp(start, frames, inPlace);
     }
     if (missing > 0) {
-      const page = start + frames.indexOf(-1);
+      const page = start + frames.indexOf(MISSING);
       throw new MemoryError(
         "EBUSY",
         `the page at ${page * this.#mm.machine.pageSize} is in use and cannot move to the device`,
@@ -88,7 +99,8 @@ export class Residency {
     const { machine, zone } = this.#attached;
     const now = ++this.#clock;
     for (const frame of frames) {
-      machine.frames.get(zone.first + frame);
+      machine.frames.get(frame < 0 ? -1 - frame : zone.first + frame);
+      if (frame < 0) continue;
       this.#holds[frame]++;
       this.#lastUse[frame] = now;
     }
@@ -97,8 +109,8 @@ export class Residency {
   release(frames: Int32Array): void {
     const { machine, zone } = this.#attached;
     for (const frame of frames) {
-      this.#holds[frame]--;
-      machine.put(zone.first + frame);
+      if (frame >= 0) this.#holds[frame]--;
+      machine.put(frame < 0 ? -1 - frame : zone.first + frame);
     }
   }
 
@@ -108,19 +120,27 @@ export class Residency {
     for (const frame of frames) machine.host.retained.wrote(zone.first + frame);
   }
 
-  /** Fills in, and marks as used, the frames of pages that are resident, -1 for the others; returns how many are missing. */
-  #lookUp(start: number, frames: Int32Array): number {
+  /** Fills in, and marks as used, the frames of pages that are resident; returns how many are missing. */
+  #lookUp(start: number, frames: Int32Array, inPlace: boolean): number {
     const table = this.#attached.table(this.#mm);
     const { first } = this.#attached.zone;
     let missing = 0;
     for (let i = 0; i < frames.length; i++) {
       const frame = table.lookup(start + i, false);
       const own = frame >= first && frame < first + this.frames;
-      frames[i] = own ? frame - first : -1;
+      const pinned = inPlace && !own ? this.#pinnedHostFrame(start + i) : 0;
+      frames[i] = own ? frame - first : -1 - pinned;
       if (own) this.#lastUse[frame - first] = this.#loading;
-      else missing++;
+      else if (pinned === 0) missing++;
     }
     return missing;
+  }
+
+  /** The frame of a page that a pin holds in host memory, 0 for any other. */
+  #pinnedHostFrame(page: number): number {
+    const word = this.#mm.pageTable.read(page);
+    const frame = (word & PTE_PRESENT) === 0 ? 0 : pteFrame(word);
+    return frame !== 0 && this.#attached.machine.frames.maybeDmaPinned(frame) ? frame : 0;
   }
 
   /**
@@ -128,7 +148,7 @@ export class Residency {
    * a kernel over one run needs no gathering. Where there is no room for the whole side by side they stay.
    */
   async #gatherApart(start: number, frames: Int32Array, missing: number, checkpoint: Checkpoint): Promise<number> {
-    for (const frame of frames) if (frame >= 0 && this.#holds[frame] > 0) return missing;
+    for (const frame of frames) if (frame < MISSING || this.#holds[frame] > 0) return missing;
     this.#rankFrames(FREE);
     if (leastRecentlyUsedRun(this.#uses, frames.length) < 0) return missing;
     for (let i = 0; i < frames.length;) {
@@ -139,7 +159,7 @@ export class Residency {
       }
       i += run;
     }
-    return this.#lookUp(start, frames);
+    return this.#lookUp(start, frames, false);
   }
 
   /** Brings up to `count` pages from `page` on to the device; returns how many were tried. */
@@ -206,6 +226,6 @@ function isScattered(frames: Int32Array): boolean {
 
 function runOfMissing(frames: Int32Array, from: number): number {
   let end = from;
-  while (end < frames.length && frames[end] < 0) end++;
+  while (end < frames.length && frames[end] === MISSING) end++;
   return end - from;
 }

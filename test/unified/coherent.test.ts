@@ -108,3 +108,59 @@ test("coherent memory that goes to the device leaves nothing retained on the hos
   assert.equal(host.retainedBytes, 0);
   assert.equal(host.usedBytes, 0);
 });
+
+test("a coherent device reads a page in place that a pin only reads, also among pages that it holds itself", async (t) => {
+  const opened = await openMemory(t, { kind: "coherent" });
+  const x = opened.memory.createArray("u8", 4 * PAGE);
+  const sums = opened.memory.createArray("u32", 4);
+  await x.fill(1);
+  await x.fill(2, { start: 2 * PAGE, length: PAGE });
+  const pin = await x.pin("read", { start: PAGE + 5, length: PAGE });
+  const held = opened.framesOf(x).slice(1, 3);
+  const sum: HostKernel = {
+    writes: ["sums"],
+    run({ first, count, arrays, base }) {
+      for (let i = first; i < first + count; i++) {
+        let total = 0;
+        for (let j = 0; j < PAGE; j++) total += arrays["x"][i * PAGE - base["x"] + j] as number;
+        arrays["sums"][i - base["sums"]] = total;
+      }
+    },
+  };
+  const kernel = await opened.memory.createKernel({ host: sum, footprint: { x: { each: PAGE }, sums: { each: 1 } } });
+  for (const mode of ["resident", "streamed"] as const) {
+    await sums.fill(0);
+    await kernel.dispatch({ invocations: 4, arrays: { x, sums }, mode });
+    assert.deepEqual([...(await sums.read())], [PAGE, PAGE, 2 * PAGE, PAGE], mode);
+    assert.deepEqual(opened.framesOf(x).slice(1, 3), held, "the pinned pages stayed");
+  }
+  assert.equal(pin.view[PAGE - 1], 2);
+  pin.release();
+  await kernel.dispatch({ invocations: 4, arrays: { x, sums } });
+  assert.equal(opened.onDevice(x), 4, "and go to the device once they are released");
+  opened.check();
+});
+
+test("a coherent device refuses what conflicts: a pin for writing, or of an array that the kernel writes", async (t) => {
+  const opened = await openMemory(t, { kind: "coherent" });
+  const x = opened.memory.createArray("u8", 2 * PAGE, { label: "x" });
+  const y = opened.memory.createArray("u8", 2 * PAGE, { label: "y" });
+  await x.fill(1);
+  const copy: HostKernel = {
+    writes: ["y"],
+    run({ arrays }) {
+      arrays["y"].set(arrays["x"]);
+    },
+  };
+  const kernel = await opened.memory.createKernel({ host: copy, footprint: { x: { each: 1 }, y: { each: 1 } } });
+  const dispatch = () => kernel.dispatch({ invocations: 2 * PAGE, arrays: { x, y } });
+  const writing = await x.pin("write");
+  await assert.rejects(dispatch(), memoryError("EBUSY", /array "x", on a page that a write pin/));
+  writing.release();
+  const reading = await y.pin("read");
+  await assert.rejects(dispatch(), memoryError("EBUSY", /array "y", on a page that a read pin/));
+  reading.release();
+  await dispatch();
+  assert.deepEqual(await y.read(), new Uint8Array(2 * PAGE).fill(1));
+  opened.check();
+});
