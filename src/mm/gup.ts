@@ -23,6 +23,7 @@ export function tryPinPage(mm: AddressSpace, page: number, write: boolean, refer
   const frame = word >>> PTE_FRAME_SHIFT;
   if (!machine.frames.tryGet(frame, references)) return -1;
   const again = pageTable.read(page);
+  if (again === word) return frame;
   if (again >>> PTE_FRAME_SHIFT === frame && mayPin(machine, again, write, references)) return frame;
   machine.put(frame, references);
   return -1;
