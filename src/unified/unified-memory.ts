@@ -6,8 +6,9 @@
 
 import { AttachedDevice } from "../device/attached-device.js";
 import type { DeviceDriver } from "../device/driver.js";
-import { ELEMENT_TYPES, type ElementType, isElementType } from "../device/element.js";
+import { ELEMENT_TYPES, type ElementType, isElementType, strideOf } from "../device/element.js";
 import { mirrorDevice } from "../device/mirror/index.js";
+import { MAX_FRAMES } from "../mm/entry.js";
 import type { Environment } from "../mm/environment.js";
 import { MemoryError } from "../mm/errors.js";
 import { Machine, type MachineOptions } from "../mm/machine.js";
@@ -108,6 +109,14 @@ export class UnifiedMemory implements AsyncDisposable {
       throw new MemoryError("EINVAL", `element type "${String(type)}" is none of ${ELEMENT_TYPES.join(", ")}`);
     if (!Number.isSafeInteger(length) || length < 1) {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
+    }
+    const { frames, pageSize } = this.#core.machine;
+    const pages = Math.ceil((length * strideOf(type)) / pageSize);
+    if (pages > MAX_FRAMES - frames.count) {
+      throw new MemoryError(
+        "ENOMEM",
+        `an array of ${pages} pages exceeds the ${MAX_FRAMES - frames.count} that are left`,
+      );
     }
     const array = new PagedArray(this.#core, type, length, options.label ?? `array ${++this.#unnamed}`);
     this.#core.arrays.add(array);

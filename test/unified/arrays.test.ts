@@ -152,6 +152,15 @@ test("an element type or a length that does not exist is refused with its value 
   }
 });
 
+test("an array larger than a machine can be is refused at once, with both numbers", async (t) => {
+  const { memory } = await openMemory(t);
+  assert.throws(
+    () => memory.createArray("f64", 2 ** 50),
+    memoryError("ENOMEM", /an array of 2199023255552 pages exceeds the \d+ that are left/),
+  );
+  await memory.createArray("f64", 2).fill(1);
+});
+
 test("an operation on an array is refused for a range, a type or a mode out of bounds, and changes nothing", async (t) => {
   const { array, unchanged } = await guarded(t);
   const outside = (from: string, to: string): RegExp =>

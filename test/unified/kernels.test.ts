@@ -241,6 +241,37 @@ test("a kernel that throws stops the dispatch; the error says how far it came, a
   assert.equal((await y.read())[5], 0, "the memory goes on");
 });
 
+test("a kernel that throws while the next step is loaded ahead lets both steps go", async (t) => {
+  for (const late of [false, true]) {
+    const opened = await openMemory(t, { devicePages: 8, link: { latency: 1 } });
+    const { memory } = opened;
+    const x = memory.createArray("f32", 20 * 1024);
+    await x.fill(1);
+    const kernel = await memory.createKernel({
+      host: {
+        writes: ["x"],
+        run({ first }) {
+          if (!late && first > 0) throw new Error("not this one");
+        },
+      },
+      footprint: { x: { each: 1 } },
+    });
+    let steps = 0;
+    const dispatching = kernel.dispatch({
+      invocations: x.length,
+      arrays: { x },
+      onProgress() {
+        if (late && ++steps === 2) throw new Error("not this one");
+      },
+    });
+    await assert.rejects(dispatching, memoryError("EIO", /stopped after \d+ of 20480 invocations: not this one/));
+    opened.check();
+    await x.prefetch("host");
+    assert.equal(opened.onDevice(x), 0, "nothing is held on the device");
+    opened.check();
+  }
+});
+
 test("a kernel that throws at its first step says that 0 invocations completed", async (t) => {
   const { memory, x, y } = await prepared(t);
   const kernel = await memory.createKernel({
