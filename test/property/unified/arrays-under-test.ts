@@ -43,8 +43,10 @@ interface HeldPin extends ArrayUnderTest {
 /** Pages of an array that a pin holds, or will when its turn comes. */
 interface PinnedPages {
   readonly array: PagedArray;
+  readonly mode: "read" | "write";
   readonly first: number;
   readonly end: number;
+  readonly mode: "read" | "write";
 }
 
 export class ArraysUnderTest {
@@ -132,7 +134,7 @@ export class ArraysUnderTest {
 
   pin(under: ArrayUnderTest, mode: "read" | "write", start: number, length: number): void {
     const { array } = under;
-    const pages = this.#pagesOf(array, start, length);
+    const pages = { ...this.#pagesOf(array, start, length), mode };
     this.#pinned.add(pages);
     this.#begin(
       `pin ${array.label}`,
@@ -143,7 +145,7 @@ export class ArraysUnderTest {
   tryPin(under: ArrayUnderTest, mode: "read" | "write", start: number, length: number): boolean {
     const pin = under.array.tryPin(mode, { start, length });
     if (pin === null) return false;
-    const pages = this.#pagesOf(under.array, start, length);
+    const pages = { ...this.#pagesOf(under.array, start, length), mode };
     this.#pinned.add(pages);
     this.#hold(under, pin, pages);
     this.#comparePin({ ...under, pin });
@@ -197,7 +199,8 @@ export class ArraysUnderTest {
       const base = Object.fromEntries(names.map((name) => [name, 0]));
       under.host.run({ first: 0, count: invocations, arrays: shadows, base, uniforms: {} });
     };
-    if (operands.some((operand) => this.#isPinned(operand, invocations))) {
+    const { writes } = under.host;
+    if (operands.some((operand) => this.#isPinned(operand, invocations, writes.includes(operand.name)))) {
       return this.#begin(`${under.label}, pinned`, assert.rejects(dispatch(), isError("EBUSY")));
     }
     if (mode !== "resident" && this.#certainlyFits(operands)) {
@@ -294,21 +297,26 @@ export class ArraysUnderTest {
     else assert.throws(() => pin.view, isError("EINVAL"));
   }
 
-  #pagesOf(array: PagedArray, start: number, length: number): PinnedPages {
+  #pagesOf(array: PagedArray, start: number, length: number): Omit<PinnedPages, "mode"> {
     const stride = strideOf(array.type);
     const { pageSize } = this.#setup;
     return {
       array,
+      mode,
       first: Math.floor((start * stride) / pageSize),
       end: Math.ceil(((start + length) * stride) / pageSize),
     };
   }
 
-  #isPinned(operand: Operand & ArrayUnderTest, invocations: number): boolean {
+  /** Does a pin conflict with the kernel? On a coherent device it does not where both only read. */
+  /** Does a pin keep the kernel from its pages? What both only read, a coherent device reads where it is. */
+  #isPinned(operand: Operand & ArrayUnderTest, written: boolean, invocations: number): boolean {
     const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), this.#setup.pageSize);
-    return [...this.#pinned].some(
-      ({ array, first, end }) => array === operand.array && first < page + pages && page < end,
-    );
+    const inPlace = this.#setup.kind === "coherent" && !written;
+    return [...this.#pinned].some(({ array, mode, first, end }) => {
+      if (inPlace && mode === "read") return false;
+      return array === operand.array && first < page + pages && page < end;
+    });
   }
 
   /** Room for a step of one invocation wherever it is, whole arrays included. */
