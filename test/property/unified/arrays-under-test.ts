@@ -43,7 +43,6 @@ interface HeldPin extends ArrayUnderTest {
 /** Pages of an array that a pin holds, or will when its turn comes. */
 interface PinnedPages {
   readonly array: PagedArray;
-  readonly mode: "read" | "write";
   readonly first: number;
   readonly end: number;
   readonly mode: "read" | "write";
@@ -200,7 +199,7 @@ export class ArraysUnderTest {
       under.host.run({ first: 0, count: invocations, arrays: shadows, base, uniforms: {} });
     };
     const { writes } = under.host;
-    if (operands.some((operand) => this.#isPinned(operand, invocations, writes.includes(operand.name)))) {
+    if (operands.some((operand) => this.#isPinned(operand, writes.includes(operand.name), invocations))) {
       return this.#begin(`${under.label}, pinned`, assert.rejects(dispatch(), isError("EBUSY")));
     }
     if (mode !== "resident" && this.#certainlyFits(operands)) {
@@ -302,13 +301,11 @@ export class ArraysUnderTest {
     const { pageSize } = this.#setup;
     return {
       array,
-      mode,
       first: Math.floor((start * stride) / pageSize),
       end: Math.ceil(((start + length) * stride) / pageSize),
     };
   }
 
-  /** Does a pin conflict with the kernel? On a coherent device it does not where both only read. */
   /** Does a pin keep the kernel from its pages? What both only read, a coherent device reads where it is. */
   #isPinned(operand: Operand & ArrayUnderTest, written: boolean, invocations: number): boolean {
     const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), this.#setup.pageSize);
