@@ -8,7 +8,6 @@ import type { AddressSpace } from "../src/mm/address-space.js";
 import {
   isMigrationEntry,
   PTE_DIRTY,
-  PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
   PTE_NO_ACCESS,
   PTE_PRESENT,
@@ -17,7 +16,7 @@ import {
 } from "../src/mm/entry.js";
 import { MemoryError } from "../src/mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../src/mm/fault.js";
-import { FRAME_SHIFT, MAPCOUNT, PG_LOCKED } from "../src/mm/frames.js";
+import { PG_LOCKED } from "../src/mm/frames.js";
 import { homeFrameOf } from "../src/mm/home-range.js";
 import { Machine } from "../src/mm/machine.js";
 import { mmap, type MapOptions } from "../src/mm/mapping.js";
@@ -31,6 +30,7 @@ export const PAGE = 4096;
 export function memoryError(code: string, message: RegExp): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof MemoryError, `expected a MemoryError, got ${String(error)}`);
+    assert.equal(error.name, "MemoryError");
     assert.equal(error.code, code);
     assert.match(error.message, message);
     assert.doesNotMatch(error.message, /\.$/);
@@ -108,25 +108,6 @@ export function byteOf(bytes: Uint8Array): number {
     "the page is not filled with one byte",
   );
   return byte;
-}
-
-/** What a fork does to one page, by hand: the child maps it too, read-only and not exclusive in both. */
-export async function shareWithChild(parent: AddressSpace, page: number): Promise<AddressSpace> {
-  const { machine } = parent;
-  const child = machine.createAddressSpace();
-  const vma = parent.vmaAt(page);
-  assert.ok(vma !== undefined && vma.anonVma !== null);
-  await mapPages(child, vma.end - vma.start, { at: vma.start });
-  child.vmas[0].cloneAnonVma(vma);
-  const entry = word(parent, page) & ~(PTE_WRITE | PTE_EXCLUSIVE);
-  parent.pageTable.exchange(page, entry);
-  child.pageTable.ensureLeaf(page);
-  child.pageTable.exchange(page, entry);
-  const frame = frameAt(parent, page);
-  machine.frames.get(frame);
-  machine.frames.words[(frame << FRAME_SHIFT) + MAPCOUNT]++;
-  child.resident.tryCharge(1);
-  return child;
 }
 
 export function word(mm: AddressSpace, page: number): number {

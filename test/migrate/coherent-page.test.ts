@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { forkAddressSpace } from "../../src/mm/fork.js";
 import { exitAddressSpace, mprotect, munmap } from "../../src/mm/mapping.js";
 import { PROT_READ } from "../../src/mm/vma.js";
 import { migrateDeviceCoherentPage } from "../../src/migrate/device-range.js";
-import { createMachine, frameAt, load, mapPages, memoryError, PAGE, shareWithChild, store, word } from "../builders.js";
+import { createMachine, frameAt, load, mapPages, memoryError, PAGE, store, word } from "../builders.js";
 import { SeededEnvironment } from "../environments.js";
 import { checkInvariants } from "../invariants.js";
 import { TestDevice } from "../test-device.js";
@@ -44,7 +45,7 @@ describe("moving a page off a coherent device", () => {
 
   test("takes it there for all processes that map it", async () => {
     const { machine, mm, page, frame } = await createPage();
-    const child = await shareWithChild(mm, page);
+    const child = await forkAddressSpace(mm);
     await migrateDeviceCoherentPage(machine, frame);
     assert.equal(frameAt(mm, page), frameAt(child, page));
     assert.deepEqual([await load(mm, page), await load(child, page)], [5, 5]);

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { forkAddressSpace } from "../../src/mm/fork.js";
 import type { AddressSpace } from "../../src/mm/address-space.js";
 import { isDevicePrivateEntry, isMigrationEntry } from "../../src/mm/entry.js";
 import type { Machine } from "../../src/mm/machine.js";
@@ -20,7 +21,6 @@ import {
   mapPages,
   memoryError,
   PAGE,
-  shareWithChild,
   store,
   word,
 } from "../builders.js";
@@ -104,7 +104,7 @@ for (const kind of KINDS) {
 
     test("gives VALID and MIGRATE for all others, never WRITE, and unmaps them from every process", async () => {
       const { machine, device, mm, page } = await createPages(kind, 2);
-      const child = await shareWithChild(mm, page);
+      const child = await forkAddressSpace(mm);
       const listeners = [new Listener(mm, device.owner), new Listener(child, device.owner)];
       const seen = mm.notifiers.readBegin(listeners[0]);
       const emptying = new Emptying(machine, device);
@@ -265,6 +265,20 @@ const meetings: Record<string, (scene: { mm: AddressSpace; page: number }) => Pr
     await exitAddressSpace(mm);
     return [null, null, null];
   },
+  "a fork": async ({ mm }) => {
+    await forkAddressSpace(mm);
+    return [1, 2, 3];
+  },
+  "a fork, and the parent's exit": async ({ mm }) => {
+    await forkAddressSpace(mm);
+    await exitAddressSpace(mm);
+    return [null, null, null];
+  },
+  "a fork, and an unmap in the parent": async ({ mm, page }) => {
+    await forkAddressSpace(mm);
+    await munmap(mm, page * PAGE, PAGE);
+    return [null, 2, 3];
+  },
 };
 
 const moments = ["the range and the copy", "the copy and the pages step", "the pages step and finalize"] as const;
@@ -278,7 +292,8 @@ for (const kind of KINDS) {
             const detail = `${home ? ", pages with a home" : ""}${shared ? ", a page shared with a child" : ""}`;
             test(`between ${moment}${detail}`, async () => {
               const { machine, device, mm, page } = await createPages(kind, 3, { home });
-              const child = shared ? await shareWithChild(mm, page + 1) : null;
+              const child = shared ? await forkAddressSpace(mm) : null;
+              const before = new Set(machine.addressSpaces);
               const emptying = new Emptying(machine, device);
               assert.equal(emptying.counted, 3);
               const during = { inFlight: [emptying], busy: true };
@@ -298,6 +313,17 @@ for (const kind of KINDS) {
               for (const [i, byte] of worth.entries()) {
                 if (byte !== null) assert.equal(await load(mm, page + i), byte, `page ${i}`);
                 else if (machine.addressSpaces.has(mm)) await assert.rejects(load(mm, page + i), { code: "EFAULT" });
+              }
+              for (const forked of machine.addressSpaces) {
+                if (before.has(forked)) continue;
+                for (let i = 0; i < 3; i++)
+                  assert.equal(await load(forked, page + i), i + 1, "the new child has them all");
+                for (let i = 0; i < 3; i++) await store(forked, page + i, 100 + i);
+                checkInvariants(machine);
+                for (let i = 0; i < 3; i++) assert.equal(await load(forked, page + i), 100 + i);
+              }
+              for (const [i, byte] of worth.entries()) {
+                if (byte !== null) assert.equal(await load(mm, page + i), byte, `page ${i} after the child wrote`);
               }
               if (child !== null) assert.equal(await load(child, page + 1), 2, "the child has its page still");
               assert.equal(device.freeFrames, 8);

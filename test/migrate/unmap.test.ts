@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { forkAddressSpace } from "../../src/mm/fork.js";
 import type { AddressSpace } from "../../src/mm/address-space.js";
 import { isMigrationEntry } from "../../src/mm/entry.js";
 import { PG_LRU } from "../../src/mm/frames.js";
@@ -16,17 +17,7 @@ import {
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import type { MigrateVma } from "../../src/migrate/migrate-vma.js";
 import { migrateVmaSetup } from "../../src/migrate/setup.js";
-import {
-  createMachine,
-  frameAt,
-  load,
-  mapPages,
-  migration,
-  reading,
-  shareWithChild,
-  store,
-  word,
-} from "../builders.js";
+import { createMachine, frameAt, load, mapPages, migration, reading, store, word } from "../builders.js";
 import { checkInvariants, type Holders } from "../invariants.js";
 import { Listener, TestDevice } from "../test-device.js";
 
@@ -133,7 +124,7 @@ describe("unmapping", () => {
 
   test("a page that is mapped elsewhere too: unmapped there as well, and those devices hear CLEAR, without owner", async () => {
     const { machine, mm, page } = await createPages(1);
-    const child = await shareWithChild(mm, page);
+    const child = await forkAddressSpace(mm);
     const owner = {};
     const [own, childs] = [new Listener(mm, owner), new Listener(child, owner)];
     const seen = child.notifiers.readBegin(childs);
@@ -184,7 +175,7 @@ describe("unmapping", () => {
 
   test("a page that is still mapped, since a mapping of it cannot go: restored everywhere", async () => {
     const { machine, mm, page } = await createPages(1);
-    const child = await shareWithChild(mm, page);
+    const child = await forkAddressSpace(mm);
     const frame = frameAt(mm, page);
     const before = [word(mm, page), word(child, page)];
     // A second reference, as of a lockless walk that has not looked at the entry again yet.

@@ -392,6 +392,32 @@ describe("a fault on a page that migrates", () => {
     checkInvariants(machine);
   });
 
+  for (const flags of [0, FAULT_WRITE]) {
+    test(`for ${flags === 0 ? "a read" : "a write"} leaves an entry that allows the access after the wait as it came`, async () => {
+      const { environment, machine, mm, page, args } = await createMigration();
+      mm.pageTable.exchange(page, word(mm, page) & ~(PTE_YOUNG | PTE_MAKE_DIRTY));
+      const fault = faultIn(mm, page, flags);
+      await new Promise((resolve) => setImmediate(resolve));
+      migrateVmaFinalize(args);
+      mm.mmapLock.readUnlock();
+      assert.equal(await environment.settle(fault), FAULT_DONE);
+      assert.equal(word(mm, page) & BITS, PTE_PRESENT | PTE_WRITE | PTE_EXCLUSIVE);
+      checkInvariants(machine);
+    });
+  }
+
+  test("for a write of a page that comes back read-only goes on to make it writable", async () => {
+    const { environment, machine, mm, page, args } = await createMigration();
+    mm.pageTable.exchange(page, word(mm, page) & ~PTE_WRITE);
+    const fault = faultIn(mm, page, FAULT_WRITE);
+    await new Promise((resolve) => setImmediate(resolve));
+    migrateVmaFinalize(args);
+    mm.mmapLock.readUnlock();
+    assert.equal(await environment.settle(fault), FAULT_DONE);
+    assert.notEqual(word(mm, page) & PTE_WRITE, 0);
+    checkInvariants(machine);
+  });
+
   test("starts again from the mapping, which may be gone after the wait", async () => {
     const { environment, machine, mm, page, finish } = await createMigration();
     const access = load(mm, page);

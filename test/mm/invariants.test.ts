@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import type { AddressSpace } from "../../src/mm/address-space.js";
 import {
   devicePrivateEntry,
+  isSwapEntry,
   PTE_DIRTY,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
@@ -28,12 +29,15 @@ import {
   PG_LOCKED,
   PG_LRU,
   PG_RETAINED,
+  PG_SWAPCACHE,
   PG_WAITERS,
   PRIVATE,
   REFCOUNT,
 } from "../../src/mm/frames.js";
-import type { Machine } from "../../src/mm/machine.js";
+import { Machine } from "../../src/mm/machine.js";
 import { mprotect } from "../../src/mm/mapping.js";
+import { pageOut } from "../../src/mm/pageout.js";
+import { MemorySwapStore } from "../../src/mm/swap-store.js";
 import { ADDRESS_SPACE_PAGES } from "../../src/mm/page-table.js";
 import { type AnonVma, PROT_READ, Vma } from "../../src/mm/vma.js";
 import { MIGRATE_VMA_SELECT_SYSTEM } from "../../src/migrate/entry.js";
@@ -489,6 +493,73 @@ describe("the invariant checker", () => {
     machine.host.charge.usage++;
     assert.throws(() => checkInvariants(machine, holders), /references[^]*is charged/);
   });
+});
+
+/** A machine with a page in swap, one in the swap cache, and one of an object in memory. */
+async function createSwapScene() {
+  const { environment } = createMachine();
+  const machine = new Machine({ pageSize: PAGE, environment, swap: new MemorySwapStore(8) });
+  const mm = machine.createAddressSpace();
+  const page = await mapPages(mm, 2);
+  await store(mm, page, 1);
+  await store(mm, page + 1, 2);
+  await pageOut(mm, page * PAGE, 2 * PAGE);
+  assert.equal(isSwapEntry(word(mm, page)), true);
+  assert.equal(await load(mm, page + 1), 2);
+  const cache = machine.createPageCache(2);
+  const cachedFrame = cache.addZeros(0);
+  const { swap } = machine;
+  assert.ok(swap !== null);
+  return { machine, mm, cache, cachedFrame, swap, slot: frameAt(mm, page), swapCached: frameAt(mm, page + 1) };
+}
+
+type SwapScene = Awaited<ReturnType<typeof createSwapScene>>;
+
+describe("the invariant checker, of swap and page caches,", () => {
+  test("finds nothing wrong with a machine that has a page of each kind", async () => {
+    checkInvariants((await createSwapScene()).machine);
+  });
+
+  const swapBreaks: [what: string, act: (scene: SwapScene) => void, seen: RegExp][] = [
+    ["a slot counts too many entries", ({ swap, slot }) => swap.duplicate(slot), /counts 2 entries and has 1/],
+    ["a slot is taken for nothing", ({ swap }) => void swap.allocate(), /3 swap slots are in use and 2 are named/],
+    [
+      "a page of the swap cache does not know it",
+      ({ machine, swapCached }) => machine.frames.clearFlags(swapCached, PG_SWAPCACHE),
+      /which does not name it in turn/,
+    ],
+    [
+      "a page of the swap cache names another slot",
+      ({ machine, swapCached, slot }) => poke(machine, swapCached, PRIVATE, slot),
+      /which does not name it in turn/,
+    ],
+    [
+      "a cached page does not know its place",
+      ({ machine, cachedFrame }) => poke(machine, cachedFrame, INDEX, 1),
+      /is cached as page 0 of an object and is not that page/,
+    ],
+    [
+      "a page of an object is in memory and in swap",
+      ({ cache, slot }) => void (cache.slots as Map<number, number>).set(0, slot),
+      /page 0 of an object is cached and paged out/,
+    ],
+    [
+      "an object lists a VMA of something else",
+      ({ cache, mm }) => void cache.vmas.push(mm.vmas[0]),
+      /lists a VMA that maps another/,
+    ],
+  ];
+  for (const [what, act, seen] of swapBreaks) {
+    test(`notices that ${what}`, async () => {
+      const scene = await createSwapScene();
+      act(scene);
+      const broken = brokenInvariants(scene.machine);
+      assert.ok(
+        broken.some((sentence) => seen.test(sentence)),
+        `expected ${String(seen)} among ${JSON.stringify(broken)}`,
+      );
+    });
+  }
 });
 
 for (const [part, cases] of Object.entries(breaks)) {

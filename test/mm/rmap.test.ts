@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { forkAddressSpace } from "../../src/mm/fork.js";
 import { isMigrationEntry } from "../../src/mm/entry.js";
 import { FRAME_SHIFT, INDEX, MAPPING, PG_DIRTY } from "../../src/mm/frames.js";
 import { DMA_PIN, pinPage } from "../../src/mm/gup.js";
@@ -9,7 +10,7 @@ import { exitAddressSpace, mprotect, munmap } from "../../src/mm/mapping.js";
 import { anonVmaOf, tryToMigrate } from "../../src/mm/rmap.js";
 import { PROT_READ } from "../../src/mm/vma.js";
 import { restoreEntries } from "../../src/migrate/restore.js";
-import { createMachine, frameAt, load, mapPages, PAGE, shareWithChild, store, word } from "../builders.js";
+import { createMachine, frameAt, load, mapPages, PAGE, store, word } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 import { Listener, TestDevice } from "../test-device.js";
 
@@ -73,7 +74,7 @@ describe("unmapping a locked page everywhere", () => {
 
   test("finds the mappings of all processes, and tells the devices of each of the page", async () => {
     const { machine, mm, page, frame } = await createPage();
-    const child = await shareWithChild(mm, page);
+    const child = await forkAddressSpace(mm);
     checkInvariants(machine);
     const listeners = [new Listener(mm), new Listener(child)];
     machine.frames.get(frame);
@@ -103,7 +104,7 @@ describe("unmapping a locked page everywhere", () => {
 
   test("does not touch the entry of another page at the same index", async () => {
     const { machine, mm, page, frame } = await createPage();
-    const child = await shareWithChild(mm, page);
+    const child = await forkAddressSpace(mm);
     await store(child, page, 6);
     const copy = word(child, page);
     machine.frames.get(frame);
@@ -119,7 +120,7 @@ describe("unmapping a locked page everywhere", () => {
 
   test("stops asking devices once no mapping is left", async () => {
     const { machine, mm, page, frame } = await createPage();
-    const child = await shareWithChild(mm, page);
+    const child = await forkAddressSpace(mm);
     await munmap(child, page * PAGE, PAGE);
     await mapPages(child, 1, { at: page });
     const listener = new Listener(child);
@@ -139,7 +140,7 @@ describe("a page that two processes share", () => {
     test(`moves to a ${kind} device and home for both at once`, async () => {
       const { machine, mm, page } = await createPage();
       const device = new TestDevice(machine, kind, 2);
-      const child = await shareWithChild(mm, page);
+      const child = await forkAddressSpace(mm);
       assert.deepEqual(await device.migrateToDevice(mm, page), [true]);
       assert.equal(frameAt(mm, page), frameAt(child, page));
       assert.ok(device.holds(frameAt(child, page)));
@@ -156,7 +157,7 @@ describe("a page that two processes share", () => {
   test("is copied for the one that writes, and stays the other's", async () => {
     const { machine, mm, page } = await createPage();
     const device = new TestDevice(machine, "private", 2);
-    const child = await shareWithChild(mm, page);
+    const child = await forkAddressSpace(mm);
     await device.migrateToDevice(mm, page);
     await store(child, page, 6);
     assert.deepEqual([await load(mm, page), await load(child, page)], [5, 6]);
