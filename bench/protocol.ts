@@ -57,7 +57,8 @@ class Samples {
     this.toHost.push((toHost * 1e6) / (passes * machine.pages));
   }
 
-  figures(what: string, bounds: readonly Bound[]): Figure[] {
+  figures(order: string, bounds: readonly Bound[]): Figure[] {
+    const what = `protocol, ${spelled(this.machine.pages)} pages${order}`;
     return [
       figure(`${what}, to device`, this.toDevice, this.copyBeforeDevice, bounds),
       figure(`${what}, to host`, this.toHost, this.copyBeforeHost, bounds),
@@ -71,8 +72,12 @@ function figure(row: string, samples: readonly number[], copies: readonly number
 
 function growth(direction: string, many: readonly number[], few: readonly number[]): Figure {
   const row = `protocol, growth with mapped pages, ${direction}`;
-  const baseline = { name: "10 thousand pages", samples: few };
+  const baseline = { name: `${spelled(TEN_THOUSAND)} pages`, samples: few };
   return { row, unit: "ns/page", pageSize: PAGE_SIZE, samples: many, baseline, bounds: GROWTH_BOUNDS };
+}
+
+function spelled(pages: number): string {
+  return pages < 1e6 ? `${Math.round(pages / 1e3)} thousand` : `${Math.round(pages / 1e6)} million`;
 }
 
 function pageCopy({ smoke }: Scale): PageCopy {
@@ -93,8 +98,8 @@ export const protocolAtHome: Scenario = {
       many.take(1);
     }
     return [
-      ...few.figures("protocol, 10 thousand pages", HOME_BOUNDS),
-      ...many.figures("protocol, 4 million pages", HOME_BOUNDS),
+      ...few.figures("", HOME_BOUNDS),
+      ...many.figures("", HOME_BOUNDS),
       growth("to device", many.toDevice, few.toDevice),
       growth("to host", many.toHost, few.toHost),
     ];
@@ -108,6 +113,6 @@ export const protocolScrambled: Scenario = {
     const machine = await ProtocolMachine.create(scale.smoke ? FORTY_THOUSAND : FOUR_MILLION, randomNumbers(SEED));
     const samples = new Samples(machine, copy);
     for (let round = 0; round < (scale.smoke ? 1 : 5); round++) samples.take(1);
-    return samples.figures("protocol, 4 million pages, scrambled", SCRAMBLED_BOUNDS);
+    return samples.figures(", scrambled", SCRAMBLED_BOUNDS);
   },
 };

@@ -25,3 +25,5 @@ async function perform({ name, smoke }: Order): Promise<Answer> {
 process.once("message", (order: Order) => {
   void perform(order).then((answer) => process.send?.(answer, () => process.disconnect()));
 });
+// The answer is sent, or the parent is gone.
+process.once("disconnect", () => process.exit());

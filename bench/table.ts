@@ -1,11 +1,11 @@
-/** The table of all rows, for people. */
+/** The table of all rows, for people; bounds are judged in it unless the sizes were too small for that. */
 
 import type { Judged } from "./figure.js";
 
 const HEAD = ["row", "ratio", "spread", "median", "unit", "baseline", "page", "bound", ""] as const;
 
-export function formatTable(rows: readonly Judged[]): string {
-  const lines = [HEAD, ...rows.map(cells)];
+export function formatTable(rows: readonly Judged[], judged: boolean): string {
+  const lines = [HEAD, ...rows.map((row) => cells(row, judged))];
   const widths = HEAD.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   return lines
     .map((line) =>
@@ -17,7 +17,8 @@ export function formatTable(rows: readonly Judged[]): string {
     .join("\n");
 }
 
-function cells({ row, ratio, spread, median, unit, baseline, pageSize, bounds }: Judged): readonly string[] {
+function cells(judged: Judged, isJudged: boolean): readonly string[] {
+  const { row, ratio, spread, median, unit, baseline, pageSize, bounds } = judged;
   const precision = ratio === null ? plain : (figure: number) => figure.toFixed(3);
   return [
     row,
@@ -28,7 +29,7 @@ function cells({ row, ratio, spread, median, unit, baseline, pageSize, bounds }:
     baseline === null ? "" : `${plain(baseline.median)} ${baseline.name}`,
     `${pageSize / 1024} KiB`,
     bounds.map(({ text }) => text).join(", "),
-    bounds.length === 0 ? "" : bounds.every(({ kept }) => kept) ? "ok" : "MISSED",
+    bounds.length === 0 || !isJudged ? "" : bounds.every(({ kept }) => kept) ? "ok" : "MISSED",
   ];
 }
 
