@@ -133,7 +133,7 @@ export class ArraysUnderTest {
 
   pin(under: ArrayUnderTest, mode: "read" | "write", start: number, length: number): void {
     const { array } = under;
-    const pages = { ...this.#pagesOf(array, start, length), mode };
+    const pages = this.#pagesOf(array, mode, start, length);
     this.#pinned.add(pages);
     this.#begin(
       `pin ${array.label}`,
@@ -144,7 +144,7 @@ export class ArraysUnderTest {
   tryPin(under: ArrayUnderTest, mode: "read" | "write", start: number, length: number): boolean {
     const pin = under.array.tryPin(mode, { start, length });
     if (pin === null) return false;
-    const pages = { ...this.#pagesOf(under.array, start, length), mode };
+    const pages = this.#pagesOf(under.array, mode, start, length);
     this.#pinned.add(pages);
     this.#hold(under, pin, pages);
     this.#comparePin({ ...under, pin });
@@ -296,11 +296,12 @@ export class ArraysUnderTest {
     else assert.throws(() => pin.view, isError("EINVAL"));
   }
 
-  #pagesOf(array: PagedArray, start: number, length: number): Omit<PinnedPages, "mode"> {
+  #pagesOf(array: PagedArray, mode: PinnedPages["mode"], start: number, length: number): PinnedPages {
     const stride = strideOf(array.type);
     const { pageSize } = this.#setup;
     return {
       array,
+      mode,
       first: Math.floor((start * stride) / pageSize),
       end: Math.ceil(((start + length) * stride) / pageSize),
     };
