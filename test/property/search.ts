@@ -2,7 +2,7 @@
  * The search for a failing program: as many random programs as make up the wanted number of steps, from a seed that is
  * printed; a failing one is made as small as it gets, and reported with what replays it.
  *
- * PAGEFERRY_STEPS=N asks for more steps, PAGEFERRY_SEED=N for other programs.
+ * PAGEFERRY_STEPS=N asks for more steps, PAGEFERRY_SEED=N for certain programs, with PAGEFERRY_PATH for one of them.
  */
 
 import fc from "fast-check";
@@ -10,8 +10,9 @@ import fc from "fast-check";
 const PROGRAMS_A_BATCH = 20;
 
 export interface Search<P, R extends { readonly steps: number }> {
-  /** How the search is called in its report. */
+  /** How the search is called in its report, and the test file that it is in. */
   readonly name: string;
+  readonly file: string;
   readonly programs: fc.Arbitrary<P>;
   /** Runs a program; rejects when it fails. */
   readonly run: (program: P) => Promise<R>;
@@ -22,21 +23,27 @@ export interface Search<P, R extends { readonly steps: number }> {
 
 /** Runs programs until they made the steps; what each run gave. Throws for the smallest failing program that was found. */
 export async function search<P, R extends { readonly steps: number }>(searching: Search<P, R>): Promise<R[]> {
-  const { name, programs, run, print } = searching;
+  const { name, file, programs, run, print } = searching;
   const steps = numberFrom("PAGEFERRY_STEPS") ?? searching.steps;
   const first = numberFrom("PAGEFERRY_SEED") ?? Date.now() % 1_000_000;
   print(`${name}: seed ${first}, at least ${steps} steps`);
   const runs: R[] = [];
   let made = 0;
+  const path = process.env["PAGEFERRY_PATH"];
   for (let seed = first; made < steps; seed++) {
     const property = fc.asyncProperty(programs, async (program) => {
       const result = await run(program);
       runs.push(result);
       made += result.steps;
     });
-    const details = await fc.check(property, { seed, numRuns: PROGRAMS_A_BATCH, ...replayedPath() });
+    const details = await fc.check(property, {
+      seed,
+      numRuns: PROGRAMS_A_BATCH,
+      ...(path === undefined ? {} : { path }),
+    });
+    if (!details.failed && path !== undefined) return runs;
     if (!details.failed) continue;
-    const replay = `PAGEFERRY_SEED=${details.seed} PAGEFERRY_PATH=${details.counterexamplePath}`;
+    const replay = `PAGEFERRY_SEED=${details.seed} PAGEFERRY_PATH=${details.counterexamplePath} npm test -- ${file}`;
     const cause = details.errorInstance;
     const smallest = JSON.stringify(details.counterexample?.[0]);
     throw new Error(
@@ -53,9 +60,4 @@ function numberFrom(variable: string): number | undefined {
   const number = Number(text);
   if (!Number.isSafeInteger(number)) throw new Error(`${variable}=${text} is not a whole number`);
   return number;
-}
-
-function replayedPath(): { path?: string } {
-  const path = process.env["PAGEFERRY_PATH"];
-  return path === undefined ? {} : { path };
 }

@@ -8,6 +8,7 @@ import { type Events, type Program, programs, run } from "./program.js";
 test("random programs over two devices lose no byte, break no invariant and leave nothing behind", async (t) => {
   const runs = await search({
     name: "engine programs",
+    file: "property/engine/random-programs",
     programs: programs(100),
     run: (program: Program) => run(program),
     steps: 12_000,

@@ -110,7 +110,7 @@ export const bugs: readonly Bug[] = [
   {
     name: "a restored entry is not exclusive any more",
     file: "migrate/restore.js",
-    text: "(word & (PTE_WRITE | PTE_EXCLUSIVE)) === 0 ? 0 : PTE_EXCLUSIVE",
+    text: "owned ? PTE_EXCLUSIVE : 0",
     replacement: "0",
     found: "random programs",
   },
@@ -157,10 +157,10 @@ export const bugs: readonly Bug[] = [
     found: "random programs",
   },
   {
-    name: "a page loses the place in the reverse map that its mapping has",
-    file: "mm/rmap.js",
-    text: "words[at + INDEX] = vma.offset + (page - vma.start);",
-    replacement: "words[at + INDEX] = page - vma.start;",
+    name: "the reverse map looks for a page in the wrong place of its mapping",
+    file: "mm/vma.js",
+    text: "this.start + (index - this.offset)",
+    replacement: "this.start + (index - this.offset) + 1",
     found: "random programs",
   },
 ];

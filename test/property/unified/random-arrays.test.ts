@@ -11,6 +11,7 @@ import { type Events, type Program, programs, run } from "./program.js";
 test("arrays hold what plain typed arrays would, whatever the device, its size and the size of pages", async (t) => {
   const runs = await search({
     name: "array programs",
+    file: "property/unified/random-arrays",
     programs: programs(60),
     run: (program: Program) => run(program),
     steps: 3000,
