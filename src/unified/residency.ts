@@ -28,6 +28,8 @@ export class Residency {
   readonly #lastUse: Float64Array;
   /** Steps that use each frame now. */
   readonly #holds: Uint16Array;
+  /** Host frames that steps read in place, and how many steps do. */
+  readonly #inPlace = new Map<number, number>();
   /** What the policy is asked with. */
   readonly #uses: Float64Array;
   #clock = 0;
@@ -99,8 +101,11 @@ export class Residency {
     const { machine, zone } = this.#attached;
     const now = ++this.#clock;
     for (const frame of frames) {
-      machine.frames.get(frame < 0 ? -1 - frame : zone.first + frame);
-      if (frame < 0) continue;
+      if (frame < 0) {
+        this.#holdInPlace(-1 - frame);
+        continue;
+      }
+      machine.frames.get(zone.first + frame);
       this.#holds[frame]++;
       this.#lastUse[frame] = now;
     }
@@ -109,8 +114,12 @@ export class Residency {
   release(frames: Int32Array): void {
     const { machine, zone } = this.#attached;
     for (const frame of frames) {
-      if (frame >= 0) this.#holds[frame]--;
-      machine.put(frame < 0 ? -1 - frame : zone.first + frame);
+      if (frame < 0) {
+        this.#releaseInPlace(-1 - frame);
+        continue;
+      }
+      this.#holds[frame]--;
+      machine.put(zone.first + frame);
     }
   }
 
@@ -128,19 +137,35 @@ export class Residency {
     for (let i = 0; i < frames.length; i++) {
       const frame = table.lookup(start + i, false);
       const own = frame >= first && frame < first + this.frames;
-      const pinned = inPlace && !own ? this.#pinnedHostFrame(start + i) : 0;
-      frames[i] = own ? frame - first : -1 - pinned;
+      const staying = inPlace && !own ? this.#stayingHostFrame(start + i) : 0;
+      frames[i] = own ? frame - first : -1 - staying;
       if (own) this.#lastUse[frame - first] = this.#loading;
-      else if (pinned === 0) missing++;
+      else if (staying === 0) missing++;
     }
     return missing;
   }
 
-  /** The frame of a page that a pin holds in host memory, 0 for any other. */
-  #pinnedHostFrame(page: number): number {
+  /**
+   * The frame of a page that a pin holds in host memory, or that a pin held when the step before began to read it there; 0
+   * for any other.
+   */
+  #stayingHostFrame(page: number): number {
     const word = this.#mm.pageTable.read(page);
     const frame = (word & PTE_PRESENT) === 0 ? 0 : pteFrame(word);
-    return frame !== 0 && this.#attached.machine.frames.maybeDmaPinned(frame) ? frame : 0;
+    const stays = this.#inPlace.has(frame) || this.#attached.machine.frames.maybeDmaPinned(frame);
+    return frame !== 0 && stays ? frame : 0;
+  }
+
+  #holdInPlace(frame: number): void {
+    this.#attached.machine.frames.get(frame);
+    this.#inPlace.set(frame, (this.#inPlace.get(frame) ?? 0) + 1);
+  }
+
+  #releaseInPlace(frame: number): void {
+    const steps = this.#inPlace.get(frame) ?? 0;
+    if (steps > 1) this.#inPlace.set(frame, steps - 1);
+    else this.#inPlace.delete(frame);
+    this.#attached.machine.put(frame);
   }
 
   /**

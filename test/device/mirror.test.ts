@@ -257,7 +257,7 @@ test("two slices of neighbouring pages written in one step keep each other's ele
   assert.equal(device.run(7, 1)?.[100], 0);
 });
 
-test("copies and kernels overlap in simulated time only where the device loads ahead", async (t) => {
+test("a streamed dispatch takes as long as its uploads, when kernels take no time", async (t) => {
   const clock = new SimulatedClock();
   const opened = await openMemory(t, { environment: clock, devicePages: 8, link: { latency: 10 } });
   const x = opened.memory.createArray("u8", 16 * PAGE);

@@ -108,6 +108,18 @@ test("nor does it where an array could not be brought together, because another 
   opened.check();
 });
 
+test("a load that has to be split around what is in use moves each page once", async (t) => {
+  const { opened, arrays } = await withArrays(t, { devicePages: 6 }, 2, 1, 3, 4);
+  const [oldest, a, newest, b] = arrays;
+  assert.ok(oldest !== undefined && a !== undefined && newest !== undefined && b !== undefined);
+  for (const array of [oldest, a, newest]) await array.prefetch("device");
+  const kernel = await opened.memory.createKernel({ host: reader, footprint: { a: "whole", b: { each: 1 } } });
+  const before = opened.memory.stats;
+  await kernel.dispatch({ invocations: b.length, arrays: { a, b }, mode: "resident" });
+  assert.deepEqual(movedSince(before, opened.memory.stats), { up: 4, down: 0, dropped: 4 });
+  opened.check();
+});
+
 test("pages that a kernel only read leave the device without a copy; pages that it wrote are copied back", async (t) => {
   const { opened, arrays, read, write } = await withArrays(t, { devicePages: 4 }, 10);
   const [x] = arrays;

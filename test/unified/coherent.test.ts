@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostKernel } from "../../src/device/driver.js";
+import { DMA_PIN } from "../../src/mm/gup.js";
 import { memoryError, PAGE } from "../builders.js";
 import { openMemory } from "./opened-memory.js";
 
@@ -163,4 +164,27 @@ test("a coherent device refuses what conflicts: a pin for writing, or of an arra
   await dispatch();
   assert.deepEqual(await y.read(), new Uint8Array(2 * PAGE).fill(1));
   opened.check();
+});
+
+test("a pin released while a dispatch reads its pages in place changes nothing for that dispatch", async (t) => {
+  for (const mode of ["resident", "streamed"] as const) {
+    const opened = await openMemory(t, { kind: "coherent", link: { latency: 1 } });
+    const table = opened.memory.createArray("u8", 2 * PAGE);
+    const y = opened.memory.createArray("u8", 6 * PAGE);
+    await table.fill(3);
+    const add: HostKernel = {
+      writes: ["y"],
+      run({ first, count, arrays, base }) {
+        for (let i = first; i < first + count; i++) arrays["y"][i - base["y"]] += arrays["table"][i % (2 * PAGE)];
+      },
+    };
+    const kernel = await opened.memory.createKernel({ host: add, footprint: { table: "whole", y: { each: 1 } } });
+    const pin = await table.pin("read");
+    const dispatching = kernel.dispatch({ invocations: 6 * PAGE, arrays: { table, y }, mode });
+    while (opened.machine.frames.refcount(opened.framesOf(table)[0] ?? 0) === DMA_PIN + 1) await Promise.resolve();
+    pin.release();
+    await dispatching;
+    assert.ok((await y.read()).every((byte) => byte === 3));
+    opened.check();
+  }
 });
