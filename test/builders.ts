@@ -20,6 +20,7 @@ import { PG_LOCKED } from "../src/mm/frames.js";
 import { homeFrameOf } from "../src/mm/home-range.js";
 import { Machine } from "../src/mm/machine.js";
 import { mmap, type MapOptions } from "../src/mm/mapping.js";
+import type { SwapStore } from "../src/mm/swap.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_VALID, migratePfn } from "../src/migrate/entry.js";
 import { MigrateVma } from "../src/migrate/migrate-vma.js";
 import { TestEnvironment } from "./environments.js";
@@ -41,6 +42,7 @@ export function memoryError(code: string, message: RegExp): (error: unknown) => 
 export interface MachineSetup<E> {
   hostPages?: number;
   environment?: E;
+  swap?: SwapStore;
 }
 
 export interface Setup<E> {
@@ -51,8 +53,9 @@ export interface Setup<E> {
 export function createMachine(): Setup<TestEnvironment>;
 export function createMachine<E extends TestEnvironment>(setup: MachineSetup<E>): Setup<E>;
 export function createMachine(setup: MachineSetup<TestEnvironment> = {}): Setup<TestEnvironment> {
-  const { hostPages = Infinity, environment = new TestEnvironment() } = setup;
-  return { machine: new Machine({ pageSize: PAGE, hostBudget: hostPages * PAGE, environment }), environment };
+  const { hostPages = Infinity, environment = new TestEnvironment(), swap } = setup;
+  const options = { pageSize: PAGE, hostBudget: hostPages * PAGE, environment };
+  return { machine: new Machine(swap === undefined ? options : { ...options, swap }), environment };
 }
 
 /** Maps pages and returns the number of the first. With `home: true` they get home frames. */
@@ -167,4 +170,68 @@ export function offerHostFrames(args: MigrateVma): void {
 /** The pages of `[page, page + pages)` at which migration entries stand. */
 export function migrationEntries(mm: AddressSpace, page: number, pages: number): number[] {
   return Array.from({ length: pages }, (_, i) => page + i).filter((each) => isMigrationEntry(word(mm, each)));
+}
+
+/** A place where whoever passes waits until it is opened. */
+export class Gate {
+  /** Resolves when somebody has come to wait. */
+  readonly reached: Promise<void>;
+  readonly #opened: Promise<void>;
+  #reach: () => void = () => {};
+  #open: () => void = () => {};
+
+  constructor() {
+    this.reached = new Promise((resolve) => (this.#reach = resolve));
+    this.#opened = new Promise((resolve) => (this.#open = resolve));
+  }
+
+  pass(): Promise<void> {
+    this.#reach();
+    return this.#opened;
+  }
+
+  open(): void {
+    this.#open();
+  }
+}
+
+/** Lets everything run that nothing keeps from it. */
+export function everybodyWaits(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Swap that can wait, and fails what it is told to fail. The bytes are taken and given only after the wait. */
+export class TestSwapStore implements SwapStore {
+  readonly slots: number;
+  readonly pages = new Map<number, Uint8Array>();
+  /** Slots written and read so far, in order. */
+  readonly written: number[] = [];
+  readonly filled: number[] = [];
+  pause: (() => Promise<void>) | null = null;
+  failsWrites = false;
+  failsReads = false;
+
+  constructor(slots = 64) {
+    this.slots = slots;
+  }
+
+  async write(slot: number, bytes: Uint8Array): Promise<void> {
+    this.written.push(slot);
+    await this.pause?.();
+    if (this.failsWrites) throw new Error(`slot ${slot} cannot be written`);
+    this.pages.set(slot, bytes.slice());
+  }
+
+  async read(slot: number, into: Uint8Array): Promise<void> {
+    this.filled.push(slot);
+    await this.pause?.();
+    if (this.failsReads) throw new Error(`slot ${slot} cannot be read`);
+    const bytes = this.pages.get(slot);
+    assert.ok(bytes !== undefined, `slot ${slot} is read and was never written`);
+    into.set(bytes);
+  }
+
+  discard(slot: number): void {
+    this.pages.delete(slot);
+  }
 }

@@ -67,12 +67,23 @@ export class PageCache {
     return frame;
   }
 
-  /** Puts contents into the page at an offset, which differs from what lies behind the object from now on. */
+  /**
+   * Replaces the page at an offset, which differs from what lies behind the object from now on. EINVAL for less than a page
+   * or an offset beyond the object, EBUSY while the page is being read or paged out, ENOMEM without host memory for it.
+   */
   write(index: number, bytes: Uint8Array): void {
+    const { frames, pageSize, zones } = this.machine;
+    if (bytes.byteLength !== pageSize)
+      throw new MemoryError("EINVAL", `${bytes.byteLength} bytes are not the ${pageSize} of a page`);
+    if (!Number.isInteger(index) || index < 0 || index >= this.length)
+      throw new MemoryError("EINVAL", `page ${index} is not within the ${this.length} of the object`);
+    if ((frames.flags(this.page(index)) & PG_LOCKED) !== 0)
+      throw new MemoryError("EBUSY", `page ${index} of an object is being read or paged out`);
     const frame = this.page(index) || this.addZeros(index);
-    if (frame === 0) throw new MemoryError("ENOMEM", `no host memory for page ${index} of a file`);
-    this.machine.zones.bytes(frame).set(bytes);
-    this.machine.frames.setFlags(frame, PG_DIRTY);
+    if (frame === 0) throw new MemoryError("ENOMEM", `no host memory for page ${index} of an object`);
+    this.#releaseSlot(index);
+    zones.bytes(frame).set(bytes);
+    frames.setFlags(frame, PG_DIRTY);
   }
 
   /**
@@ -85,6 +96,8 @@ export class PageCache {
     if (frame === 0) return false;
     machine.frames.setFlags(frame, PG_LOCKED);
     this.#add(index, frame);
+    // When the read fails the cache lets go of the page while others wait for its lock.
+    machine.frames.get(frame);
     try {
       await this.#fill(index, machine.zones.bytes(frame), frame);
       machine.lru.add(frame);
@@ -93,6 +106,7 @@ export class PageCache {
       throw error;
     } finally {
       machine.pageLocks.unlock(frame);
+      machine.put(frame);
     }
     return true;
   }
@@ -145,9 +159,16 @@ export class PageCache {
       return;
     }
     await swap.store.read(slot, into);
-    this.#slots.delete(index);
-    swap.release(slot);
+    this.#releaseSlot(index);
     frames.setFlags(frame, PG_DIRTY);
+  }
+
+  /** The page at an offset is not in swap any more. */
+  #releaseSlot(index: number): void {
+    const slot = this.#slots.get(index);
+    if (slot === undefined) return;
+    this.#slots.delete(index);
+    this.machine.swap?.release(slot);
   }
 
   #add(index: number, frame: number): void {
