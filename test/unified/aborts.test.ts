@@ -26,7 +26,7 @@ interface Scene {
 }
 
 /** Pages enough for several batches of copies, some on the device, most on the host. */
-const PAGES = 1100;
+const PAGES = 700;
 const SEVENS = Buffer.alloc(PAGES * PAGE, 7);
 
 type Act = (scene: Omit<Scene, "act">, signal: AbortSignal) => Promise<unknown>;
@@ -55,17 +55,17 @@ const acts: Record<string, Act> = {
   },
   "a resident dispatch": async ({ opened, x, y }, signal) => {
     const kernel = await opened.memory.createKernel({ host: addOne, footprint: eachPage });
-    return kernel.dispatch({ invocations: 200, arrays: { x, y }, mode: "resident", signal });
+    return kernel.dispatch({ invocations: 250, arrays: { x, y }, mode: "resident", signal });
   },
 };
 
 async function prepared(t: TestContext, name: string, latency: number): Promise<Scene> {
-  const opened = await openMemory(t, { devicePages: 600, link: { latency } });
+  const opened = await openMemory(t, { devicePages: 560, link: { latency } });
   const x = opened.memory.createArray("u8", PAGES * PAGE, { label: "x" });
   const y = opened.memory.createArray("u8", PAGES * PAGE, { label: "y" });
   await x.fill(7);
-  await y.fill(9, { length: 700 * PAGE });
-  await x.prefetch("device", { start: 100 * PAGE, length: 600 * PAGE });
+  await y.fill(9, { length: 450 * PAGE });
+  await x.prefetch("device", { start: 100 * PAGE, length: 540 * PAGE });
   const act = acts[name] ?? assert.fail();
   return { opened, x, y, act: (signal) => act({ opened, x, y }, signal) };
 }
