@@ -254,6 +254,16 @@ describe("a fault on an entry that allows the access already", () => {
     checkInvariants(machine);
   });
 
+  test("does not make a shared page its own by reading it", async () => {
+    const { machine, mm, page } = await createPages(1);
+    await store(mm, page, 5);
+    share(mm, page);
+    const before = word(mm, page);
+    assert.equal(handleFault(mm, page, 0), FAULT_DONE);
+    assert.equal(word(mm, page), before | PTE_YOUNG);
+    checkInvariants(machine);
+  });
+
   test("marks it young, dirty and soft-dirty for a write", async () => {
     const { machine, mm, page } = await createPages(1);
     await store(mm, page, 5);

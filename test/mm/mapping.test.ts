@@ -80,6 +80,17 @@ describe("a new mapping", () => {
     assert.equal(await mapPages(mm, 600), first);
   });
 
+  test("takes a place that fits it to the page, with its distance, and none that is a page too small", async () => {
+    const { mm } = createSpace();
+    const first = await mapPages(mm, 700);
+    const second = await mapPages(mm, 1);
+    await unmap(mm, first, 700);
+    const fitting = second - TABLE_WORDS - first;
+    const larger = await mapPages(mm, fitting + 1);
+    assert.ok(larger > second);
+    assert.equal(await mapPages(mm, fitting), first);
+  });
+
   test("goes where it is asked to, over what is mapped there", async () => {
     const { machine, mm } = createSpace();
     const page = await mapPages(mm, 4);
