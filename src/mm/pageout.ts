@@ -84,6 +84,8 @@ async function reclaimPage(machine: Machine, frame: number): Promise<void> {
   if (frames.tryLock(frame)) {
     freed = frames.isAnonymous(frame) ? await swapOut(machine, frame) : await evictFromCache(machine, frame);
     pageLocks.unlock(frame);
+    // Who gave the page up while it was locked could not take it out of the cache.
+    if ((frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
   }
   if (freed) machine.put(frame);
   else lru.putback(frame);

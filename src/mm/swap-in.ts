@@ -8,7 +8,7 @@
 import type { AddressSpace } from "./address-space.js";
 import { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_MAKE_DIRTY, PTE_SOFT_DIRTY, PTE_UFFD_WP, PTE_WRITE } from "./entry.js";
 import { assert } from "./errors.js";
-import { PG_LRU } from "./frames.js";
+import { PG_LRU, PG_SWAPCACHE } from "./frames.js";
 import { homeFrameOf } from "./home-range.js";
 import { addAnonRmap } from "./rmap.js";
 import type { Swap } from "./swap.js";
@@ -66,6 +66,8 @@ export async function readIntoSwapCache(vma: Vma, page: number, slot: number): P
     throw error;
   } finally {
     machine.pageLocks.unlock(frame);
+    // The entry may have been given up meanwhile, which could not take the locked page out of the cache.
+    if ((machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) swap.releaseUnmapped(frame);
     machine.put(frame);
   }
   return true;
