@@ -133,6 +133,8 @@ export class HostMemory {
 
   /** The last reference to a home frame has gone, and its page is now in `device`, byte for byte. */
   retain(frame: number, device: number): void {
+    // After a fork a page may live in a home range whose mapping is gone: no page comes back there.
+    if (this.#dying.some((home) => frame >= home.first && frame < home.first + home.pages)) return this.free(frame);
     this.#clear(frame);
     this.retained.add(frame, device);
   }

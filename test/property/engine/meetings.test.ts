@@ -139,3 +139,14 @@ test("what a device saw of pages is looked at again when they have moved to it s
   await begin(met, () => operations.toDevice(world, world.devices[0], { space, start, end: start + 1 }));
   await end(met);
 });
+
+test("a home range goes back when its last page, which a fork had shared, moves to a device", async () => {
+  const met = await meeting("private");
+  const { world, target } = met;
+  operations.fork(world, target.space);
+  await world.quiesce();
+  operations.exit(world, target.space);
+  await world.quiesce();
+  operations.toDevice(world, world.devices[0], { ...target, space: world.spaces[1] });
+  await end(met);
+});

@@ -8,6 +8,7 @@ import { deviceRead, deviceWrite } from "../../../src/device/device-access.js";
 import { migrateToDevice } from "../../../src/device/migrate-to-device.js";
 import { evictFrames, migrateToHost } from "../../../src/device/migrate-to-host.js";
 import {
+  PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
   PTE_MAKE_DIRTY,
   PTE_NO_ACCESS,
@@ -17,6 +18,7 @@ import {
 } from "../../../src/mm/entry.js";
 import { MemoryError } from "../../../src/mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../../../src/mm/fault.js";
+import { forkAddressSpace } from "../../../src/mm/fork.js";
 import { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "../../../src/mm/gup.js";
 import { dontNeed, exitAddressSpace, mmap, mprotect, munmap } from "../../../src/mm/mapping.js";
 import { ADDRESS_SPACE_PAGES } from "../../../src/mm/page-table.js";
@@ -194,11 +196,12 @@ export function tryPin(world: World, { space, start }: Target, write: boolean, r
 /** Stores through a pin, wherever its page is mapped by now. */
 export function storeThroughPin(world: World, pinned: HeldPin): void {
   if (!pinned.write) return;
-  const { space, page, frame } = pinned;
+  const { page, frame } = pinned;
   const value = world.newValue();
   fillPage(world.machine.zones.bytes(frame), value);
-  if (space.names(page, frame)) space.shadow.write(page, value);
-  for (const other of space.pins) if (other.frame === frame) other.value = value;
+  // After a fork the page of a short pin is the child's as well.
+  for (const each of world.spaces) if (each.names(page, frame)) each.shadow.write(page, value);
+  for (const other of world.pins) if (other.frame === frame) other.value = value;
 }
 
 /** Lets a pin go; the page of a coherent device that it held goes home first, if it is a short one. */
@@ -220,6 +223,12 @@ export function release(world: World, pinned: HeldPin, bringHome: boolean): void
     },
     (error) => error === null || error.code === "EBUSY",
   );
+}
+
+export function fork(world: World, space: Space): void {
+  world.begin(`fork ${space.mm.id}`, { space, start: 0, end: ADDRESS_SPACE_PAGES }, async () => {
+    world.adoptChild(await forkAddressSpace(space.mm), space);
+  });
 }
 
 export function exit(world: World, space: Space): void {
@@ -262,7 +271,9 @@ function hold(world: World, space: Space, page: number, frame: number, write: bo
   if (!orphaned && !space.shadow.agrees(page, value)) {
     world.report(`the pin of ${space.name(page)} shows ${value} instead of ${space.shadow.expected(page)}`);
   }
-  space.pins.add({ space, page, frame, references, write, orphaned, value });
+  // A short pin does not unshare its page: who writes it first gets another one.
+  const shared = references !== DMA_PIN && (space.mm.pageTable.read(page) & PTE_EXCLUSIVE) === 0;
+  space.pins.add({ space, page, frame, references, write, orphaned, shared, value });
 }
 
 function name(what: string, { space, start, end }: Target): string {

@@ -34,6 +34,7 @@ const KINDS = {
   release: 10,
   lock: 4,
   unlock: 4,
+  fork: 3,
   exit: 1,
   settle: 5,
 } as const;
@@ -52,6 +53,7 @@ const GROUPS: readonly (readonly Kind[])[] = [
   ["evict"],
   ["pin", "tryPin", "storeThroughPin", "release"],
   ["lock", "unlock"],
+  ["fork"],
   ["exit"],
   ["settle"],
 ];
@@ -229,6 +231,9 @@ function perform(world: World, action: Action): void {
       );
     case "lock":
       return world.lockPage(target.space, target.start);
+    case "fork":
+      if (world.spaces.filter(({ alive }) => alive).length < MOST_SPACES) operations.fork(world, target.space);
+      return;
     case "exit":
       // Seldom, or nothing would ever get far.
       if (choice === 0) operations.exit(world, target.space);

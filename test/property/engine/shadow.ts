@@ -31,6 +31,10 @@ export class Shadow {
     for (const page of this.#values.keys()) if (page >= start && page < end) this.#values.delete(page);
   }
 
+  inherit(parent: Shadow): void {
+    for (const [page, values] of parent.#values) this.#values.set(page, new Set(values));
+  }
+
   write(page: number, value: number): void {
     this.#values.set(page, new Set([value]));
     for (const reader of this.#readers) reader.add(page, value);

@@ -5,6 +5,7 @@
 
 import type { AddressSpace } from "../../../src/mm/address-space.js";
 import { isMigrationEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "../../../src/mm/entry.js";
+import { DMA_PIN } from "../../../src/mm/gup.js";
 import type { HomeRange } from "../../../src/mm/home-range.js";
 import type { Invalidation, MmuInterval } from "../../../src/mm/notifier.js";
 import { ADDRESS_SPACE_PAGES } from "../../../src/mm/page-table.js";
@@ -28,6 +29,8 @@ export interface HeldPin {
   readonly write: boolean;
   /** The page was unmapped or given up since: the frame is the pin's alone. */
   orphaned: boolean;
+  /** The page is shared after a fork, and the pin is not one that prevents it: who writes first gets another page. */
+  shared: boolean;
   /** What an orphaned frame holds. */
   value: number;
 }
@@ -61,6 +64,13 @@ export class Space implements MmuInterval {
   mapped(start: number, pages: number, protection: number): void {
     this.shadow.map(start, start + pages);
     this.protect(start, start + pages, protection);
+  }
+
+  /** Takes over what a parent's pages hold and allow. Short pins of the parent do not stand in the way. */
+  inherit(parent: Space): void {
+    this.shadow.inherit(parent.shadow);
+    for (const [page, protection] of parent.#protections) this.#protections.set(page, protection);
+    for (const pin of parent.pins) if (pin.references !== DMA_PIN) pin.shared = true;
   }
 
   protect(start: number, end: number, protection: number): void {

@@ -9,6 +9,7 @@ import type { Device } from "../../../src/device/driver.js";
 import type { LinkDirection } from "../../../src/device/mirror/link.js";
 import { mirrorDevice } from "../../../src/device/mirror/mirror-device.js";
 import type { Transfer } from "../../../src/device/transfers.js";
+import type { AddressSpace } from "../../../src/mm/address-space.js";
 import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "../../../src/mm/entry.js";
 import { MemoryError } from "../../../src/mm/errors.js";
 import { PG_HOME } from "../../../src/mm/frames.js";
@@ -102,15 +103,18 @@ export class World {
 
   createSpace(): void {
     try {
-      const space = new Space(this.machine.createAddressSpace(), (changed, start, end) => {
-        for (const operation of this.#underWay) {
-          if (operation.space === changed && operation.start < end && start < operation.end) operation.uncertain = true;
-        }
-      });
-      this.spaces.push(space);
-      for (const device of this.devices) device.table(space.mm);
+      this.#adopt(this.machine.createAddressSpace());
     } catch (error) {
       if (!(error instanceof MemoryError) || !this.isShort) throw error;
+    }
+  }
+
+  /** The child of a fork holds what its parent held at that moment, and has no home frames. */
+  adoptChild(mm: AddressSpace, parent: Space): void {
+    const child = this.#adopt(mm);
+    child.inherit(parent);
+    for (const mapping of [...this.mappings]) {
+      if (mapping.space === parent) this.mappings.push({ ...mapping, space: child, home: null });
     }
   }
 
@@ -236,6 +240,17 @@ export class World {
     return true;
   }
 
+  #adopt(mm: AddressSpace): Space {
+    const space = new Space(mm, (changed, start, end) => {
+      for (const operation of this.#underWay) {
+        if (operation.space === changed && operation.start < end && start < operation.end) operation.uncertain = true;
+      }
+    });
+    this.spaces.push(space);
+    for (const device of this.devices) device.table(mm);
+    return space;
+  }
+
   async #attach({ kind, frames, link }: DeviceSetup): Promise<AttachedDevice> {
     const fails = (direction: LinkDirection): boolean => this.environment.failures.fails(direction);
     const latency = link === "late" ? 1 : 0;
@@ -288,6 +303,7 @@ export class World {
     const { space, page, frame } = pin;
     // The zero page is not pinned to an address: the next store there brings another page.
     if (frame === 0) return;
+    if (pin.shared) return;
     if (!pin.orphaned) assert.ok(space.names(page, frame), `${space.name(page)} moved although it is pinned`);
     else if (!space.names(page, frame)) {
       const value = valueOf(this.machine.zones.bytes(frame));
