@@ -20,9 +20,11 @@ import { pinPage, SHORT_REFERENCE } from "./gup.js";
 import { anonVmaOf, removeRmap } from "./rmap.js";
 
 /**
- * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the frame of each page that became so,
- * locked and referenced for the caller, -1 for the others. Returns for how many pages a reference could be had: fewer than asked where an access is
- * impossible; below 0, the fault's code negated and less one, when that is so at once. Notifiers hear of `owner`.
+ * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the
+ * frame of each page that became so, locked and referenced for the caller, -1 for the others. Returns for how many pages a
+ * reference could be had: fewer than asked where an access is impossible; below 0, the fault's code negated and less one,
+ * when that is so at once. Rejects, with no reference kept, when a page cannot be brought from where it is. Notifiers hear
+ * of `owner`.
  */
 export async function makeDeviceExclusiveRange(
   mm: AddressSpace,
@@ -31,14 +33,8 @@ export async function makeDeviceExclusiveRange(
   owner: object | null,
 ): Promise<number> {
   const { machine } = mm;
-  let referenced = 0;
   frames.fill(-1);
-  for (; referenced < frames.length; referenced++) {
-    const frame = await pinPage(mm, start + referenced, true, SHORT_REFERENCE);
-    if (frame < 0 && referenced === 0) return frame;
-    if (frame < 0) break;
-    frames[referenced] = frame;
-  }
+  const referenced = await referencePages(mm, start, frames);
   for (let i = 0; i < referenced; i++) {
     const frame = frames[i];
     const locked = machine.frames.tryLock(frame);
@@ -46,6 +42,23 @@ export async function makeDeviceExclusiveRange(
     if (locked) machine.pageLocks.unlock(frame);
     machine.put(frame);
     frames[i] = -1;
+  }
+  return referenced;
+}
+
+/** Takes short references to as many pages as can be had, or none when a fault rejects; how many, or the first fault's code. */
+async function referencePages(mm: AddressSpace, start: number, frames: Int32Array): Promise<number> {
+  let referenced = 0;
+  try {
+    for (; referenced < frames.length; referenced++) {
+      const frame = await pinPage(mm, start + referenced, true, SHORT_REFERENCE);
+      if (frame < 0) return referenced === 0 ? frame : referenced;
+      frames[referenced] = frame;
+    }
+  } catch (error) {
+    for (const frame of frames.subarray(0, referenced)) mm.machine.put(frame);
+    frames.fill(-1);
+    throw error;
   }
   return referenced;
 }
