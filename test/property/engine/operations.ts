@@ -227,7 +227,11 @@ export function release(world: World, pinned: HeldPin, bringHome: boolean): void
 
 export function fork(world: World, space: Space): void {
   world.begin(`fork ${space.mm.id}`, { space, start: 0, end: ADDRESS_SPACE_PAGES }, async () => {
-    world.adoptChild(await forkAddressSpace(space.mm), space);
+    try {
+      world.adoptChild(await forkAddressSpace(space.mm), space);
+    } finally {
+      space.forked();
+    }
   });
 }
 

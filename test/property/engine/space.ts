@@ -66,11 +66,15 @@ export class Space implements MmuInterval {
     this.protect(start, start + pages, protection);
   }
 
-  /** Takes over what a parent's pages hold and allow. Short pins of the parent do not stand in the way. */
+  /** Takes over what a parent's pages hold and allow. */
   inherit(parent: Space): void {
     this.shadow.inherit(parent.shadow);
     for (const [page, protection] of parent.#protections) this.#protections.set(page, protection);
-    for (const pin of parent.pins) if (pin.references !== DMA_PIN) pin.shared = true;
+  }
+
+  /** A fork was tried: pages that are not pinned for DMA are shared, or have been. */
+  forked(): void {
+    for (const pin of this.pins) if (pin.references !== DMA_PIN) pin.shared = true;
   }
 
   protect(start: number, end: number, protection: number): void {

@@ -113,7 +113,7 @@ export class World {
   adoptChild(mm: AddressSpace, parent: Space): void {
     const child = this.#adopt(mm);
     child.inherit(parent);
-    for (const mapping of [...this.mappings]) {
+    for (const mapping of this.mappings) {
       if (mapping.space === parent) this.mappings.push({ ...mapping, space: child, home: null });
     }
   }
