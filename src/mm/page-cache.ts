@@ -68,11 +68,13 @@ export class PageCache {
   }
 
   /**
-   * Replaces the page at an offset, which differs from what lies behind the object from now on. EINVAL for less than a page
-   * or an offset beyond the object, EBUSY while the page is being read or paged out, ENOMEM without host memory for it.
+   * Replaces the page at an offset, which differs from what lies behind the object from now on. EINVAL for less than a page,
+   * an offset beyond the object or an object that is gone, EBUSY while the page is being read or paged out, ENOMEM without
+   * host memory for it.
    */
   write(index: number, bytes: Uint8Array): void {
     const { frames, pageSize, zones } = this.machine;
+    this.#checkInUse();
     if (bytes.byteLength !== pageSize)
       throw new MemoryError("EINVAL", `${bytes.byteLength} bytes are not the ${pageSize} of a page`);
     if (!Number.isInteger(index) || index < 0 || index >= this.length)
@@ -135,7 +137,11 @@ export class PageCache {
     return true;
   }
 
+  /** EINVAL when the object is gone, or another machine's. */
   link(vma: Vma): void {
+    if (vma.mm.machine !== this.machine)
+      throw new MemoryError("EINVAL", `object ${this.id} belongs to another machine and cannot be mapped`);
+    this.#checkInUse();
     insertByOffset(this.vmas, vma);
   }
 
@@ -181,6 +187,11 @@ export class PageCache {
   #remove(index: number, frame: number): void {
     this.#pages.delete(index);
     this.machine.put(frame);
+  }
+
+  #checkInUse(): void {
+    if (this.machine.pageCache(this.id) !== this)
+      throw new MemoryError("EINVAL", `object ${this.id} is neither held nor mapped any more`);
   }
 
   #destroyUnused(): void {

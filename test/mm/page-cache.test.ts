@@ -633,6 +633,26 @@ describe("mapping an object", () => {
     checkInvariants(machine);
   });
 
+  test("that is gone, or belongs to another machine, is refused", async () => {
+    const { machine, mm } = await mapFile(1);
+    const gone = machine.createPageCache(1);
+    gone.release();
+    const stranger = createMachine().machine.createPageCache(1);
+    for (const [file, message] of [
+      [gone, /object 2 is neither held nor mapped any more/],
+      [stranger, /object 1 belongs to another machine/],
+    ] as const) {
+      const vmas = mm.vmas.length;
+      await assert.rejects(mmap(mm, { length: PAGE, file, shared: true }), memoryError("EINVAL", message));
+      assert.equal(mm.vmas.length, vmas);
+      assert.equal(file.vmas.length, 0);
+      assert.equal(mm.mmapLock.free, true);
+      checkInvariants(machine);
+    }
+    assert.throws(() => gone.write(0, new Uint8Array(PAGE)), memoryError("EINVAL", /neither held nor mapped/));
+    assert.equal(machine.host.charge.usage, 0);
+  });
+
   test("keeps its VMAs in the order of their offsets, then of mapping", async () => {
     const { machine, file, mm } = await mapFile(8);
     const at = await Promise.all([4, 2, 4, 0].map((offset) => mapPages(mm, 1, { file, offset: offset * PAGE })));
