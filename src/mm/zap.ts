@@ -44,6 +44,7 @@ export function zapRange(mm: AddressSpace, start: number, end: number): void {
       } else if (isDeviceExclusiveEntry(word)) {
         // The entry holds a reference, but is no mapping.
         mm.resident.uncharge(1);
+        if ((machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
         machine.put(frame);
       } else if (isMigrationEntry(word)) mm.resident.uncharge(machine.frames.isAnonymous(frame) ? 1 : 0);
       else if (isSwapEntry(word)) machine.swap?.releaseAndReclaim(frame);

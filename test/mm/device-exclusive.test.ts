@@ -332,8 +332,7 @@ describe("a page that a device has for itself", () => {
       checkEmpty(machine);
     });
 
-    const todo = "giving an exclusive entry up has to take its page out of the swap cache";
-    test(`and ${what} leaves nothing in the swap cache`, { todo }, async () => {
+    test(`and ${what} leaves nothing in the swap cache`, async () => {
       const { machine, mm, page } = await createPages(1);
       await pageOut(mm, page * PAGE, PAGE);
       await load(mm, page);
