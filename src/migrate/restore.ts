@@ -58,15 +58,16 @@ function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, 
   if (word >>> PTE_FRAME_SHIFT !== source || (word & (PTE_PRESENT | PTE_MIGRATION)) !== PTE_MIGRATION) return false;
   const owned = (word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0 && machine.frames.isAnonymous(destination);
   const exclusive = owned ? PTE_EXCLUSIVE : 0;
+  let restored: number;
   if (machine.zones.kindOf(destination) === ZONE_PRIVATE) {
     const writable = (word & PTE_WRITE) === 0 ? 0 : maybeWritable(vma, 0);
-    storeWord(entries, at, devicePrivateEntry(destination, (word & PTE_TRACKING) | writable | exclusive));
-    return true;
+    restored = devicePrivateEntry(destination, (word & PTE_TRACKING) | writable | exclusive);
+  } else {
+    restored = (makeEntry(vma, destination) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_YOUNG)) | exclusive;
+    if ((word & PTE_DIRTY) !== 0 && (machine.frames.flags(destination) & PG_DIRTY) !== 0) restored |= PTE_MAKE_DIRTY;
+    if ((word & PTE_WRITE) !== 0) restored = maybeWritable(vma, restored);
+    else restored |= word & PTE_UFFD_WP;
   }
-  let restored = (makeEntry(vma, destination) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_YOUNG)) | exclusive;
-  if ((word & PTE_DIRTY) !== 0 && (machine.frames.flags(destination) & PG_DIRTY) !== 0) restored |= PTE_MAKE_DIRTY;
-  if ((word & PTE_WRITE) !== 0) restored = maybeWritable(vma, restored);
-  else restored |= word & PTE_UFFD_WP;
   storeWord(entries, at, restored);
   return true;
 }
