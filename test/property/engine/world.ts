@@ -184,9 +184,10 @@ export class World {
 
   /** Runs everything that is under way to its end, with a check after each task, or only after the last one. */
   async quiesce(checks: "each" | "last" = "each"): Promise<void> {
+    const check = checks === "each" ? () => this.check() : undefined;
     await letPromisesSettle();
-    this.check();
-    await this.environment.runAll(checks === "each" ? () => this.check() : undefined);
+    check?.();
+    await this.environment.runAll(check);
     this.check();
     const stuck = [...this.#underWay].map(({ what }) => what);
     assert.deepEqual(stuck, [], "deadlock: these wait and nothing is left to run");
