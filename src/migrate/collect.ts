@@ -8,22 +8,26 @@
  * Counterpart: `migrate_vma_collect_pmd`, `migrate_vma_collect_hole`, in `mm/migrate_device.c`.
  */
 
-import {
-  isDevicePrivateEntry,
-  PTE_DIRTY,
-  PTE_EXCLUSIVE,
-  PTE_FRAME_SHIFT,
-  PTE_PRESENT,
-  PTE_WRITE,
-} from "../mm/entry.js";
-import { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_DIRTY, PG_LOCKED } from "../mm/frames.js";
+import * as pageTableEntry from "../mm/entry.js";
+import { isDevicePrivateEntry } from "../mm/entry.js";
+import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
-import { TABLE_MASK, TABLE_WORDS } from "../mm/page-table.js";
+import * as pageTables from "../mm/page-table.js";
 import { mayShareAnonRmap, migrationEntryFor } from "../mm/rmap.js";
 import { exchangeWord, storeWord } from "../mm/shared-word.js";
 import type { Vma } from "../mm/vma.js";
-import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
-import {
+import * as memoryZones from "../mm/zone.js";
+import * as migrateEntry from "./entry.js";
+import type { MigrateVma } from "./migrate-vma.js";
+import * as preload from "./preload.js";
+import { preloadMapped } from "./preload.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE } = pageTableEntry;
+const { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_DIRTY, PG_LOCKED } = frameTable;
+const { TABLE_MASK, TABLE_WORDS } = pageTables;
+const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
+const {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_PFN_SHIFT,
   MIGRATE_PFN_VALID,
@@ -31,9 +35,8 @@ import {
   MIGRATE_VMA_SELECT_DEVICE_COHERENT,
   MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
   MIGRATE_VMA_SELECT_SYSTEM,
-} from "./entry.js";
-import type { MigrateVma } from "./migrate-vma.js";
-import { PRELOAD_PAGES, preloadMapped } from "./preload.js";
+} = migrateEntry;
+const { PRELOAD_PAGES } = preload;
 
 /** Fills `args.src` and `args.cpages` for pages `[first, end)` of the VMA. */
 export function collect(args: MigrateVma, vma: Vma, first: number, end: number): void {

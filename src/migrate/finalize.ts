@@ -5,68 +5,95 @@
  * Counterpart: `migrate_vma_finalize`, `migrate_device_finalize`.
  */
 
-import { FRAME_SHIFT, MAPPING, PG_HOME, REFCOUNT } from "../mm/frames.js";
+import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
 import { compareExchangeWord } from "../mm/shared-word.js";
-import { ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
-import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
+import * as memoryZones from "../mm/zone.js";
+import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
-import { PRELOAD_PAGES, preloadBoth } from "./preload.js";
+import * as preload from "./preload.js";
+import { preloadBoth } from "./preload.js";
 import { restoreEntries } from "./restore.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FRAME_SHIFT, MAPCOUNT, MAPPING, PG_HOME, REFCOUNT } = frameTable;
+const { ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
+const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
+const { PRELOAD_PAGES } = preload;
 
 export function migrateVmaFinalize(args: MigrateVma): void {
   if (args.vma !== null) migrateDeviceFinalize(args.vma.mm.machine, args.src, args.dst, args.npages);
 }
 
-/** The same for pages that `migrateDeviceRange` prepared. */
+/**
+ * The same for pages that `migrateDeviceRange` prepared. Some pages at a time get their entries back and are then let go:
+ * two short loops, each of which the compiler makes one piece of code.
+ */
 export function migrateDeviceFinalize(machine: Machine, src: Int32Array, dst: Int32Array, npages: number): void {
   assertNotInCallback();
-  const { words } = machine.frames;
-  for (let i = 0; i < npages; i++) {
-    if (i % PRELOAD_PAGES === 0) preloadBoth(machine.frames.words, src, dst, i, npages);
-    const source = src[i];
-    const destination = dst[i];
-    const to = (destination & MIGRATE_PFN_VALID) === 0 ? -1 : destination >>> MIGRATE_PFN_SHIFT;
-    if ((source & MIGRATE_PFN_VALID) === 0) {
-      if (to >= 0) release(machine, to);
-      continue;
-    }
-    const from = source >>> MIGRATE_PFN_SHIFT;
-    // A destination without an identity never went through the pages step, as when a driver gave up: nothing moved.
-    const moved = (source & MIGRATE_PFN_MIGRATE) !== 0 && to >= 0 && words[(to << FRAME_SHIFT) + MAPPING] !== 0;
-    if (!moved) {
-      if (to >= 0) release(machine, to);
-      finishPage(machine, from, from);
-    } else finishPage(machine, from, to);
+  for (let first = 0; first < npages; first += PRELOAD_PAGES) {
+    const end = Math.min(first + PRELOAD_PAGES, npages);
+    preloadBoth(machine.frames.words, src, dst, first, end);
+    restorePages(machine, src, dst, first, end);
+    letPagesGo(machine, src, dst, first, end);
   }
 }
 
-function finishPage(machine: Machine, from: number, to: number): void {
-  const kind = machine.zones.kindOf(to);
-  restoreEntries(machine, from, to);
-  if (from !== to) {
-    machine.pageLocks.unlock(from);
-    putMoved(machine, from, to, kind);
+function restorePages(machine: Machine, src: Int32Array, dst: Int32Array, first: number, end: number): void {
+  const { words } = machine.frames;
+  for (let i = first; i < end; i++) {
+    const source = src[i];
+    if ((source & MIGRATE_PFN_VALID) === 0) continue;
+    const from = source >>> MIGRATE_PFN_SHIFT;
+    restoreEntries(machine, from, hasMoved(words, source, dst[i]) ? dst[i] >>> MIGRATE_PFN_SHIFT : from);
   }
-  machine.pageLocks.unlock(to);
-  if (kind === ZONE_SYSTEM) machine.lru.putback(to);
-  else machine.put(to);
+}
+
+function letPagesGo(machine: Machine, src: Int32Array, dst: Int32Array, first: number, end: number): void {
+  const { words } = machine.frames;
+  const { pageLocks } = machine;
+  for (let i = first; i < end; i++) {
+    const source = src[i];
+    const from = source >>> MIGRATE_PFN_SHIFT;
+    const to = dst[i] >>> MIGRATE_PFN_SHIFT;
+    if (hasMoved(words, source, dst[i])) {
+      pageLocks.unlock(from);
+      putMoved(machine, from, to);
+      letGo(machine, to);
+      continue;
+    }
+    if ((dst[i] & MIGRATE_PFN_VALID) !== 0) {
+      pageLocks.unlock(to);
+      machine.put(to);
+    }
+    if ((source & MIGRATE_PFN_VALID) !== 0) letGo(machine, from);
+  }
+}
+
+/** Did the page move? A destination without an identity never went through the pages step, as when a driver gave up. */
+function hasMoved(words: Int32Array, source: number, destination: number): boolean {
+  const both = MIGRATE_PFN_VALID | MIGRATE_PFN_MIGRATE;
+  if ((source & both) !== both || (destination & MIGRATE_PFN_VALID) === 0) return false;
+  return words[((destination >>> MIGRATE_PFN_SHIFT) << FRAME_SHIFT) + MAPPING] !== 0;
+}
+
+/** The page that the batch held locked is everybody's again. */
+function letGo(machine: Machine, frame: number): void {
+  machine.pageLocks.unlock(frame);
+  if (machine.zones.kindOf(frame) === ZONE_SYSTEM) machine.lru.putback(frame);
+  else machine.put(frame);
 }
 
 /**
  * Lets the old page go. A home frame whose page went to private device memory is retained with its bytes; not so with
  * coherent memory, which the CPU can write without anybody hearing of it.
  */
-function putMoved(machine: Machine, from: number, to: number, kind: number): void {
-  const words = machine.frames.words;
+function putMoved(machine: Machine, from: number, to: number): void {
+  const { words } = machine.frames;
   const at = from << FRAME_SHIFT;
-  const retain = kind === ZONE_PRIVATE && (words[at] & PG_HOME) !== 0 && machine.frames.mapcount(to) > 0;
-  if (retain && compareExchangeWord(words, at + REFCOUNT, 1, 0) === 1) machine.host.retain(from, to);
+  const retain = (words[at] & PG_HOME) !== 0 && words[(to << FRAME_SHIFT) + MAPCOUNT] > 0;
+  const toPrivate = machine.zones.kindOf(to) === ZONE_PRIVATE;
+  if (retain && toPrivate && compareExchangeWord(words, at + REFCOUNT, 1, 0) === 1) machine.host.retain(from, to);
   else machine.put(from);
-}
-
-function release(machine: Machine, frame: number): void {
-  machine.pageLocks.unlock(frame);
-  machine.put(frame);
 }

@@ -4,9 +4,15 @@
  * a time. Nothing depends on it but the time that a batch takes over a large, scattered memory: a fifth of it.
  */
 
-import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "../mm/entry.js";
-import { FLAGS, FRAME_SHIFT, LRU_NEXT, LRU_PREV } from "../mm/frames.js";
-import { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
+import * as pageTableEntry from "../mm/entry.js";
+import { isDevicePrivateEntry } from "../mm/entry.js";
+import * as frameTable from "../mm/frames.js";
+import * as migrateEntry from "./entry.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { PTE_FRAME_SHIFT, PTE_PRESENT } = pageTableEntry;
+const { FLAGS, FRAME_SHIFT, LRU_NEXT, LRU_PREV } = frameTable;
+const { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
 
 /** Pages that are read ahead: few enough that their records, and the way to them, are still in the caches in turn. */
 export const PRELOAD_PAGES = 32;

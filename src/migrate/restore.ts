@@ -5,8 +5,18 @@
  * Counterpart: `remove_migration_ptes`, `remove_migration_pte`, in `mm/migrate.c`.
  */
 
-import {
-  devicePrivateEntry,
+import * as pageTableEntry from "../mm/entry.js";
+import { devicePrivateEntry } from "../mm/entry.js";
+import * as frameTable from "../mm/frames.js";
+import type { Machine } from "../mm/machine.js";
+import * as pageTables from "../mm/page-table.js";
+import { vmasOf } from "../mm/rmap.js";
+import { addToWord, storeWord } from "../mm/shared-word.js";
+import { makeEntry, maybeWritable, type Vma } from "../mm/vma.js";
+import * as memoryZones from "../mm/zone.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const {
   PTE_DIRTY,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
@@ -18,14 +28,10 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
   PTE_YOUNG,
-} from "../mm/entry.js";
-import { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY, REFCOUNT } from "../mm/frames.js";
-import type { Machine } from "../mm/machine.js";
-import { TABLE_MASK } from "../mm/page-table.js";
-import { vmasOf } from "../mm/rmap.js";
-import { addToWord, storeWord } from "../mm/shared-word.js";
-import { makeEntry, maybeWritable, type Vma } from "../mm/vma.js";
-import { ZONE_PRIVATE } from "../mm/zone.js";
+} = pageTableEntry;
+const { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY, REFCOUNT } = frameTable;
+const { TABLE_MASK } = pageTables;
+const { ZONE_PRIVATE } = memoryZones;
 
 /** `source` and `destination` are both locked; they are the same frame when the page stays where it is. */
 export function restoreEntries(machine: Machine, source: number, destination: number): void {

@@ -5,14 +5,21 @@
  * Counterpart: `migrate_device_unmap`, `migrate_vma_check_page`, in `mm/migrate_device.c`.
  */
 
-import { FRAME_SHIFT, MAPCOUNT, PG_SWAPCACHE, REFCOUNT } from "../mm/frames.js";
+import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { tryToMigrate } from "../mm/rmap.js";
 import { loadWord } from "../mm/shared-word.js";
-import { ZONE_SYSTEM } from "../mm/zone.js";
-import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "./entry.js";
-import { PRELOAD_PAGES, preloadListNeighbours } from "./preload.js";
+import * as memoryZones from "../mm/zone.js";
+import * as migrateEntry from "./entry.js";
+import * as preload from "./preload.js";
+import { preloadListNeighbours } from "./preload.js";
 import { restoreEntries } from "./restore.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FRAME_SHIFT, MAPCOUNT, PG_SWAPCACHE, REFCOUNT } = frameTable;
+const { ZONE_SYSTEM } = memoryZones;
+const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
+const { PRELOAD_PAGES } = preload;
 
 /** Returns how many of the `npages` entries are still to migrate. */
 export function unmapCollected(machine: Machine, src: Int32Array, npages: number, faultPage: number): number {

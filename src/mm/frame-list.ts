@@ -2,7 +2,11 @@
  * A doubly linked list of frames through their LRU words; frame 0 ends it. A frame is on at most one list. Counterpart: `struct list_head lru`.
  */
 
-import { FRAME_SHIFT, LRU_NEXT, LRU_PREV, type Frames } from "./frames.js";
+import * as frameTable from "./frames.js";
+import type { Frames } from "./frames.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FRAME_SHIFT, LRU_NEXT, LRU_PREV } = frameTable;
 
 export class FrameList {
   head = 0;

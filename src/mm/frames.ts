@@ -1,14 +1,6 @@
 /**
- * The frame table: for every page frame of the machine, of host memory and of all devices, a record of eight words.
- *
- * ```text
- * word  0      1         2         3        4      5         6         7
- *       flags  refcount  mapcount  mapping  index  LRU next  LRU prev  private
- * ```
- *
- * `refcount` is written by any thread, with atomics; all other words by the pager alone. `mapping` is an anon_vma's
- * number shifted left by two, with the kind in the low bits, 0 for none. `private` belongs to the frame's owner: a
- * retained home frame and the device frame that holds its page name each other there.
+ * The frame table: for every page frame of the machine, of host memory and of all devices, a record of eight words
+ * (`frame-record.ts`). `refcount` is written by any thread, with atomics; all other words by the pager alone.
  *
  * Invariants: a frame is free iff its refcount is 0; a mapped frame has at least mapcount references; frame 0 is the zero
  * page, referenced for ever, never on a list.
@@ -19,43 +11,23 @@
 import { MAX_FRAMES } from "./entry.js";
 import { MemoryError } from "./errors.js";
 import { addToWord, compareExchangeWord, loadWord } from "./shared-word.js";
+import * as frameRecord from "./frame-record.js";
 
-export const FRAME_WORDS = 8;
-export const FRAME_SHIFT = 3;
-export const FLAGS = 0;
-export const REFCOUNT = 1;
-export const MAPCOUNT = 2;
-export const MAPPING = 3;
-export const INDEX = 4;
-export const LRU_NEXT = 5;
-export const LRU_PREV = 6;
-export const PRIVATE = 7;
+export * from "./frame-record.js";
 
-export const PG_LOCKED = 1;
-/** On the LRU list. */
-export const PG_LRU = 1 << 1;
-export const PG_DIRTY = 1 << 2;
-/** Somebody waits for the page's lock. */
-export const PG_WAITERS = 1 << 3;
-/** The frame belongs to a home range and is never given to another page. */
-export const PG_HOME = 1 << 4;
-/** A free home frame that still holds the bytes of its page, which is on a device (`private` names where). */
-export const PG_RETAINED = 1 << 5;
-/** Of a device frame: the retained home frame named by `private` holds the same bytes. */
-export const PG_HAS_COPY = 1 << 6;
-/** The frame of host memory has been handed out before, so it may hold other bytes than zeros. */
-export const PG_TOUCHED = 1 << 7;
-/** In the swap cache: `private` is the slot. */
-export const PG_SWAPCACHE = 1 << 8;
-
-/** A DMA pin adds this to the reference count, so that it can be told from short references. */
-export const GUP_PIN_COUNTING_BIAS = 1024;
-
-export const MAPPING_KIND_SHIFT = 2;
-export const MAPPING_ANON = 1;
-/** `mapping` is the number of a page cache. */
-export const MAPPING_FILE = 2;
-export const MAPPING_KIND_MASK = (1 << MAPPING_KIND_SHIFT) - 1;
+// A module's own constants become part of its code; imported and exported ones are looked up at every use.
+const {
+  FRAME_WORDS,
+  FRAME_SHIFT,
+  REFCOUNT,
+  MAPCOUNT,
+  MAPPING,
+  PRIVATE,
+  PG_LOCKED,
+  GUP_PIN_COUNTING_BIAS,
+  MAPPING_ANON,
+  MAPPING_KIND_MASK,
+} = frameRecord;
 
 export class Frames {
   /** Eight words a frame. Replaced when the table grows, so never kept over an `await`. */

@@ -6,10 +6,14 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "./entry.js";
+import * as pageTableEntry from "./entry.js";
 import { FAULT_DONE, FAULT_UNSHARE, FAULT_WRITE, faultIn } from "./fault.js";
-import { GUP_PIN_COUNTING_BIAS } from "./frames.js";
+import * as frameTable from "./frames.js";
 import type { Machine } from "./machine.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } = pageTableEntry;
+const { GUP_PIN_COUNTING_BIAS } = frameTable;
 
 /** References of a short-term reference (`FOLL_GET`) and of a DMA pin (`FOLL_PIN`). */
 export const SHORT_REFERENCE = 1;
@@ -34,7 +38,7 @@ function mayPin(machine: Machine, word: number, write: boolean, references: numb
   if ((word & (needed | PTE_NO_ACCESS)) !== needed) return false;
   // What others may use is unshared before it is pinned for DMA: who pins must go on seeing the writes of this mapping.
   const shared = (word & PTE_EXCLUSIVE) === 0 && machine.frames.isAnonymous(word >>> PTE_FRAME_SHIFT);
-  return write || references < DMA_PIN || !shared;
+  return write || references < GUP_PIN_COUNTING_BIAS || !shared;
 }
 
 /**

@@ -13,24 +13,19 @@
 import { Charge } from "./charge.js";
 import type { Environment } from "./environment.js";
 import { assert, InvariantError, MemoryError } from "./errors.js";
-import {
-  FLAGS,
-  FRAME_SHIFT,
-  FRAME_WORDS,
-  type Frames,
-  INDEX,
-  MAPCOUNT,
-  MAPPING,
-  PG_HOME,
-  PG_RETAINED,
-  PG_TOUCHED,
-  REFCOUNT,
-} from "./frames.js";
+import * as frameTable from "./frames.js";
+import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
 import type { HomeRange } from "./home-range.js";
 import { RetainedFrames } from "./retained.js";
 import { storeWord } from "./shared-word.js";
-import { type Zone, ZONE_SYSTEM, type Zones } from "./zone.js";
+import * as memoryZones from "./zone.js";
+import type { Zone, Zones } from "./zone.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FLAGS, FRAME_SHIFT, FRAME_WORDS, INDEX, MAPCOUNT, MAPPING, PG_HOME, PG_RETAINED, PG_TOUCHED, REFCOUNT } =
+  frameTable;
+const { ZONE_SYSTEM } = memoryZones;
 
 /** Known to every engine, but its types come with the DOM, which this layer does not know. */
 declare const WebAssembly: {

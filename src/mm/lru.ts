@@ -6,9 +6,13 @@
  * Counterpart: `mm/swap.c` (`folio_add_lru`, `lru_add_drain`), `folio_isolate_lru`, `folio_putback_lru`.
  */
 
-import { FRAME_SHIFT, type Frames, PG_LRU, REFCOUNT } from "./frames.js";
+import * as frameTable from "./frames.js";
+import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
 import { addToWord } from "./shared-word.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FRAME_SHIFT, PG_LRU, REFCOUNT } = frameTable;
 
 /** `PAGEVEC_SIZE`: the batch is drained when it holds this many pages. */
 const BATCH_SIZE = 15;

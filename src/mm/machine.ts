@@ -8,7 +8,8 @@
 import { AddressSpace } from "./address-space.js";
 import { type Environment, realEnvironment } from "./environment.js";
 import { assert, MemoryError } from "./errors.js";
-import { FLAGS, FRAME_SHIFT, Frames, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT } from "./frames.js";
+import * as frameTable from "./frames.js";
+import { Frames } from "./frames.js";
 import { HostMemory } from "./host-memory.js";
 import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
@@ -18,7 +19,12 @@ import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
 import { addToWord } from "./shared-word.js";
 import { AnonVma } from "./vma.js";
-import { type PageMap, type Zone, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM, Zones } from "./zone.js";
+import * as memoryZones from "./zone.js";
+import { type PageMap, type Zone, Zones } from "./zone.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT } = frameTable;
+const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 
 const MIN_PAGE_SIZE = 4096;
 const MAX_PAGE_SIZE = 1 << 21;

@@ -5,7 +5,11 @@
 
 import type { Environment } from "./environment.js";
 import { InvariantError } from "./errors.js";
-import { FRAME_SHIFT, type Frames, PG_LOCKED, PG_WAITERS } from "./frames.js";
+import * as frameTable from "./frames.js";
+import type { Frames } from "./frames.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FRAME_SHIFT, PG_LOCKED, PG_WAITERS } = frameTable;
 
 export class PageLocks {
   readonly #frames: Frames;

@@ -6,22 +6,20 @@
  * Counterpart: `mm/pgalloc-track.h`, `mm/pagewalk.c`; root, middle and leaf are Linux's pud, pmd and pte tables.
  */
 
-import { PTE_FRAME_SHIFT } from "./entry.js";
+import * as pageTableEntry from "./entry.js";
 import type { Environment } from "./environment.js";
 import { MemoryError } from "./errors.js";
 import { exchangeWord, loadWord } from "./shared-word.js";
+import * as tableShape from "./table-shape.js";
 
-export const TABLE_SHIFT = 9;
-export const TABLE_WORDS = 1 << TABLE_SHIFT;
-export const TABLE_MASK = TABLE_WORDS - 1;
+export * from "./table-shape.js";
 
-/** Tables a chunk of the pool: 64 KiB, which is what a pool has to spare at most. */
-export const CHUNK_SHIFT = 5;
+// A module's own constants become part of its code; imported and exported ones are looked up at every use.
+const { PTE_FRAME_SHIFT } = pageTableEntry;
+const { TABLE_SHIFT, TABLE_WORDS, TABLE_MASK, CHUNK_SHIFT } = tableShape;
+
 const CHUNK_TABLES = 1 << CHUNK_SHIFT;
 const MAX_TABLES = 1 << 23;
-
-/** Pages that one address space can map. */
-export const ADDRESS_SPACE_PAGES = 1 << (3 * TABLE_SHIFT);
 
 const TABLE_FLAG = 1 << PTE_FRAME_SHIFT;
 const TABLE_NUMBER_SHIFT = PTE_FRAME_SHIFT + 1;

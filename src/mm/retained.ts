@@ -8,8 +8,12 @@
  */
 
 import type { Charge } from "./charge.js";
-import { FLAGS, FRAME_SHIFT, type Frames, PG_HAS_COPY, PG_RETAINED, PRIVATE } from "./frames.js";
+import * as frameTable from "./frames.js";
+import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { FLAGS, FRAME_SHIFT, PG_HAS_COPY, PG_RETAINED, PRIVATE } = frameTable;
 
 export class RetainedFrames {
   readonly list: FrameList;

@@ -5,20 +5,19 @@
  * Counterpart: `mm/rmap.c` (`page_add_anon_rmap`, `page_remove_rmap`, `try_to_migrate`).
  */
 
-import {
-  isDevicePrivateEntry,
-  mapsFrame,
-  PTE_DIRTY,
-  PTE_EXCLUSIVE,
-  PTE_FRAME_SHIFT,
-  PTE_MIGRATION,
-  PTE_PRESENT,
-  PTE_TRACKING,
-  PTE_WRITE,
-  PTE_YOUNG,
-} from "./entry.js";
+import * as pageTableEntry from "./entry.js";
+import { isDevicePrivateEntry, mapsFrame } from "./entry.js";
 import { assert } from "./errors.js";
-import {
+import * as frameTable from "./frames.js";
+import type { Machine } from "./machine.js";
+import * as pageTables from "./page-table.js";
+import { exchangeWord, storeWord } from "./shared-word.js";
+import type { AnonVma, Vma } from "./vma.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_MIGRATION, PTE_PRESENT, PTE_TRACKING, PTE_WRITE, PTE_YOUNG } =
+  pageTableEntry;
+const {
   FLAGS,
   FRAME_SHIFT,
   INDEX,
@@ -29,11 +28,8 @@ import {
   MAPPING_KIND_MASK,
   MAPPING_KIND_SHIFT,
   PG_DIRTY,
-} from "./frames.js";
-import type { Machine } from "./machine.js";
-import { TABLE_MASK } from "./page-table.js";
-import { exchangeWord, storeWord } from "./shared-word.js";
-import type { AnonVma, Vma } from "./vma.js";
+} = frameTable;
+const { TABLE_MASK } = pageTables;
 
 /** Makes the frame the anonymous page at `page` of the VMA, mapped there once (`page_add_new_anon_rmap`). */
 export function addNewAnonRmap(machine: Machine, frame: number, vma: Vma, page: number): void {

@@ -9,32 +9,17 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } from "./entry.js";
+import * as pageTableEntry from "./entry.js";
 import type { HomeRange } from "./home-range.js";
 import type { PageCache } from "./page-cache.js";
 import { insertByOffset } from "./vma-order.js";
+import * as vmaFlags from "./vma-flags.js";
 
-export const VM_READ = 0x1;
-export const VM_WRITE = 0x2;
-export const VM_EXEC = 0x4;
-export const VM_SHARED = 0x8;
-export const VM_PFNMAP = 0x400;
-export const VM_IO = 0x4000;
-export const VM_DONTEXPAND = 0x40000;
-export const VM_HUGETLB = 0x400000;
-export const VM_SOFTDIRTY = 0x8000000;
-export const VM_MIXEDMAP = 0x10000000;
-export const VM_HUGEPAGE = 0x20000000;
-export const VM_NOHUGEPAGE = 0x40000000;
+export * from "./vma-flags.js";
 
-export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
-/** Mappings that no protocol may touch. */
-export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
-
-export const PROT_NONE = 0;
-export const PROT_READ = 1;
-export const PROT_WRITE = 2;
-export const PROT_EXEC = 4;
+// A module's own constants become part of its code; imported and exported ones are looked up at every use.
+const { PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } = pageTableEntry;
+const { VM_WRITE, VM_SHARED, VM_PFNMAP, VM_IO, VM_SOFTDIRTY, VM_MIXEDMAP, VM_ACCESS_FLAGS } = vmaFlags;
 
 export class AnonVma {
   /** All VMAs, of any address space, that may map pages of this root: by offset, then in the order of linking. */

@@ -10,16 +10,18 @@
 import type { AddressSpace } from "./address-space.js";
 import { InvariantError, MemoryError } from "./errors.js";
 import type { Frames } from "./frames.js";
+import * as tableShape from "./table-shape.js";
 import type { Vma } from "./vma.js";
+
+export { BLOCK_FRAMES, BLOCK_SHIFT } from "./table-shape.js";
+
+// A module's own constants become part of its code; imported and exported ones are looked up at every use.
+const { BLOCK_FRAMES, BLOCK_SHIFT } = tableShape;
 
 export const ZONE_SYSTEM = 0;
 export const ZONE_PRIVATE = 1;
 export const ZONE_COHERENT = 2;
 export type ZoneKind = typeof ZONE_SYSTEM | typeof ZONE_PRIVATE | typeof ZONE_COHERENT;
-
-/** Frames a block: what one leaf table maps, and what zones are aligned to. */
-export const BLOCK_SHIFT = 9;
-export const BLOCK_FRAMES = 1 << BLOCK_SHIFT;
 
 /** A CPU access that met a page private to a device. The mmap lock is held for reading, the page is referenced. */
 export interface DeviceFault {

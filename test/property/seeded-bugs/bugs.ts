@@ -94,10 +94,10 @@ export const bugs: readonly Bug[] = [
     found: "random programs",
   },
   {
-    name: "a page that does not move keeps its migration entry and its lock",
-    file: "migrate/finalize.js",
-    text: "finishPage(machine, from, from);",
-    replacement: ";",
+    name: "a page that does not move keeps its migration entry",
+    file: "migrate/restore.js",
+    text: "if (leaf === 0)",
+    replacement: "if (leaf === 0 || source === destination)",
     found: "random programs",
   },
   {
@@ -145,8 +145,8 @@ export const bugs: readonly Bug[] = [
   {
     name: "the home frame of a page on coherent memory is retained",
     file: "migrate/finalize.js",
-    text: "const retain = kind === ZONE_PRIVATE &&",
-    replacement: "const retain =",
+    text: "=== ZONE_PRIVATE",
+    replacement: "!== ZONE_SYSTEM",
     found: "random programs",
   },
   {

@@ -6,22 +6,24 @@
  */
 
 import fc from "fast-check";
-import { type Program, programs, run } from "../engine/program.js";
+import { programs, run } from "../engine/program.js";
 
-export const FOUND = 3;
-const SEED = 2;
+const FOUND = 3;
+const FIRST_SEED = 4;
+const PROGRAMS_A_SEED = 25;
 const MOST_ACTIONS = 100;
 const FEWEST_ACTIONS = 30;
 
-const samples: Program[] = fc.sample(programs(MOST_ACTIONS, FEWEST_ACTIONS), {
-  seed: SEED,
-  numRuns: Number(process.argv[2]),
-});
-for (const [i, program] of samples.entries()) {
-  try {
-    await run(program);
-  } catch (error) {
-    process.stdout.write(`program ${i} of seed ${SEED}: ${String(error).replace(/\s+/g, " ").slice(0, 300)}\n`);
-    process.exit(FOUND);
+const most = Number(process.argv[2]);
+for (let done = 0, seed = FIRST_SEED; done < most; done += PROGRAMS_A_SEED, seed++) {
+  const samples = fc.sample(programs(MOST_ACTIONS, FEWEST_ACTIONS), { seed, numRuns: PROGRAMS_A_SEED });
+  for (const [i, program] of samples.entries()) {
+    try {
+      await run(program);
+    } catch (error) {
+      const complaint = String(error).replace(/\s+/g, " ").slice(0, 300);
+      process.stdout.write(`program ${i} of seed ${seed}: ${complaint}\n`);
+      process.exit(FOUND);
+    }
   }
 }

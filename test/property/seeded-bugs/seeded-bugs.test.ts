@@ -11,7 +11,7 @@ import { buildWith, type Build } from "./altered-build.js";
 import { bugs, type Finder } from "./bugs.js";
 
 /** Programs to run: without a bug all of them are, with one as many as it takes. */
-const PROGRAMS = 250;
+const PROGRAMS = 150;
 const MOST_PROGRAMS = 2000;
 const FOUND_BY_PROGRAMS = 3;
 const FOUND_BY_RUNS = 1;

@@ -17,6 +17,9 @@ import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/s
 import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
 import { type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
 
+/** What fails without memory or without a link; EBUSY is a page that could not be moved for want of a frame. */
+const SHORTAGES = new Set(["ENOMEM", "EIO", "EBUSY"]);
+
 export interface Setup {
   readonly pageSize: number;
   readonly devicePages: number;
@@ -40,6 +43,12 @@ interface HeldPin extends ArrayUnderTest {
   readonly frames: readonly number[];
 }
 
+/** Elements that hold nobody knows what, since an operation that writes them failed. */
+interface Unspecified extends ArrayUnderTest {
+  readonly start: number;
+  readonly length: number;
+}
+
 /** Pages of an array that a pin holds, or will when its turn comes. */
 interface PinnedPages {
   readonly array: PagedArray;
@@ -57,6 +66,8 @@ export class ArraysUnderTest {
   readonly #kernels = new Map<KernelUnderTest, Kernel>();
   readonly #pinned = new Set<PinnedPages>();
   readonly #broken: unknown[] = [];
+  /** Since the last look. */
+  readonly #unspecified: Unspecified[] = [];
   readonly modes = new Set<string>();
   #underWay = 0;
 
@@ -69,12 +80,13 @@ export class ArraysUnderTest {
   static async open(setup: Setup, environment: SimulatedEnvironment): Promise<ArraysUnderTest> {
     const { pageSize, devicePages, hostPages, kind, latency } = setup;
     const limit = hostPages === 0 ? {} : { hostPages };
+    const link = { latency, fails: (direction: string): boolean => environment.failures.fails(direction) };
     const opened = await openUntended({
       pageSize,
       devicePages,
       ...limit,
       kind,
-      link: { latency },
+      link,
       debug: true,
       environment,
     });
@@ -99,7 +111,8 @@ export class ArraysUnderTest {
 
   write({ array, shadow }: ArrayUnderTest, start: number, values: NumberArray): void {
     shadow.set(values, start);
-    this.#begin(`write ${array.label}`, array.write(values, { start }));
+    const writes = [{ array, shadow, start, length: values.length }];
+    this.#begin(`write ${array.label}`, array.write(values, { start }), writes);
   }
 
   /** The same from a source that gives the bytes in chunks. */
@@ -109,12 +122,14 @@ export class ArraysUnderTest {
     const source = async function* (): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < bytes.length; at += chunk) yield bytes.subarray(at, at + chunk);
     };
-    this.#begin(`stream into ${array.label}`, array.write(source(), { start }));
+    const writes = [{ array, shadow, start, length: values.length }];
+    this.#begin(`stream into ${array.label}`, array.write(source(), { start }), writes);
   }
 
   fill({ array, shadow }: ArrayUnderTest, value: number, start: number, length: number): void {
     shadow.fill(value, start, start + length);
-    this.#begin(`fill ${array.label}`, array.fill(value, { start, length }));
+    const writes = [{ array, shadow, start, length }];
+    this.#begin(`fill ${array.label}`, array.fill(value, { start, length }), writes);
   }
 
   read({ array, shadow }: ArrayUnderTest, start: number, length: number, into: boolean): void {
@@ -137,7 +152,13 @@ export class ArraysUnderTest {
     this.#pinned.add(pages);
     this.#begin(
       `pin ${array.label}`,
-      array.pin(mode, { start, length }).then((pin) => this.#hold(under, pin, pages)),
+      array.pin(mode, { start, length }).then(
+        (pin) => this.#hold(under, pin, pages),
+        (error: unknown) => {
+          this.#pinned.delete(pages);
+          throw error;
+        },
+      ),
     );
   }
 
@@ -198,22 +219,23 @@ export class ArraysUnderTest {
       const base = Object.fromEntries(names.map((name) => [name, 0]));
       under.host.run({ first: 0, count: invocations, arrays: shadows, base, uniforms: {} });
     };
-    const { writes } = under.host;
-    if (operands.some((operand) => this.#isPinned(operand, writes.includes(operand.name), invocations))) {
+    const isWritten = ({ name }: Operand): boolean => under.host.writes.includes(name);
+    const written = operands.filter(isWritten).map((operand) => ({ ...operand, start: 0 }));
+    if (operands.some((operand) => this.#isPinned(operand, isWritten(operand), invocations))) {
       return this.#begin(`${under.label}, pinned`, assert.rejects(dispatch(), isError("EBUSY")));
     }
     if (mode !== "resident" && this.#certainlyFits(operands)) {
       apply();
-      return this.#begin(under.label, dispatch());
+      return this.#begin(under.label, dispatch(), written);
     }
     await this.settle();
     let refused = false;
     const running = dispatch().catch((error: unknown) => {
-      if (!isError("ENOMEM")(error)) throw error;
-      assert.match(String(error), /\d+ bytes.* \d+ bytes/);
       refused = true;
+      if (this.#environment.failures.failed > 0 || !isError("ENOMEM")(error)) throw error;
+      assert.match(String(error), /\d+ bytes.* \d+ bytes/);
     });
-    this.#begin(`${under.label}, perhaps too large`, running);
+    this.#begin(`${under.label}, perhaps too large`, running, written);
     await this.#runAll();
     if (!refused) apply();
     this.check();
@@ -235,6 +257,7 @@ export class ArraysUnderTest {
   check(): void {
     const { machine, attached } = this.#opened;
     for (const broken of this.#broken) throw broken;
+    this.#adoptUnspecified();
     assert.equal(this.#underWay, 0, "deadlock: something waits and nothing is left to run");
     for (const { array, shadow } of this.arrays) {
       const bytes = this.#opened.contents(array);
@@ -268,15 +291,27 @@ export class ArraysUnderTest {
     await this.#environment.runAll();
   }
 
-  #begin(what: string, operation: Promise<unknown>): void {
+  /** What an operation writes is unspecified if it fails for want of memory or of a link; all else is as it was. */
+  #begin(what: string, operation: Promise<unknown>, writes: readonly Unspecified[] = []): void {
     this.#underWay++;
     const ended = (): void => {
       this.#underWay--;
     };
     operation.then(ended, (error: unknown) => {
       ended();
-      this.#broken.push(new Error(`${what}: ${String(error)}`, { cause: error }));
+      const short = this.#environment.failures.failed > 0 && error instanceof MemoryError && SHORTAGES.has(error.code);
+      if (short) this.#unspecified.push(...writes);
+      else this.#broken.push(new Error(`${what}: ${String(error)}`, { cause: error }));
     });
+  }
+
+  #adoptUnspecified(): void {
+    for (const { array, shadow, start, length } of this.#unspecified.splice(0)) {
+      if (array.destroyed) continue;
+      const bytes = this.#opened.contents(array);
+      const held = viewOf(array.type, bytes.buffer, bytes.byteOffset, array.length);
+      shadow.set(held.subarray(start, start + length), start);
+    }
   }
 
   #hold(under: ArrayUnderTest, pin: Pin<NumberType>, pages: PinnedPages): void {

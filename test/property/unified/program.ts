@@ -5,7 +5,9 @@
 
 import fc from "fast-check";
 import { strideOf, viewOf } from "../../../src/device/element.js";
+import { MemoryError } from "../../../src/mm/errors.js";
 import { seededRandom } from "../../environments.js";
+import { NoFailures, RandomFailures } from "../../simulation/failure-plan.js";
 import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import { ArraysUnderTest, type ArrayUnderTest, type Mode, type NumberArray, type Setup } from "./arrays-under-test.js";
 import { kernels, NUMBER_TYPES } from "./kernels.js";
@@ -40,6 +42,8 @@ export interface Action {
 
 export interface Program extends Setup {
   readonly seed: number;
+  /** Of 64 allocations and copies, how many fail; operations then are carried out one by one. */
+  readonly failures: number;
   readonly actions: readonly Action[];
 }
 
@@ -59,6 +63,7 @@ export interface Events {
   readonly streamed: number;
 }
 
+const NONE: Events = { toDevice: 0, toHost: 0, droppedClean: 0, evictions: 0, tryPins: 0, streamed: 0 };
 const KiB = 1024;
 const MOST_ARRAYS = 5;
 const MOST_PAGES = 6;
@@ -77,6 +82,7 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
     hostPages: fc.constantFrom(0, 0, MOST_ARRAYS * MOST_PAGES * 3),
     kind: fc.constantFrom("private", "private", "coherent"),
     latency: fc.constantFrom(0, 1),
+    failures: fc.constantFrom(0, 0, 0, 2),
     actions: fc.array(
       fc.record({
         kind: fc.oneof(...kinds),
@@ -91,14 +97,17 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
   });
 }
 
-export async function run({ seed, actions, ...setup }: Program): Promise<Run> {
-  const environment = new SimulatedEnvironment({ seed, awayFromHome: AWAY_FROM_HOME });
-  const under = await ArraysUnderTest.open(setup, environment);
+export async function run({ seed, failures: share, actions, ...setup }: Program): Promise<Run> {
   const random = seededRandom(~seed);
+  const failures = share === 0 ? new NoFailures() : new RandomFailures(seededRandom(seed ^ share), share / 64);
+  const environment = new SimulatedEnvironment({ seed, failures, awayFromHome: AWAY_FROM_HOME });
+  const under = await openedIn(setup, environment);
+  if (under === null) return { steps: 0, homesAsked: 0, homesRefused: 0, events: NONE };
   let tryPins = 0;
   for (const action of actions) {
     if (await perform(under, action, setup, random)) tryPins++;
-    await under.runSome(action.tasks);
+    if (share === 0) await under.runSome(action.tasks);
+    else await under.settle();
   }
   await under.settle();
   const { migrations, droppedClean, evictions } = under.stats;
@@ -115,6 +124,16 @@ export async function run({ seed, actions, ...setup }: Program): Promise<Run> {
   await under.tearDown();
   const { homesAsked, homesRefused } = environment;
   return { steps: actions.length, homesAsked, homesRefused, events };
+}
+
+/** Null when there was no memory for the very first page table. */
+async function openedIn(setup: Setup, environment: SimulatedEnvironment): Promise<ArraysUnderTest | null> {
+  try {
+    return await ArraysUnderTest.open(setup, environment);
+  } catch (error) {
+    if (environment.failures.failed > 0 && error instanceof MemoryError && error.code === "ENOMEM") return null;
+    throw error;
+  }
 }
 
 /** Carries an action out, or begins to; true when a `tryPin` gave a pin. */
