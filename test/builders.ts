@@ -31,7 +31,7 @@ export const PAGE = 4096;
 export function memoryError(code: string, message: RegExp): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof MemoryError, `expected a MemoryError, got ${String(error)}`);
-    assert.equal(error.name, "MemoryError");
+    assert.equal(error.name, error.constructor.name);
     assert.equal(error.code, code);
     assert.match(error.message, message);
     assert.doesNotMatch(error.message, /\.$/);

@@ -8,19 +8,11 @@ import type { AttachedDevice } from "../device/attached-device.js";
 import { migrateToHost } from "../device/migrate-to-host.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
-import {
-  isDevicePrivateEntry,
-  PTE_DIRTY,
-  PTE_FRAME_SHIFT,
-  PTE_MAKE_DIRTY,
-  PTE_NO_ACCESS,
-  PTE_PRESENT,
-  PTE_WRITE,
-} from "../mm/entry.js";
+import { isDevicePrivateEntry } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault.js";
-import { TABLE_MASK } from "../mm/page-table.js";
 import { BLOCK_FRAMES } from "../mm/zone.js";
+import { touch } from "./cpu.js";
 
 /** Pages made accessible and used at once. */
 const BATCH_PAGES = 512;
@@ -101,27 +93,12 @@ function useAccessible(mm: AddressSpace, start: number, end: number, write: bool
 
 /** The frame after one fault at most, -1 when the fault has to wait or fails. */
 function accessOrFault(mm: AddressSpace, page: number, write: boolean): number {
-  const frame = accessibleFrame(mm, page, write);
+  const frame = touch(mm, page, write);
   if (frame >= 0 || !mm.mmapLock.tryRead()) return frame;
   try {
     if (handleFault(mm, page, write ? FAULT_WRITE : 0) !== FAULT_DONE) return -1;
   } finally {
     mm.mmapLock.readUnlock();
   }
-  return accessibleFrame(mm, page, write);
-}
-
-/** The frame that the CPU would access, marked young or dirty as a processor does; -1 when it would fault. */
-function accessibleFrame(mm: AddressSpace, page: number, write: boolean): number {
-  const { pageTable } = mm;
-  const word = pageTable.read(page);
-  if ((word & (PTE_PRESENT | PTE_NO_ACCESS)) !== PTE_PRESENT) return -1;
-  if (write) {
-    if ((word & PTE_WRITE) === 0) return -1;
-    if ((word & PTE_DIRTY) === 0) {
-      const leaf = pageTable.leaf(page);
-      Atomics.or(pageTable.chunkOf(leaf), pageTable.baseOf(leaf) + (page & TABLE_MASK), PTE_MAKE_DIRTY);
-    }
-  }
-  return word >>> PTE_FRAME_SHIFT;
+  return touch(mm, page, write);
 }

@@ -5,6 +5,7 @@
  * Counterpart: `migrate_device_range`, `migrate_device_coherent_page`.
  */
 
+import { pteFrame } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FRAME_SHIFT, INDEX, PG_LOCKED } from "../mm/frames.js";
 import { homeFrameOf } from "../mm/home-range.js";
@@ -52,7 +53,8 @@ export function homeOfPage(machine: Machine, frame: number): number {
   const index = machine.frames.words[(frame << FRAME_SHIFT) + INDEX];
   for (const vma of root.vmas) {
     const page = vma.pageOfIndex(index);
-    if (page >= 0) return homeFrameOf(vma.home, page);
+    // A VMA of the same root that does not map this page may have a page of its own coming home there.
+    if (page >= 0 && pteFrame(vma.mm.pageTable.read(page)) === frame) return homeFrameOf(vma.home, page);
   }
   return 0;
 }
@@ -61,11 +63,11 @@ export function homeOfPage(machine: Machine, frame: number): number {
  * Moves one page of coherent device memory to host memory, for a pin that will last. Waits for the page's lock. The
  * caller holds one reference to the page, which is consumed; it pins the address again afterwards.
  *
- * Throws EBUSY when somebody else uses the page, ENOMEM when there is no host memory for it.
+ * Throws EINVAL, with the reference still the caller's, for any other frame; EBUSY when somebody else uses the page, ENOMEM when there is no host memory for it.
  */
 export async function migrateDeviceCoherentPage(machine: Machine, frame: number): Promise<void> {
   const { frames, pageLocks, zones } = machine;
-  if (zones.of(frame).kind !== ZONE_COHERENT)
+  if (frame >= frames.count || zones.of(frame).kind !== ZONE_COHERENT)
     throw new MemoryError("EINVAL", `page frame ${frame} is not coherent device memory`);
   while (!frames.tryLock(frame)) await pageLocks.wait(frame);
   const src = new Int32Array([(frame << MIGRATE_PFN_SHIFT) | MIGRATE_PFN_VALID | MIGRATE_PFN_MIGRATE]);

@@ -3,6 +3,7 @@
  * keeps one and uses it again, since the arrays are its largest part. Counterpart: `struct migrate_vma`.
  */
 
+import { MemoryError } from "../mm/errors.js";
 import type { Vma } from "../mm/vma.js";
 
 export class MigrateVma {
@@ -23,7 +24,11 @@ export class MigrateVma {
   /** Pages of the range: entries of the arrays in use. */
   npages = 0;
 
+  /** `capacity` is how many pages one migration may have; EINVAL for none, or no whole number. */
   constructor(readonly capacity: number) {
+    if (!Number.isSafeInteger(capacity) || capacity < 1) {
+      throw new MemoryError("EINVAL", `a capacity of ${capacity} pages is not a whole number of at least 1`);
+    }
     this.src = new Int32Array(capacity);
     this.dst = new Int32Array(capacity);
   }

@@ -3,6 +3,7 @@
  */
 
 import { MemoryError } from "../mm/errors.js";
+import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
 import { VM_HUGETLB, VM_SPECIAL, type Vma } from "../mm/vma.js";
 import { ZONE_PRIVATE } from "../mm/zone.js";
@@ -35,7 +36,7 @@ export function migrateVmaSetup(args: MigrateVma): void {
     );
   }
   checkRange(args, vma, first, end);
-  if (args.faultPage >= 0 && machine.zones.of(args.faultPage).kind !== ZONE_PRIVATE) {
+  if (args.faultPage >= machine.frames.count || (args.faultPage >= 0 && !isPrivate(machine, args.faultPage))) {
     throw new MemoryError("EINVAL", `fault page ${args.faultPage} is not private to a device`);
   }
   args.npages = end - first;
@@ -43,6 +44,10 @@ export function migrateVmaSetup(args: MigrateVma): void {
   args.dst.fill(0, 0, args.npages);
   collect(args, vma, first, end);
   if (args.cpages > 0) args.cpages = unmapCollected(machine, args.src, args.npages, args.faultPage);
+}
+
+function isPrivate(machine: Machine, frame: number): boolean {
+  return machine.zones.kindOf(frame) === ZONE_PRIVATE;
 }
 
 function checkRange(args: MigrateVma, vma: Vma, first: number, end: number): void {

@@ -6,7 +6,7 @@
 export type ErrorCode = "EINVAL" | "ENOMEM" | "EFAULT" | "EBUSY" | "EPERM" | "EIO" | "ENODEV";
 
 export class MemoryError extends Error {
-  override readonly name = "MemoryError";
+  override readonly name: string = "MemoryError";
 
   constructor(
     readonly code: ErrorCode,

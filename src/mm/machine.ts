@@ -77,13 +77,18 @@ export class Machine {
 
   constructor(options: MachineOptions = {}) {
     const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment, debug = false } = options;
-    if (!Number.isInteger(Math.log2(pageSize)) || pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE) {
+    if (
+      !Number.isSafeInteger(pageSize) ||
+      !Number.isInteger(Math.log2(pageSize)) ||
+      pageSize < MIN_PAGE_SIZE ||
+      pageSize > MAX_PAGE_SIZE
+    ) {
       throw new MemoryError(
         "EINVAL",
         `page size ${pageSize} is not a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`,
       );
     }
-    if (!(hostBudget >= pageSize)) {
+    if (typeof hostBudget !== "number" || !(hostBudget >= pageSize)) {
       throw new MemoryError("EINVAL", `host budget of ${hostBudget} bytes is less than one page of ${pageSize} bytes`);
     }
     this.pageSize = pageSize;

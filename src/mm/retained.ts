@@ -47,10 +47,9 @@ export class RetainedFrames {
     return this.#frames.private(device);
   }
 
-  /** The device is about to write its frame, so the retained bytes go stale and the frame is given up. */
+  /** A device is about to write the frame, its own or one of the host: a retained copy goes stale and is given up. */
   wrote(device: number): void {
-    const home = this.#frames.private(device);
-    if (home !== 0) this.drop(home);
+    if (this.hasCopy(device)) this.drop(this.of(device));
   }
 
   /** The page comes back to its retained home frame, which keeps its charge. */

@@ -3,6 +3,7 @@
 import { type ErrorCode, MemoryError } from "../mm/errors.js";
 
 export class DispatchError extends MemoryError {
+  override readonly name = "DispatchError";
   /** Invocations that completed before. */
   readonly completed: number;
 

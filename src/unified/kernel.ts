@@ -83,6 +83,9 @@ export class Kernel {
   /** Made by `UnifiedMemory.createKernel`. */
   static async create(core: MemoryCore, descriptor: KernelDescriptor): Promise<Kernel> {
     const { label = "kernel", host, footprint } = descriptor;
+    if (Object.hasOwn(descriptor, "wgsl")) {
+      throw new MemoryError("EINVAL", `kernel "${label}" has wgsl, which this version does not run: give it as host`);
+    }
     if (typeof host?.run !== "function" || !Array.isArray(host.writes)) {
       throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run }`);
     }
@@ -195,6 +198,7 @@ export class Kernel {
         completed = next;
         steps++;
         request.onProgress?.({ completed, invocations });
+        if (completed === invocations) break;
         await turns.take();
         checkpoint();
       }

@@ -3,7 +3,7 @@
  * An operation that is aborted while it waits is not started; `close` rejects all that wait and aborts the one that runs.
  */
 
-import type { MemoryError } from "../mm/errors.js";
+import { MemoryError } from "../mm/errors.js";
 
 /** Throws the abort reason, or that the memory is destroyed: called by an operation wherever it may stop. */
 export type Checkpoint = () => void;
@@ -36,6 +36,9 @@ export class OperationQueue {
   run<T>(operation: (checkpoint: Checkpoint, outside: Outside) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed !== null) return reject(this.#closed);
+      if (signal !== undefined && !isAbortSignal(signal)) {
+        return reject(new MemoryError("EINVAL", `signal is ${describe(signal)}, not an AbortSignal`));
+      }
       if (signal?.aborted === true) return reject(signal.reason);
       const checkpoint = (): void => {
         this.assertOpen();
@@ -132,4 +135,14 @@ export class OperationQueue {
       waiting.reject(signal.reason);
     }
   }
+}
+
+/** A controller in the place of its signal is the usual slip: found before anything waits for it. */
+function isAbortSignal(signal: unknown): signal is AbortSignal {
+  const { aborted, addEventListener, throwIfAborted } = (signal ?? {}) as Partial<AbortSignal>;
+  return typeof aborted === "boolean" && typeof addEventListener === "function" && typeof throwIfAborted === "function";
+}
+
+function describe(value: unknown): string {
+  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "an object") : String(value);
 }

@@ -114,10 +114,17 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     }
     this.#checkRange(start, source.length);
     const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    return this.#core.queue.run(
-      (checkpoint) => this.#writeBytes(bytes, start * strideOf(this.type), checkpoint),
-      signal,
-    );
+    const { byteLength } = bytes;
+    return this.#core.queue.run(async (checkpoint) => {
+      if (bytes.byteLength !== byteLength) {
+        throw new MemoryError(
+          "EINVAL",
+          `the source of array "${this.label}" was detached before the write's turn came`,
+        );
+      }
+      const apart = this.#isOwnMemory(bytes) ? bytes.slice() : bytes;
+      await this.#writeBytes(apart, start * strideOf(this.type), checkpoint);
+    }, signal);
   }
 
   /** Copies elements into a new typed array, or into `into` as many as it has. */
@@ -135,11 +142,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#checkRange(start, length);
     return this.#core.queue.run(async (checkpoint) => {
       const target = into ?? viewOf(this.type, new ArrayBuffer(length * strideOf(this.type)), 0, length);
-      await this.#readBytes(
-        new Uint8Array(target.buffer, target.byteOffset, target.byteLength),
-        start * strideOf(this.type),
-        checkpoint,
-      );
+      const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+      const apart = this.#isOwnMemory(bytes) ? new Uint8Array(bytes.byteLength) : bytes;
+      await this.#readBytes(apart, start * strideOf(this.type), checkpoint);
+      if (apart !== bytes) bytes.set(apart);
       return target;
     }, signal);
   }
@@ -259,6 +265,15 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
       throw new MemoryError("EINVAL", `the source of array "${this.label}" goes beyond its ${this.byteLength} bytes`);
     }
     await this.#writeBytes(chunk, at, checkpoint);
+  }
+
+  /** Is it a view of the array's own pages, such as a pin gives? Then a copy in parts would overtake itself. */
+  #isOwnMemory({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
+    const { zones, pageSize } = this.#core.machine;
+    const home = zones.of(this.#home.first);
+    if (home.bytes?.buffer !== buffer) return false;
+    const first = home.bytes.byteOffset + (this.#home.first - home.first) * pageSize;
+    return byteOffset < first + this.#home.pages * pageSize && first < byteOffset + byteLength;
   }
 
   async #writeBytes(source: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {

@@ -87,8 +87,20 @@ export class Residency {
     return frames;
   }
 
-  /** Loads what can be loaded, ahead of its use: pages that do not let themselves be moved stay. */
+  /**
+   * Loads what can be loaded, ahead of its use. Pages that do not let themselves be moved stay; for those that are pinned
+   * nothing has to leave the device.
+   */
   async prefetch(start: number, end: number, checkpoint: Checkpoint): Promise<void> {
+    for (let page = start; page < end;) {
+      let next = page;
+      while (next < end && this.#stayingHostFrame(next) === 0) next++;
+      if (next > page) await this.#prefetchRun(page, next, checkpoint);
+      page = next + 1;
+    }
+  }
+
+  async #prefetchRun(start: number, end: number, checkpoint: Checkpoint): Promise<void> {
     try {
       await this.load(start, end, "prefetch", checkpoint);
     } catch (error) {

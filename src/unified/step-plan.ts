@@ -94,7 +94,17 @@ function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahe
 
 function countPages(operands: readonly Operand[], first: number, count: number, pageSize: number): number {
   let pages = 0;
-  for (const operand of operands) pages += pagesOf(operand, elementsOf(operand, first, count), pageSize).pages;
+  for (let i = 0; i < operands.length; i++) {
+    const { page, pages: used } = pagesOf(operands[i], elementsOf(operands[i], first, count), pageSize);
+    // An array that is given under two names is on the device once: what an operand before it uses is counted there.
+    let shared = 0;
+    for (let j = 0; j < i; j++) {
+      if (operands[i].array === undefined || operands[j].array !== operands[i].array) continue;
+      const other = pagesOf(operands[j], elementsOf(operands[j], first, count), pageSize);
+      shared = Math.max(shared, Math.min(page + used, other.page + other.pages) - Math.max(page, other.page));
+    }
+    pages += used - shared;
+  }
   return pages;
 }
 

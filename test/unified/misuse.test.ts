@@ -1,0 +1,124 @@
+// Slips of callers, and meetings of operations that look harmless: each is refused by name or has its plain meaning.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DispatchError, type MemoryError } from "../../src/index.js";
+import { memoryError, PAGE } from "../builders.js";
+import { openMemory } from "./opened-memory.js";
+
+test("a controller in the place of its signal is refused, and holds nobody up", async (t) => {
+  const opened = await openMemory(t);
+  const { memory } = opened;
+  const x = memory.createArray("u8", PAGE);
+  await x.fill(1);
+  const signal = new AbortController() as unknown as AbortSignal;
+  await assert.rejects(x.read({ signal }), memoryError("EINVAL", /signal is AbortController, not an AbortSignal/));
+  assert.equal((await x.read())[0], 1);
+  opened.check();
+});
+
+test("a prefetch of pinned pages sends nothing away from the device", async (t) => {
+  const opened = await openMemory(t, { devicePages: 4 });
+  const x = opened.memory.createArray("u8", 4 * PAGE);
+  const y = opened.memory.createArray("u8", 4 * PAGE);
+  await x.fill(1);
+  await y.fill(2);
+  await y.prefetch("device");
+  const pin = await x.pin("read", { start: 0, length: 4 * PAGE });
+  await x.prefetch("device");
+  assert.equal(opened.onDevice(y), 4);
+  assert.equal(opened.onDevice(x), 0);
+  pin.release();
+  opened.check();
+});
+
+test("writing from a view of the array's own pages, and reading into one, does not overtake itself", async (t) => {
+  const opened = await openMemory(t, { pageSize: 4096, devicePages: 8 });
+  const { memory } = opened;
+  const n = 1024 * 1200;
+  const x = memory.createArray("u32", n);
+  const numbers = Uint32Array.from({ length: n }, (_, i) => i);
+  await x.write(numbers);
+  const pin = await x.pin("write");
+  await x.write(pin.view.subarray(0, n - 1), { start: 1 });
+  assert.deepEqual(
+    await x.read(),
+    Uint32Array.from(numbers, (i) => Math.max(0, i - 1)),
+  );
+  await x.write(numbers);
+  await x.read(pin.view.subarray(1), { start: 0 });
+  assert.deepEqual(
+    await x.read(),
+    Uint32Array.from(numbers, (i) => Math.max(0, i - 1)),
+  );
+  pin.release();
+  opened.check();
+});
+
+test("a source that is detached before the write's turn is an error, and nothing is written", async (t) => {
+  const { memory } = await openMemory(t);
+  const x = memory.createArray("u8", PAGE);
+  const filling = x.fill(3);
+  const source = new Uint8Array(PAGE).fill(9);
+  const writing = x.write(source);
+  structuredClone(0, { transfer: [source.buffer] });
+  await filling;
+  await assert.rejects(writing, memoryError("EINVAL", /detached/));
+  assert.ok((await x.read()).every((byte) => byte === 3));
+});
+
+test("an array that a kernel reads under two names counts once against device memory", async (t) => {
+  const { memory } = await openMemory(t, { devicePages: 3 });
+  const x = memory.createArray("u8", 2 * PAGE);
+  const sum = memory.createArray("u32", 1);
+  await x.fill(1);
+  const kernel = await memory.createKernel({
+    footprint: { a: "whole", b: "whole", sum: { each: 1 } },
+    host: {
+      writes: ["sum"],
+      run({ arrays }) {
+        arrays["sum"][0] = arrays["a"].length + arrays["b"].length;
+      },
+    },
+  });
+  const report = await kernel.dispatch({ invocations: 1, arrays: { a: x, b: x, sum } });
+  assert.equal(report.mode, "resident");
+  assert.equal((await sum.read())[0], 4 * PAGE);
+});
+
+test("an abort that comes with the last step leaves a dispatch that is done as it is", async (t) => {
+  const { memory } = await openMemory(t);
+  const x = memory.createArray("u8", PAGE);
+  const controller = new AbortController();
+  const kernel = await memory.createKernel({
+    footprint: { x: { each: 1 } },
+    host: { writes: ["x"], run: () => controller.abort() },
+  });
+  const report = await kernel.dispatch({ invocations: PAGE, arrays: { x }, signal: controller.signal });
+  assert.equal(report.invocations, PAGE);
+});
+
+test("the error of a dispatch has a name of its own", async (t) => {
+  const { memory } = await openMemory(t);
+  const x = memory.createArray("u8", PAGE);
+  const kernel = await memory.createKernel({
+    footprint: { x: { each: 1 } },
+    host: {
+      writes: ["x"],
+      run() {
+        throw new RangeError("beyond");
+      },
+    },
+  });
+  await assert.rejects(kernel.dispatch({ invocations: 1, arrays: { x } }), (error: MemoryError) => {
+    assert.ok(error instanceof DispatchError);
+    assert.equal(error.name, "DispatchError");
+    return true;
+  });
+});
+
+test("WGSL is refused by name, not ignored", async (t) => {
+  const { memory } = await openMemory(t);
+  const descriptor = { wgsl: "", footprint: { x: { each: 1 } }, host: { writes: [], run() {} } };
+  await assert.rejects(memory.createKernel(descriptor), memoryError("EINVAL", /wgsl/));
+});
