@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deviceRead, deviceWrite } from "../../src/device/device-access.js";
+import type { DeviceDriver } from "../../src/device/driver.js";
 import { migrateToDevice } from "../../src/device/migrate-to-device.js";
 import { evictFrames, migrateToHost } from "../../src/device/migrate-to-host.js";
 import { mprotect, munmap } from "../../src/mm/mapping.js";
 import { PROT_READ } from "../../src/mm/vma.js";
 import { byteOf, load, memoryError, PAGE, store } from "../builders.js";
 import { between, pick, withSeeds } from "../unified/random-operands.js";
+import { alteredDriver } from "./ledger-driver.js";
 import { mirroredMachine } from "./mirrored-machine.js";
 
 const pageBytes = (...bytes: number[]): Uint8Array => {
@@ -66,6 +68,38 @@ test("a store by the device makes the copy that the host retained void", async (
   assert.equal(await load(mm, first), 77);
   assert.equal(await load(mm, first + 1), 2);
   mirrored.check();
+});
+
+test("a store by the device to a page on its way, there or back, waits for it and is not lost", async () => {
+  for (const kind of ["private", "coherent"] as const) {
+    // Between the copy and its end a store to the old page would be too late.
+    let copied = false;
+    const late = (driver: DeviceDriver): DeviceDriver =>
+      alteredDriver(driver, (device) => {
+        const afterwards = async (copying: Promise<void>): Promise<void> => {
+          await copying;
+          copied = true;
+          for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+        };
+        return {
+          upload: (copies) => afterwards(device.upload(copies)),
+          download: (copies) => afterwards(device.download(copies)),
+        };
+      });
+    const mirrored = await mirroredMachine({ kind, alter: late });
+    const { device, mm } = mirrored;
+    const first = await mirrored.mapFilled(3);
+    await deviceWrite(device, mm, first, pageBytes(11, 12, 13));
+    for (const [round, move] of [migrateToDevice, migrateToHost, migrateToDevice].entries()) {
+      copied = false;
+      const moving = move(device, mm, first, first + 3, "prefetch");
+      while (!copied) await Promise.resolve();
+      const values = [round, round + 1, round + 2].map((value) => 20 + 10 * value);
+      await Promise.all([deviceWrite(device, mm, first, pageBytes(...values)), moving]);
+      assert.deepEqual(mirrored.bytesAt(first, 3), values);
+      mirrored.check();
+    }
+  }
 });
 
 test("a device may read what is read-only, and a write there is EPERM and changes nothing", async () => {

@@ -130,7 +130,11 @@ function describe({ device, count, length }: CopyList): string {
 }
 
 /** A driver whose devices are those of another, save for what is changed. */
-export function alteredDriver(driver: DeviceDriver, changes: Partial<Device>, kind = driver.kind): DeviceDriver {
+export function alteredDriver(
+  driver: DeviceDriver,
+  changes: (device: Device) => Partial<Device>,
+  kind = driver.kind,
+): DeviceDriver {
   const { name, budget } = driver;
   return {
     name,
@@ -149,7 +153,7 @@ export function alteredDriver(driver: DeviceDriver, changes: Partial<Device>, ki
         discard: (frame) => device.discard(frame),
         createKernel: (descriptor) => device.createKernel(descriptor),
         close: () => device.close(),
-        ...changes,
+        ...changes(device),
       };
     },
   };

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { AttachedDevice } from "../../src/device/attached-device.js";
+import type { DeviceDriver } from "../../src/device/driver.js";
 import { type MirrorOptions, mirrorDevice } from "../../src/device/mirror/index.js";
 import type { AddressSpace } from "../../src/mm/address-space.js";
 import { PTE_FRAME_SHIFT } from "../../src/mm/entry.js";
@@ -15,6 +16,8 @@ export interface MirroredSetup extends Omit<MirrorOptions, "budget"> {
   devicePages?: number;
   hostPages?: number;
   environment?: TestEnvironment;
+  /** Puts a driver of the test's own around the mirror. */
+  alter?: (driver: DeviceDriver) => DeviceDriver;
 }
 
 export class MirroredMachine {
@@ -32,10 +35,11 @@ export class MirroredMachine {
     return this.devices[0] ?? assert.fail("no device is attached");
   }
 
-  async attach({ devicePages = 16, kind = "private", link = {} }: MirroredSetup): Promise<AttachedDevice> {
+  async attach(setup: MirroredSetup): Promise<AttachedDevice> {
+    const { devicePages = 16, kind = "private", link = {}, alter = (driver) => driver } = setup;
     const attached = await AttachedDevice.attach(
       this.machine,
-      mirrorDevice({ budget: devicePages * PAGE, kind, link }),
+      alter(mirrorDevice({ budget: devicePages * PAGE, kind, link })),
     );
     this.devices.push(attached);
     return attached;

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Device, DeviceDriver } from "../../src/device/driver.js";
+import type { Device } from "../../src/device/driver.js";
 import { createUnifiedMemory, type HostKernel } from "../../src/index.js";
 import { memoryError, PAGE } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
@@ -164,30 +164,18 @@ test("methods of a driver that throw instead of rejecting are no different", asy
   const cause = new Error("thrown");
   let thrower = "";
   const driver = new LedgerDriver(6 * PAGE);
-  const throwing: DeviceDriver = {
-    name: driver.name,
-    kind: driver.kind,
-    budget: driver.budget,
-    open: async (host) => {
-      const device = await driver.open(host);
-      const unless = <T>(method: keyof Device, act: () => T): T => {
-        if (thrower === method) throw cause;
-        return act();
-      };
-      return {
-        frames: device.frames,
-        bytes: device.bytes,
-        lookahead: device.lookahead,
-        run: () => null,
-        upload: (copies) => unless("upload", () => device.upload(copies)),
-        download: (copies) => unless("download", () => device.download(copies)),
-        clear: (frames) => unless("clear", () => device.clear(frames)),
-        createKernel: (descriptor) => unless("createKernel", () => device.createKernel(descriptor)),
-        discard: (frame) => device.discard(frame),
-        close: () => device.close(),
-      };
-    },
-  };
+  const throwing = alteredDriver(driver, (device) => {
+    const unless = <T>(method: keyof Device, act: () => T): T => {
+      if (thrower === method) throw cause;
+      return act();
+    };
+    return {
+      upload: (copies) => unless("upload", () => device.upload(copies)),
+      download: (copies) => unless("download", () => device.download(copies)),
+      clear: (frames) => unless("clear", () => device.clear(frames)),
+      createKernel: (descriptor) => unless("createKernel", () => device.createKernel(descriptor)),
+    };
+  });
   const opened = await openUntended({ driver: throwing });
   const x = opened.memory.createArray("u8", 3 * PAGE);
   const empty = opened.memory.createArray("u8", PAGE);
@@ -270,7 +258,7 @@ test("a driver that brings other memory than it said is refused, and its device 
   for (const [what, kind, memory, message] of refused) {
     await t.test(what, async () => {
       const plain = new LedgerDriver(6 * PAGE);
-      const driver = alteredDriver(plain, memory, kind as "private");
+      const driver = alteredDriver(plain, () => memory, kind as "private");
       await assert.rejects(createUnifiedMemory({ device: driver, pageSize: PAGE }), memoryError("EINVAL", message));
       assert.equal(
         plain.events.filter((event) => event.startsWith("open") && event.endsWith("ends")).length,

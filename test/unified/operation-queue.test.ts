@@ -194,22 +194,58 @@ test("a closed queue runs nothing more, and says why", async () => {
   assert.ok(!started);
 });
 
-test("however many operations wait with one signal, it has one listener, and none once they have run", async () => {
+test("a wait for something outside ends when that comes, when the operation is aborted, or when the queue is closed", async () => {
   const queue = new OperationQueue();
-  const { signal } = new AbortController();
-  let listeners = 0;
-  let most = 0;
+  const never = new Promise<never>(() => {});
+  assert.equal(await queue.run((_checkpoint, outside) => outside(Promise.resolve("came"))), "came");
+  const failure = new Error("failed outside");
+  await assert.rejects(
+    queue.run((_checkpoint, outside) => outside(Promise.reject(failure))),
+    (error) => error === failure,
+  );
+  const controller = new AbortController();
+  const aborted = queue.run((_checkpoint, outside) => outside(never), controller.signal);
+  const closed = queue.run((_checkpoint, outside) => outside(never));
+  const reason = { my: "reason" };
+  controller.abort(reason);
+  await assert.rejects(aborted, (error) => error === reason);
+  await settle();
+  const closing = queue.close(gone);
+  await assert.rejects(closed, (error) => error === gone);
+  await closing;
+});
+
+/** Counts the listeners of a signal, and the most that there were. */
+function countListeners(signal: AbortSignal): { now: number; most: number } {
+  const count = { now: 0, most: 0 };
   const add = signal.addEventListener.bind(signal);
   const remove = signal.removeEventListener.bind(signal);
   signal.addEventListener = (...args: Parameters<typeof add>): void => {
-    most = Math.max(most, ++listeners);
+    count.most = Math.max(count.most, ++count.now);
     add(...args);
   };
   signal.removeEventListener = (...args: Parameters<typeof remove>): void => {
-    listeners--;
+    count.now--;
     remove(...args);
   };
+  return count;
+}
+
+test("however many operations wait with one signal, it has one listener, and none once they have run", async () => {
+  const queue = new OperationQueue();
+  const { signal } = new AbortController();
+  const listeners = countListeners(signal);
   await Promise.all(Array.from({ length: 20 }, () => queue.run(() => Promise.resolve(), signal)));
-  assert.equal(most, 1);
-  assert.equal(listeners, 0);
+  assert.deepEqual(listeners, { now: 0, most: 1 });
+});
+
+test("waits for something outside leave no listener at the signal, however they end", async () => {
+  const queue = new OperationQueue();
+  const { signal } = new AbortController();
+  const listeners = countListeners(signal);
+  await queue.run(async (_checkpoint, outside) => {
+    for (let i = 0; i < 20; i++) await outside(Promise.resolve());
+    await outside(Promise.reject(gone)).catch(() => {});
+  }, signal);
+  assert.deepEqual(listeners, { now: 0, most: 1 });
 });
