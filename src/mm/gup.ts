@@ -10,10 +10,13 @@ import * as pageTableEntry from "./entry.js";
 import { FAULT_DONE, FAULT_UNSHARE, FAULT_WRITE, faultIn } from "./fault.js";
 import * as frameTable from "./frames.js";
 import type { Machine } from "./machine.js";
+import * as tableShape from "./page-table.js";
+import { loadWord } from "./shared-word.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } = pageTableEntry;
 const { GUP_PIN_COUNTING_BIAS } = frameTable;
+const { TABLE_MASK } = tableShape;
 
 /** References of a short-term reference (`FOLL_GET`) and of a DMA pin (`FOLL_PIN`). */
 export const SHORT_REFERENCE = 1;
@@ -22,11 +25,15 @@ export const DMA_PIN = GUP_PIN_COUNTING_BIAS;
 /** The frame behind the page, with `references` more, or -1 when it cannot be had without a fault. */
 export function tryPinPage(mm: AddressSpace, page: number, write: boolean, references: number): number {
   const { pageTable, machine } = mm;
-  const word = pageTable.read(page);
+  const leaf = pageTable.leaf(page);
+  if (leaf === 0) return -1;
+  const entries = pageTable.chunkOf(leaf);
+  const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
+  const word = loadWord(entries, at);
   if (!mayPin(machine, word, write, references)) return -1;
   const frame = word >>> PTE_FRAME_SHIFT;
   if (!machine.frames.tryGet(frame, references)) return -1;
-  const again = pageTable.read(page);
+  const again = pageTable.leaf(page) === leaf ? loadWord(entries, at) : 0;
   if (again === word) return frame;
   if (again >>> PTE_FRAME_SHIFT === frame && mayPin(machine, again, write, references)) return frame;
   machine.put(frame, references);
