@@ -1,11 +1,11 @@
 /**
- * The command line, read strictly: what is not understood is refused, never ignored. Bounds that belong to the memory
- * (page sizes, budgets) are its own to check; here are those of the job.
+ * The command line, read strictly: what is not understood is refused, never ignored. A budget's bounds
+ * depend on the job and are the memory's to check; a page's are fixed, and are refused here in the words that were typed.
  */
 
 import { parseArgs } from "node:util";
 import { JobFailure } from "./failure.js";
-import { parseSize } from "./sizes.js";
+import { memorySize, parseSize } from "./sizes.js";
 import { checkDimension } from "./vector-file.js";
 
 export type DataChoice =
@@ -25,6 +25,9 @@ export interface CommandLine {
 }
 
 const largestK = 1000;
+/** The memory's own bounds. */
+const smallestPage = 4 * 1024;
+const largestPage = 2 * 1024 ** 2;
 
 export const usage = `usage: npm start [-- OPTION ... WORD ...]
 
@@ -33,7 +36,7 @@ paged through a device memory smaller than they are; then checks them against a 
 
   --k N                    so many neighbours of each word, 1 to ${largestK} (10)
   --device-memory SIZE     budget of device memory, in bytes, KiB, MiB or GiB (32MiB)
-  --page-size SIZE         size of a page, a power of two (64KiB)
+  --page-size SIZE         size of a page, a power of two from 4KiB to 2MiB (64KiB)
   --json                   one JSON object on standard output, nothing else
   --demo                   2,000 words that come with the project; nothing is downloaded
   --vectors FILE           vectors of your own: .npy (float32, words by numbers), or raw float32 with --dim
@@ -55,7 +58,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
     words: positionals,
     k,
     deviceMemory: parseSize(values["device-memory"], "--device-memory"),
-    pageSize: parseSize(values["page-size"], "--page-size"),
+    pageSize: readPageSize(values["page-size"]),
   };
 }
 
@@ -99,6 +102,15 @@ function readDataChoice(values: { demo: boolean; vectors?: string; words?: strin
   if (Number.isNaN(dimensions)) throw invalid(`--dim ${JSON.stringify(dim)} is not a whole number`);
   checkDimension(dimensions, "--dim");
   return { kind: "files", vectors, words, dimensions };
+}
+
+function readPageSize(text: string): number {
+  const bytes = parseSize(text, "--page-size");
+  if (!Number.isInteger(Math.log2(bytes)) || bytes < smallestPage || bytes > largestPage) {
+    const bounds = `from ${memorySize(smallestPage)} to ${memorySize(largestPage)}`;
+    throw invalid(`--page-size ${text.trim()} is not a power of two ${bounds}`);
+  }
+  return bytes;
 }
 
 function readWhole(text: string, option: string, least: number, most: number): number {

@@ -7,12 +7,12 @@
 import { createUnifiedMemory, MemoryError, type Stats } from "../../src/index.js";
 import { mirrorDevice } from "../../src/device/mirror/index.js";
 import { readCommandLine, usage, type CommandLine } from "./command-line.js";
-import { JobFailure } from "./failure.js";
+import { explain, JobFailure } from "./failure.js";
 import { Progress } from "./progress.js";
 import { verify } from "./reference.js";
 import { asJson, asText, type Findings } from "./report.js";
 import { search, type SearchResult } from "./search.js";
-import { bytesPerNumber, type VectorFile } from "./vector-file.js";
+import { bytesPerNumber, hasDirection, type VectorFile } from "./vector-file.js";
 import { placeOf } from "./word-list.js";
 import { findWordVectors } from "./word-vectors.js";
 
@@ -25,8 +25,13 @@ const interruption = new AbortController();
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // Whoever read our output has seen enough.
   if (error.code === "EPIPE") process.exit();
-  throw error;
+  const failure = explain(error, "cannot write to standard output");
+  if (!(failure instanceof JobFailure)) throw error;
+  // An exit code that was set would be overwritten when `run` ends.
+  report(failure, () => process.exit(2));
 });
+// Where messages cannot be written there is nowhere to say so; the answer and the exit code still tell.
+process.stderr.on("error", () => {});
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
     if (interruption.signal.aborted) process.exit(2);
@@ -37,10 +42,14 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 try {
   process.exitCode = await run(process.argv.slice(2), interruption.signal);
 } catch (error) {
-  progress.stop();
-  const failure = failureOf(error);
-  process.stderr.write([`pageferry: ${failure.message}`, ...failure.waysOut.map((way) => `  ${way}`), ""].join("\n"));
+  report(failureOf(error));
   process.exitCode = 2;
+}
+
+function report(failure: JobFailure, done?: () => void): void {
+  progress.stop();
+  const lines = [`pageferry: ${failure.message}`, ...failure.waysOut.map((way) => `  ${way}`), ""];
+  process.stderr.write(lines.join("\n"), done);
 }
 
 async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
@@ -53,8 +62,15 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
   const { k } = commandLine;
   if (k >= words.length)
     throw new JobFailure("EINVAL", `--k ${k} is too many: a word has ${words.length - 1} neighbours in ${name}`);
-  const asked = commandLine.words.length > 0 ? commandLine.words : suggestions(words);
+  const asked = commandLine.words.length > 0 ? commandLine.words : await suggestions(words, file);
   const queries = asked.map((word) => placeOf(word, words, name));
+  for (const [i, query] of queries.entries()) {
+    if (await hasDirection(file, query)) continue;
+    throw new JobFailure(
+      "EINVAL",
+      `${JSON.stringify(asked[i])} has no direction: vector ${query + 1} of ${file.file} is all zeros, and so no word is near it`,
+    );
+  }
 
   const { neighbours, report, stats } = await searchInUnifiedMemory(commandLine, file, queries, signal);
 
@@ -126,12 +142,16 @@ async function searchInUnifiedMemory(
   }
 }
 
-function suggestions(words: readonly string[]): readonly string[] {
+/** Nobody asked for these, so those without a direction are passed over, as long as one is left. */
+async function suggestions(words: readonly string[], file: VectorFile): Promise<readonly string[]> {
   const known = wordsWhenNoneGiven.filter((word) => words.includes(word));
-  return known.length > 0 ? known : words.slice(0, wordsWhenNoneGiven.length);
+  const candidates = known.length > 0 ? known : words.slice(0, wordsWhenNoneGiven.length);
+  const directed: string[] = [];
+  for (const word of candidates) if (await hasDirection(file, words.indexOf(word))) directed.push(word);
+  return directed.length > 0 ? directed : candidates;
 }
 
-/** The memory's refusals (a budget too small for one step, a page size out of bounds) are the user's to change, too. */
+/** The memory's refusals (a budget too small for one step) are the user's to change, too. */
 function failureOf(error: unknown): JobFailure {
   if (error instanceof JobFailure) return error;
   if (interruption.signal.aborted) return interruption.signal.reason as JobFailure;

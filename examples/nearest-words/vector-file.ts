@@ -4,7 +4,7 @@
  * no chunk that leaves `readChunks` holds a number that is not finite.
  */
 
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { endianness } from "node:os";
 import { explain, JobFailure } from "./failure.js";
 import { headerBound, isNpy, readNpyHeader } from "./npy.js";
@@ -79,18 +79,7 @@ export async function* readChunks(
     for (let done = 0; done < total;) {
       options.signal?.throwIfAborted();
       const chunk = new Uint8Array(Math.min(chunkBytes, total - done));
-      for (let filled = 0; filled < chunk.length;) {
-        const { bytesRead } = await handle
-          .read(chunk, filled, chunk.length - filled, vectors.dataOffset + done + filled)
-          .catch(cannotRead(vectors.file));
-        if (bytesRead === 0) {
-          throw new JobFailure(
-            "EBADMSG",
-            `${vectors.file} became shorter while it was read: ${count(done + filled)} of ${count(total)} bytes`,
-          );
-        }
-        filled += bytesRead;
-      }
+      await fill(chunk, handle, vectors, done);
       refuseWhatIsNotFinite(vectors, new Float32Array(chunk.buffer), done / bytesPerNumber);
       done += chunk.length;
       yield chunk;
@@ -98,6 +87,35 @@ export async function* readChunks(
     }
   } finally {
     await handle.close();
+  }
+}
+
+/** Whether vector `row` has a number other than zero; without one it points nowhere and has no cosine with anything. */
+export async function hasDirection(vectors: VectorFile, row: number): Promise<boolean> {
+  const numbers = new Float32Array(vectors.dimensions);
+  const handle = await open(vectors.file).catch(cannotRead(vectors.file));
+  try {
+    await fill(new Uint8Array(numbers.buffer), handle, vectors, row * vectors.dimensions * bytesPerNumber);
+  } finally {
+    await handle.close();
+  }
+  return numbers.some((number) => number !== 0);
+}
+
+/** Reads what stands `start` bytes after the first number. */
+async function fill(chunk: Uint8Array, handle: FileHandle, vectors: VectorFile, start: number): Promise<void> {
+  for (let filled = 0; filled < chunk.length;) {
+    const { bytesRead } = await handle
+      .read(chunk, filled, chunk.length - filled, vectors.dataOffset + start + filled)
+      .catch(cannotRead(vectors.file));
+    if (bytesRead === 0) {
+      const total = vectors.rows * vectors.dimensions * bytesPerNumber;
+      throw new JobFailure(
+        "EBADMSG",
+        `${vectors.file} became shorter while it was read: ${count(start + filled)} of ${count(total)} bytes`,
+      );
+    }
+    filled += bytesRead;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * The words that belong to the vectors: a text file in UTF-8, one word a line, line n for vector n. Invariant: words are
- * never dropped, trimmed or joined, so that the n-th stays the n-th; only a line's end (LF or CR LF) is taken off.
+ * never dropped, trimmed or joined, so that the n-th stays the n-th; only a line's end (LF or CR LF) is taken off. No word
+ * stands twice, so that a word means one vector.
  */
 
 import { readFile, stat } from "node:fs/promises";
@@ -17,7 +18,23 @@ export async function readWords(file: string, expected: number): Promise<string[
       `${file} has ${count(words.length)} words, but there are ${count(expected)} vectors`,
     );
   }
+  refuseDuplicates(words, file);
   return words;
+}
+
+function refuseDuplicates(words: readonly string[], file: string): void {
+  if (new Set(words).size === words.length) return;
+  const lines = new Map<string, number>();
+  for (const [i, word] of words.entries()) {
+    const first = lines.get(word);
+    if (first !== undefined) {
+      throw new JobFailure(
+        "EINVAL",
+        `${file} has ${JSON.stringify(word)} in line ${first} and again in line ${i + 1}; each word may have one vector`,
+      );
+    }
+    lines.set(word, i + 1);
+  }
 }
 
 export function splitWords(text: string): string[] {
@@ -26,7 +43,7 @@ export function splitWords(text: string): string[] {
   return text.includes("\r") ? words.map((word) => (word.endsWith("\r") ? word.slice(0, -1) : word)) : words;
 }
 
-/** Where the word stands; the first place counts if it stands in several. */
+/** Where the word stands. */
 export function placeOf(word: string, words: readonly string[], source: string): number {
   const place = words.indexOf(word);
   if (place >= 0) return place;

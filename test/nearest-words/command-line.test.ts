@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { mirrorDevice } from "../../src/device/mirror/index.js";
+import { createUnifiedMemory } from "../../src/index.js";
 import { readCommandLine } from "../../examples/nearest-words/command-line.js";
 
 test("without arguments the package's vectors are searched through 32 MiB in pages of 64 KiB for 10 neighbours", () => {
@@ -48,6 +50,23 @@ test("the data is the demo's, the user's own, or the package's", () => {
   });
 });
 
+test("the page sizes that are accepted are those that the memory accepts", async () => {
+  const outcome = async (pageSize: number): Promise<[boolean, boolean]> => {
+    let accepted = true;
+    try {
+      readCommandLine(["--page-size", String(pageSize)]);
+    } catch {
+      accepted = false;
+    }
+    const device = mirrorDevice({ budget: 32 * 1024 ** 2 });
+    const memory = await createUnifiedMemory({ device, pageSize }).catch(() => null);
+    await memory?.destroy();
+    return [accepted, memory !== null];
+  };
+  for (const pageSize of [4096, 8192, 2 * 1024 ** 2]) assert.deepEqual(await outcome(pageSize), [true, true]);
+  for (const pageSize of [2048, 4095, 6144, 4 * 1024 ** 2]) assert.deepEqual(await outcome(pageSize), [false, false]);
+});
+
 const refusals: readonly (readonly [args: readonly string[], message: RegExp])[] = [
   [["--foo"], /^unknown option '--foo'$/],
   [["-x"], /^unknown option '-x'$/],
@@ -66,6 +85,9 @@ const refusals: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["--vectors", "v", "--words", "w", "--dim", "a"], /^--dim "a" is not a whole number$/],
   [["--device-memory", "lots"], /^--device-memory "lots" is not a size/],
   [["--page-size", "64KB"], /^--page-size "64KB" is not a size/],
+  [["--page-size", "16MiB"], /^--page-size 16MiB is not a power of two from 4 KiB to 2 MiB$/],
+  [["--page-size", "2kib"], /^--page-size 2kib is not a power of two from 4 KiB to 2 MiB$/],
+  [["--page-size", "1000"], /^--page-size 1000 is not a power of two from 4 KiB to 2 MiB$/],
 ];
 
 for (const [args, message] of refusals) {

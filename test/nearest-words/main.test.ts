@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -146,7 +146,7 @@ test("vectors of one's own, .npy or raw, give the same neighbours; a row of zero
     ["--vectors", npy],
     ["--vectors", raw, "--dim", "3"],
   ]) {
-    const { queries } = await answer(...files, "--words", list, "--k", "4", "east", "nowhere");
+    const { queries } = await answer(...files, "--words", list, "--k", "4", "east");
     assert.deepEqual(
       queries[0].neighbours.map(({ word }) => word),
       ["far east", "north-east", "nowhere", "west"],
@@ -155,11 +155,42 @@ test("vectors of one's own, .npy or raw, give the same neighbours; a row of zero
       queries[0].neighbours.map(({ similarity }) => Math.fround(similarity)),
       [1, 2 / Math.sqrt(5), 0, -1].map(Math.fround),
     );
-    assert.deepEqual(
-      queries[1].neighbours,
-      ["east", "north-east", "west", "far east"].map((word) => ({ word, similarity: 0 })),
-    );
   }
+});
+
+test("a word whose vector is all zeros is refused when it is asked for, and passed over when nobody asked", async (t) => {
+  const { npy, list } = await ownFiles(
+    t,
+    [
+      [0, -0],
+      [1, 0],
+      [0, 1],
+    ],
+    ["nowhere", "x", "y"],
+  );
+  const files = ["--vectors", npy, "--words", list, "--k", "1"];
+  const { code, output, messages } = await run(...files, "x", "nowhere");
+  assert.deepEqual([code, output], [2, ""]);
+  assert.match(messages, /^pageferry: "nowhere" has no direction: vector 1 of .*v\.npy is all zeros/);
+  const { queries } = await answer(...files);
+  assert.deepEqual(
+    queries.map(({ word }) => word),
+    ["x", "y"],
+  );
+});
+
+test("when all vectors are zeros there is no word to take", async (t) => {
+  const { npy, list } = await ownFiles(t, [[0], [0]], ["x", "y"]);
+  const { code, messages } = await run("--vectors", npy, "--words", list, "--k", "1");
+  assert.equal(code, 2);
+  assert.match(messages, /^pageferry: "x" has no direction/);
+});
+
+test("a list of words with one of them twice is refused with both lines", async (t) => {
+  const { npy, list } = await ownFiles(t, [[1], [2], [3]], ["x", "y", "x"]);
+  const { code, output, messages } = await run("--vectors", npy, "--words", list, "--k", "1", "y");
+  assert.deepEqual([code, output], [2, ""]);
+  assert.match(messages, /^pageferry: .*w\.txt has "x" in line 1 and again in line 3/);
 });
 
 test("without words, those that the list has are taken", async (t) => {
@@ -216,7 +247,7 @@ test("what is in the way is said in a sentence, with exit code 2 and no stack tr
     [["--vectors", raw, "--words", list, "--dim", "1"], /w\.txt has 3 words, but there are 6 vectors/],
     [["--vectors", `${npy}.gone`, "--words", list], /cannot read .*v\.npy\.gone: no such file or folder/],
     [["--demo", "--device-memory", "64KiB"], /needs \d+ bytes of device memory, more than the 65536 bytes/],
-    [["--demo", "--page-size", "1000"], /page size 1000 is not a power of two from 4096 to /],
+    [["--demo", "--page-size", "16MiB"], /--page-size 16MiB is not a power of two from 4 KiB to 2 MiB/],
   ];
   await Promise.all(
     cases.map(async ([args, message]) => {
@@ -265,6 +296,35 @@ test("a reader that has seen enough is no error", async () => {
   const { code, messages } = await end(job);
   assert.equal(code, 0, messages);
   assert.doesNotMatch(messages, /EPIPE|Error/);
+});
+
+test(
+  "an answer that cannot be written ends the job with one line and exit code 2",
+  { skip: process.platform !== "linux" },
+  async (t) => {
+    const full = await open("/dev/full", "w");
+    t.after(() => full.close());
+    for (const args of [["--demo", "king"], ["--demo", "--json", "king"], ["--help"]]) {
+      const job = spawn(process.execPath, [main, ...args], { stdio: ["ignore", full.fd, "pipe"] });
+      const { code, messages } = await end(job);
+      assert.equal(code, 2, messages);
+      assert.deepEqual(
+        messages.split("\n").filter((line) => !/^(load|search|verify) /.test(line)),
+        ["pageferry: cannot write to standard output: no space left on the disk (ENOSPC)", ""],
+      );
+    }
+    const mute = spawn(process.execPath, [main, "--demo", "king"], { stdio: ["ignore", full.fd, full.fd] });
+    assert.equal((await end(mute)).code, 2);
+  },
+);
+
+test("messages that cannot be written do not spoil the answer", { skip: process.platform !== "linux" }, async (t) => {
+  const full = await open("/dev/full", "w");
+  t.after(() => full.close());
+  const job = spawn(process.execPath, [main, "--demo", "--json", "king"], { stdio: ["ignore", "pipe", full.fd] });
+  const { code, output } = await end(job);
+  assert.equal(code, 0);
+  assert.equal((JSON.parse(output) as Answer).verified, true);
 });
 
 test("without a network the job says so, names the ways out, ends with 2 and leaves nothing", async (t) => {

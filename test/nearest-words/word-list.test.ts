@@ -31,8 +31,19 @@ test("a list that is not UTF-8, or not there, is refused", async (t) => {
   await assert.rejects(readWords(folder, 1), { name: "JobFailure", message: /^cannot read / });
 });
 
-test("a word is found at its first place", () => {
-  assert.equal(placeOf("b", ["a", "b", "b"], "w.txt"), 1);
+test("a list that has a word twice is refused with the word and both of its lines", async (t) => {
+  const file = join(await temporaryFolder(t), "words.txt");
+  await writeFile(file, "a\nb\nc\r\nd\nc\nb\n");
+  await assert.rejects(readWords(file, 6), {
+    code: "EINVAL",
+    message: /words\.txt has "c" in line 3 and again in line 5; each word may have one vector$/,
+  });
+  await writeFile(file, "a\nA\na \n\n");
+  assert.deepEqual(await readWords(file, 4), ["a", "A", "a ", ""]);
+});
+
+test("a word is found at its place", () => {
+  assert.equal(placeOf("b", ["a", "b", "c"], "w.txt"), 1);
 });
 
 test("an unknown word is refused, with a hint when only its case is wrong", () => {
