@@ -1,7 +1,8 @@
 /**
  * Reads the frame records of the next pages of a batch before a step works on them one by one. The records lie anywhere
  * in memory, and each step would wait for one after the other; a loop that only reads lets the processor wait for many at
- * a time. Nothing depends on it but the time that a batch takes over a large, scattered memory: a fifth of it.
+ * a time. Nothing depends on it but the time that a batch takes over a large, scattered memory: a fifth of it. Where
+ * the first and the last page suggest that frames are in order it does nothing: then the processor reads ahead itself.
  */
 
 import * as pageTableEntry from "../mm/entry.js";
@@ -23,6 +24,8 @@ let seen = 0;
 /** Pages that the next entries of a leaf map, of those below `end`. */
 export function preloadMapped(words: Int32Array, entries: Int32Array, at: number, end: number): void {
   const until = Math.min(at + PRELOAD_PAGES, end);
+  const last = until - 1;
+  if ((entries[last] >>> PTE_FRAME_SHIFT) - (entries[at] >>> PTE_FRAME_SHIFT) === last - at) return;
   let read = 0;
   for (let i = at; i < until; i++) {
     const word = entries[i];
@@ -36,6 +39,7 @@ export function preloadMapped(words: Int32Array, entries: Int32Array, at: number
 /** Neighbours on the LRU list of the next pages in `src`. */
 export function preloadListNeighbours(words: Int32Array, src: Int32Array, from: number, npages: number): void {
   const until = Math.min(from + PRELOAD_PAGES, npages);
+  if (isInOrder(src, from, until) && isBesideItsNeighbours(words, src[(from + until) >>> 1])) return;
   let read = 0;
   for (let i = from; i < until; i++) {
     if ((src[i] & MIGRATE_PFN_VALID) === 0) continue;
@@ -48,10 +52,21 @@ export function preloadListNeighbours(words: Int32Array, src: Int32Array, from: 
 /** The next pages in `src` and `dst`. */
 export function preloadBoth(words: Int32Array, src: Int32Array, dst: Int32Array, from: number, npages: number): void {
   const until = Math.min(from + PRELOAD_PAGES, npages);
+  if (isInOrder(src, from, until) && isInOrder(dst, from, until)) return;
   let read = 0;
   for (let i = from; i < until; i++) {
     if ((src[i] & MIGRATE_PFN_VALID) !== 0) read ^= words[((src[i] >>> MIGRATE_PFN_SHIFT) << FRAME_SHIFT) + FLAGS];
     if ((dst[i] & MIGRATE_PFN_VALID) !== 0) read ^= words[((dst[i] >>> MIGRATE_PFN_SHIFT) << FRAME_SHIFT) + FLAGS];
   }
   seen ^= read;
+}
+
+function isInOrder(named: Int32Array, from: number, until: number): boolean {
+  return named[until - 1] - named[from] === (until - 1 - from) << MIGRATE_PFN_SHIFT;
+}
+
+function isBesideItsNeighbours(words: Int32Array, word: number): boolean {
+  const frame = word >>> MIGRATE_PFN_SHIFT;
+  const at = frame << FRAME_SHIFT;
+  return Math.abs(words[at + LRU_NEXT] - frame) === 1 && Math.abs(words[at + LRU_PREV] - frame) === 1;
 }
