@@ -8,8 +8,8 @@ import type { AttachedDevice } from "../device/attached-device.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
-import { FRAME_SHIFT, PG_DIRTY } from "../mm/frames.js";
-import { DMA_PIN, tryPinPage } from "../mm/gup.js";
+import { PG_DIRTY } from "../mm/frames.js";
+import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/gup.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
@@ -29,20 +29,21 @@ export interface PinnedPages {
 /** Pins pages `[start, end)` if that needs no fault and no wait; null, with nothing pinned, otherwise. */
 export function tryPinPages(mm: AddressSpace, start: number, end: number, write: boolean): PinnedPages | null {
   const count = end - start;
-  const first = tryPinHostPage(mm, start, write);
+  const first = hostFrame(mm, tryPinPage(mm, start, write, DMA_PIN));
   if (first < 0) return null;
   let frames: Int32Array | null = null;
   for (let i = 1; i < count; i++) {
-    const frame = tryPinHostPage(mm, start + i, write);
+    // Neighbours in the block of the frame before are of its region: nothing more to ask.
+    if (frames === null && ((first + i) & (BLOCK_FRAMES - 1)) !== 0) {
+      i += tryPinRun(mm, start + i, end, first + i, write, DMA_PIN);
+      if (i === count) break;
+    }
+    const frame = hostFrame(mm, tryPinPage(mm, start + i, write, DMA_PIN));
     if (frame < 0) {
       unpinFrames(mm, first, frames, i, false);
       return null;
     }
-    if (
-      frames === null &&
-      (frame !== first + i || (frame & (BLOCK_FRAMES - 1)) === 0) &&
-      !continues(mm, first, frame, i)
-    ) {
+    if (frames === null && !continues(mm, first, frame, i)) {
       frames = new Int32Array(count);
       for (let j = 0; j < i; j++) frames[j] = first + j;
     }
@@ -88,19 +89,21 @@ export function unpinPages(mm: AddressSpace, { first, count, frames }: PinnedPag
 
 function unpinFrames(mm: AddressSpace, first: number, frames: Int32Array | null, count: number, wrote: boolean): void {
   const { machine } = mm;
+  if (frames === null) {
+    if (wrote) for (let frame = first; frame < first + count; frame++) machine.frames.setFlags(frame, PG_DIRTY);
+    machine.putRun(first, count, DMA_PIN);
+    return;
+  }
   for (let i = 0; i < count; i++) {
-    const frame = frames === null ? first + i : frames[i];
-    if (wrote) machine.frames.words[frame << FRAME_SHIFT] |= PG_DIRTY;
-    machine.put(frame, DMA_PIN);
+    if (wrote) machine.frames.setFlags(frames[i], PG_DIRTY);
+    machine.put(frames[i], DMA_PIN);
   }
 }
 
-/** Pins one page of host memory; -1 for one that is the zero page or on a device. */
-function tryPinHostPage(mm: AddressSpace, page: number, write: boolean): number {
-  const frame = tryPinPage(mm, page, write, DMA_PIN);
+/** A pinned frame of host memory; -1, with the pin dropped, for the zero page and for one of a device. */
+function hostFrame({ machine }: AddressSpace, frame: number): number {
   if (frame < 0) return -1;
-  const { machine } = mm;
-  if (frame !== 0 && machine.zones.of(frame).kind === ZONE_SYSTEM) return frame;
+  if (frame !== 0 && machine.zones.kindOf(frame) === ZONE_SYSTEM) return frame;
   machine.put(frame, DMA_PIN);
   return -1;
 }

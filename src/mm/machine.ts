@@ -143,6 +143,19 @@ export class Machine {
     else assert(before > references, "a reference to a page frame is dropped that nobody held");
   }
 
+  /** The same for `count` neighbouring frames. */
+  putRun(first: number, count: number, references: number): void {
+    for (let frame = first; frame < first + count; frame++) {
+      const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
+      if (before <= references) this.#putLast(frame, before, references);
+    }
+  }
+
+  #putLast(frame: number, before: number, references: number): void {
+    assert(before === references, "a reference to a page frame is dropped that nobody held");
+    this.#free(frame);
+  }
+
   /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
   createAnonVma(parent: AnonVma | null = null): AnonVma | null {
     if (!this.environment.mayAllocate("anon-vma")) return null;
