@@ -97,7 +97,7 @@ export const mainJob: Scenario = {
     const resident = await Search.create(data, 1);
     const before = quarter.memory.stats;
     const { samples, baseline } = await compare(
-      smoke ? 1 : 15,
+      smoke ? 1 : 25,
       () => quarter.pass(),
       () => resident.pass(),
     );

@@ -8,11 +8,14 @@ export interface Sides {
   readonly baseline: readonly number[];
 }
 
-/** Runs both sides `rounds` times after a round that is not counted; the one that goes first changes from round to round. */
+/** Rounds that are not counted: the first work of both sides, and until the compiler is done with it. */
+const WARM_UP = 4;
+
+/** Runs both sides `rounds` times after the warm-up; the one that goes first changes from round to round. */
 export async function compare(rounds: number, subject: () => unknown, baseline: () => unknown): Promise<Sides> {
   const samples: number[] = [];
   const baselines: number[] = [];
-  for (let round = -1; round < rounds; round++) {
+  for (let round = -WARM_UP; round < rounds; round++) {
     let first = 0;
     let second = 0;
     if (round % 2 === 0) {

@@ -71,7 +71,7 @@ export const writingKernel: Scenario = {
     const quarter = await Relaxation.create(length, length);
     const resident = await Relaxation.create(length, length * 4);
     const { samples, baseline } = await compare(
-      smoke ? 1 : 15,
+      smoke ? 1 : 21,
       () => quarter.pass(),
       () => resident.pass(),
     );
