@@ -9,21 +9,19 @@
  */
 
 import * as pageTableEntry from "../mm/entry.js";
-import { isDevicePrivateEntry } from "../mm/entry.js";
 import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import * as pageTables from "../mm/page-table.js";
-import { mayShareAnonRmap, migrationEntryFor } from "../mm/rmap.js";
-import { exchangeWord, storeWord } from "../mm/shared-word.js";
+import * as reverseMap from "../mm/rmap.js";
+import * as sharedWord from "../mm/shared-word.js";
 import type { Vma } from "../mm/vma.js";
 import * as memoryZones from "../mm/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
-import { preloadMapped } from "./preload.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE } = pageTableEntry;
+const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE, isDevicePrivateEntry } = pageTableEntry;
 const { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_DIRTY, PG_LOCKED } = frameTable;
 const { TABLE_MASK, TABLE_WORDS } = pageTables;
 const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
@@ -36,7 +34,9 @@ const {
   MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
   MIGRATE_VMA_SELECT_SYSTEM,
 } = migrateEntry;
-const { PRELOAD_PAGES } = preload;
+const { PRELOAD_PAGES, preloadMapped } = preload;
+const { exchangeWord, storeWord } = sharedWord;
+const { mayShareAnonRmap, migrationEntryFor } = reverseMap;
 
 /** Fills `args.src` and `args.cpages` for pages `[first, end)` of the VMA. */
 export function collect(args: MigrateVma, vma: Vma, first: number, end: number): void {

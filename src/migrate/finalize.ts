@@ -8,19 +8,20 @@
 import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
-import { compareExchangeWord } from "../mm/shared-word.js";
+import * as sharedWord from "../mm/shared-word.js";
 import * as memoryZones from "../mm/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
-import { preloadBoth } from "./preload.js";
-import { restoreEntries } from "./restore.js";
+import * as restore from "./restore.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { FRAME_SHIFT, MAPCOUNT, MAPPING, PG_HOME, REFCOUNT } = frameTable;
 const { ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
-const { PRELOAD_PAGES } = preload;
+const { PRELOAD_PAGES, preloadBoth } = preload;
+const { compareExchangeWord } = sharedWord;
+const { restoreEntries } = restore;
 
 export function migrateVmaFinalize(args: MigrateVma): void {
   if (args.vma !== null) migrateDeviceFinalize(args.vma.mm.machine, args.src, args.dst, args.npages);

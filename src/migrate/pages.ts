@@ -6,20 +6,20 @@
 import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/notifier.js";
-import { loadWord } from "../mm/shared-word.js";
+import * as sharedWord from "../mm/shared-word.js";
 import * as memoryZones from "../mm/zone.js";
 import * as migrateEntry from "./entry.js";
 import { insertPage } from "./insert.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
-import { preloadBoth } from "./preload.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, MAPPING_ANON, MAPPING_KIND_SHIFT, PG_DIRTY, PG_SWAPCACHE, REFCOUNT } =
   frameTable;
 const { ZONE_COHERENT, ZONE_PRIVATE } = memoryZones;
 const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
-const { PRELOAD_PAGES } = preload;
+const { PRELOAD_PAGES, preloadBoth } = preload;
+const { loadWord } = sharedWord;
 
 /** After it, MIGRATE is set in `args.src` for exactly the pages that move. */
 export function migrateVmaPages(args: MigrateVma): void {

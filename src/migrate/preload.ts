@@ -6,12 +6,11 @@
  */
 
 import * as pageTableEntry from "../mm/entry.js";
-import { isDevicePrivateEntry } from "../mm/entry.js";
 import * as frameTable from "../mm/frames.js";
 import * as migrateEntry from "./entry.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { PTE_FRAME_SHIFT, PTE_PRESENT } = pageTableEntry;
+const { PTE_FRAME_SHIFT, PTE_PRESENT, isDevicePrivateEntry } = pageTableEntry;
 const { FLAGS, FRAME_SHIFT, LRU_NEXT, LRU_PREV } = frameTable;
 const { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
 

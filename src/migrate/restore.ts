@@ -6,13 +6,13 @@
  */
 
 import * as pageTableEntry from "../mm/entry.js";
-import { devicePrivateEntry } from "../mm/entry.js";
 import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
 import * as pageTables from "../mm/page-table.js";
-import { vmasOf } from "../mm/rmap.js";
-import { addToWord, storeWord } from "../mm/shared-word.js";
-import { makeEntry, maybeWritable, type Vma } from "../mm/vma.js";
+import * as reverseMap from "../mm/rmap.js";
+import * as sharedWord from "../mm/shared-word.js";
+import * as vmaFlags from "../mm/vma.js";
+import type { Vma } from "../mm/vma.js";
 import * as memoryZones from "../mm/zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
@@ -28,10 +28,14 @@ const {
   PTE_UFFD_WP,
   PTE_WRITE,
   PTE_YOUNG,
+  devicePrivateEntry,
 } = pageTableEntry;
 const { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY, REFCOUNT } = frameTable;
 const { TABLE_MASK } = pageTables;
 const { ZONE_PRIVATE } = memoryZones;
+const { addToWord, storeWord } = sharedWord;
+const { vmasOf } = reverseMap;
+const { makeEntry, maybeWritable } = vmaFlags;
 
 /** `source` and `destination` are both locked; they are the same frame when the page stays where it is. */
 export function restoreEntries(machine: Machine, source: number, destination: number): void {

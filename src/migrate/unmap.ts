@@ -7,19 +7,21 @@
 
 import * as frameTable from "../mm/frames.js";
 import type { Machine } from "../mm/machine.js";
-import { tryToMigrate } from "../mm/rmap.js";
-import { loadWord } from "../mm/shared-word.js";
+import * as reverseMap from "../mm/rmap.js";
+import * as sharedWord from "../mm/shared-word.js";
 import * as memoryZones from "../mm/zone.js";
 import * as migrateEntry from "./entry.js";
 import * as preload from "./preload.js";
-import { preloadListNeighbours } from "./preload.js";
-import { restoreEntries } from "./restore.js";
+import * as restore from "./restore.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { FRAME_SHIFT, MAPCOUNT, PG_SWAPCACHE, REFCOUNT } = frameTable;
 const { ZONE_SYSTEM } = memoryZones;
 const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
-const { PRELOAD_PAGES } = preload;
+const { PRELOAD_PAGES, preloadListNeighbours } = preload;
+const { loadWord } = sharedWord;
+const { tryToMigrate } = reverseMap;
+const { restoreEntries } = restore;
 
 /** Returns how many of the `npages` entries are still to migrate. */
 export function unmapCollected(machine: Machine, src: Int32Array, npages: number, faultPage: number): number {

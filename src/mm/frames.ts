@@ -10,7 +10,7 @@
 
 import { MAX_FRAMES } from "./entry.js";
 import { MemoryError } from "./errors.js";
-import { addToWord, compareExchangeWord, loadWord } from "./shared-word.js";
+import * as sharedWord from "./shared-word.js";
 import * as frameRecord from "./frame-record.js";
 
 export * from "./frame-record.js";
@@ -28,6 +28,7 @@ const {
   MAPPING_ANON,
   MAPPING_KIND_MASK,
 } = frameRecord;
+const { addToWord, compareExchangeWord, loadWord } = sharedWord;
 
 export class Frames {
   /** Eight words a frame. Replaced when the table grows, so never kept over an `await`. */

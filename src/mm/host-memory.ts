@@ -18,7 +18,7 @@ import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
 import type { HomeRange } from "./home-range.js";
 import { RetainedFrames } from "./retained.js";
-import { storeWord } from "./shared-word.js";
+import * as sharedWord from "./shared-word.js";
 import * as memoryZones from "./zone.js";
 import type { Zone, Zones } from "./zone.js";
 
@@ -26,6 +26,7 @@ import type { Zone, Zones } from "./zone.js";
 const { FLAGS, FRAME_SHIFT, FRAME_WORDS, INDEX, MAPCOUNT, MAPPING, PG_HOME, PG_RETAINED, PG_TOUCHED, REFCOUNT } =
   frameTable;
 const { ZONE_SYSTEM } = memoryZones;
+const { storeWord } = sharedWord;
 
 /** Known to every engine, but its types come with the DOM, which this layer does not know. */
 declare const WebAssembly: {

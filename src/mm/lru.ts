@@ -9,10 +9,11 @@
 import * as frameTable from "./frames.js";
 import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
-import { addToWord } from "./shared-word.js";
+import * as sharedWord from "./shared-word.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { FRAME_SHIFT, PG_LRU, REFCOUNT } = frameTable;
+const { addToWord } = sharedWord;
 
 /** `PAGEVEC_SIZE`: the batch is drained when it holds this many pages. */
 const BATCH_SIZE = 15;

@@ -17,7 +17,7 @@ import { type FileBacking, PageCache } from "./page-cache.js";
 import { PageLocks } from "./page-lock.js";
 import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
-import { addToWord } from "./shared-word.js";
+import * as sharedWord from "./shared-word.js";
 import { AnonVma } from "./vma.js";
 import * as memoryZones from "./zone.js";
 import { type PageMap, type Zone, Zones } from "./zone.js";
@@ -25,6 +25,7 @@ import { type PageMap, type Zone, Zones } from "./zone.js";
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT } = frameTable;
 const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
+const { addToWord } = sharedWord;
 
 const MIN_PAGE_SIZE = 4096;
 const MAX_PAGE_SIZE = 1 << 21;

@@ -9,7 +9,7 @@
 import * as pageTableEntry from "./entry.js";
 import type { Environment } from "./environment.js";
 import { MemoryError } from "./errors.js";
-import { exchangeWord, loadWord } from "./shared-word.js";
+import * as sharedWord from "./shared-word.js";
 import * as tableShape from "./table-shape.js";
 
 export * from "./table-shape.js";
@@ -17,6 +17,7 @@ export * from "./table-shape.js";
 // A module's own constants become part of its code; imported and exported ones are looked up at every use.
 const { PTE_FRAME_SHIFT } = pageTableEntry;
 const { TABLE_SHIFT, TABLE_WORDS, TABLE_MASK, CHUNK_SHIFT } = tableShape;
+const { exchangeWord, loadWord } = sharedWord;
 
 const CHUNK_TABLES = 1 << CHUNK_SHIFT;
 const MAX_TABLES = 1 << 23;

@@ -6,12 +6,11 @@
  */
 
 import * as pageTableEntry from "./entry.js";
-import { isDevicePrivateEntry, mapsFrame } from "./entry.js";
 import { assert } from "./errors.js";
 import * as frameTable from "./frames.js";
 import type { Machine } from "./machine.js";
 import * as pageTables from "./page-table.js";
-import { exchangeWord, storeWord } from "./shared-word.js";
+import * as sharedWord from "./shared-word.js";
 import type { AnonVma, Vma } from "./vma.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
@@ -30,6 +29,8 @@ const {
   PG_DIRTY,
 } = frameTable;
 const { TABLE_MASK } = pageTables;
+const { exchangeWord, storeWord } = sharedWord;
+const { isDevicePrivateEntry, mapsFrame } = pageTableEntry;
 
 /** Makes the frame the anonymous page at `page` of the VMA, mapped there once (`page_add_new_anon_rmap`). */
 export function addNewAnonRmap(machine: Machine, frame: number, vma: Vma, page: number): void {
