@@ -29,6 +29,8 @@ import { MemoryError } from "./errors.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { PG_LOCKED } from "./frames.js";
 import { exitAddressSpace } from "./mapping.js";
+import { blockOf } from "./huge-entry.js";
+import { copyHugeEntry } from "./huge-fork.js";
 import { assertNotInCallback } from "./notifier.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { addNewAnonRmap, duplicateRmap } from "./rmap.js";
@@ -93,13 +95,15 @@ function nextMapped(mm: AddressSpace, page: number, end: number): number {
 /** Copies the entries of one VMA; false when memory ran out. */
 function copyPages(from: Vma, to: Vma): boolean {
   const parent = from.mm;
-  for (
-    let page = nextMapped(parent, from.start, from.end);
-    page < from.end;
-    page = nextMapped(parent, page + 1, from.end)
-  ) {
-    const word = parent.pageTable.read(page);
-    if (word !== 0 && !copyEntry(from, to, page, word)) return false;
+  for (let page = from.start; page < from.end;) {
+    const blockEnd = Math.min(from.end, blockOf(page) + TABLE_WORDS);
+    if (parent.pageTable.leaf(page) === 0 && parent.pageTable.huge(page) !== 0 && !copyHugeEntry(from, to, page))
+      return false;
+    if (parent.pageTable.leaf(page) === 0) page = blockEnd;
+    for (; page < blockEnd; page++) {
+      const word = parent.pageTable.read(page);
+      if (word !== 0 && !copyEntry(from, to, page, word)) return false;
+    }
   }
   return true;
 }
