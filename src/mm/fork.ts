@@ -146,6 +146,7 @@ function copyPinnedPage(to: Vma, page: number, source: number): boolean {
     return false;
   }
   machine.zones.copy(frame, source);
+  machine.counters.copiedPinned++;
   addNewAnonRmap(machine, frame, to, page);
   pageTable.exchange(page, maybeWritable(to, makeEntry(to, frame) | PTE_MAKE_DIRTY) | PTE_EXCLUSIVE);
   machine.lru.add(frame);

@@ -27,7 +27,7 @@ import {
 } from "./fault.js";
 import type { MmuInterval } from "./notifier.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
-import { isAccessible, VM_IO, VM_MIXEDMAP, VM_PFNMAP, VM_READ, VM_WRITE, type Vma } from "./vma.js";
+import { isAccessible, VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, type Vma } from "./vma.js";
 
 /** The page can be read through the frame in the upper bits (`HMM_PFN_VALID`). */
 export const HMM_VALID = 1;
@@ -117,9 +117,7 @@ function endOfPart(range: HmmRange, page: number, vma: Vma | undefined): number 
 /** Reports pages until one needs a fault; that page, or `end`, or an error. */
 function walkPart(range: SnapshotRange, vma: Vma | undefined, start: number, end: number): number {
   const { pfns, fault } = range;
-  const readable =
-    vma !== undefined && (vma.flags & VM_READ) !== 0 && (vma.flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
-  if (!readable) {
+  if (vma === undefined || !canBeWalked(vma)) {
     if (fault !== "none") return HMM_FAULT;
     pfns.fill(HMM_ERROR, start - range.start, end - range.start);
     return end;
@@ -136,6 +134,11 @@ function walkPart(range: SnapshotRange, vma: Vma | undefined, start: number, end
     pfns[page - range.start] = (seen & HMM_VALID) === 0 ? seen : seen | huge;
   }
   return end;
+}
+
+/** Mappings of registers have no pages (VM_IO, VM_PFNMAP); what a driver mapped of its own memory has (VM_MIXEDMAP). */
+function canBeWalked(vma: Vma): boolean {
+  return (vma.flags & VM_READ) !== 0 && (vma.flags & (VM_IO | VM_PFNMAP)) === 0;
 }
 
 /** What the device is told of one entry; -1 when it needs a fault first. */
