@@ -127,6 +127,11 @@ export class PageTable {
     return (word & TABLE_FLAG) === 0 ? word : 0;
   }
 
+  /** Has anything near the page, within what one middle table covers, ever been mapped? */
+  hasMiddle(page: number): boolean {
+    return this.#next(this.#root, page >>> (2 * TABLE_SHIFT)) !== 0;
+  }
+
   /** Puts a huge entry over the page's block, where there is nothing; false when a table cannot be allocated. */
   mapHuge(page: number, word: number): boolean {
     const middle = this.#ensureNext(this.#root, page >>> (2 * TABLE_SHIFT));

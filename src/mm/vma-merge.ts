@@ -112,10 +112,14 @@ function giveUp(mm: AddressSpace, current: Vma | null, area: Area): void {
   }
 }
 
-/** A VMA is to end or begin at `page`: a huge entry across it is split (`vma_adjust_trans_huge`). */
+/**
+ * A VMA is to end or begin at `page`: a huge entry across it is split. As in Linux, devices hear of the block also when no
+ * huge entry stands there (`vma_adjust_trans_huge`).
+ */
 function cutHugeEntry(vma: Vma, page: number): void {
   const first = blockOf(page);
-  if (page !== first && first >= vma.start && first + TABLE_WORDS <= vma.end) splitHugeEntry(vma, page);
+  if (page !== first && vma.mm.pageTable.hasMiddle(page) && first >= vma.start && first + TABLE_WORDS <= vma.end)
+    splitHugeEntry(vma, page);
 }
 
 function remove(mm: AddressSpace, vma: Vma): void {
