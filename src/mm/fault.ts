@@ -34,6 +34,7 @@ import type { PageCache } from "./page-cache.js";
 import { TABLE_MASK } from "./page-table.js";
 import { addNewAnonRmap, moveAnonRmap, removeRmap } from "./rmap.js";
 import { setBitsOfWord } from "./shared-word.js";
+import { keepHome } from "./sharers.js";
 import { mapFromSwapCache, readIntoSwapCache, swapOf } from "./swap-in.js";
 import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_WRITE, type Vma } from "./vma.js";
 
@@ -41,6 +42,8 @@ import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_WRITE, type Vma }
 export const FAULT_WRITE = 1;
 /** The page is to be pinned for reading: one that is shared is copied first (`FAULT_FLAG_UNSHARE`). */
 export const FAULT_UNSHARE = 2;
+/** The same, and a page without contents gets memory: who pins it for reading is to see what is written later. */
+export const FAULT_OWN = 4;
 
 export const FAULT_DONE = 0;
 /** Nothing is mapped, or the mapping forbids the access. */
@@ -120,14 +123,14 @@ function faultSwapped(vma: Vma, page: number, word: number, flags: number): numb
 function faultHole(vma: Vma, page: number, flags: number): number {
   const { mm } = vma;
   const { machine } = mm;
-  if ((flags & FAULT_WRITE) === 0) {
+  if ((flags & (FAULT_WRITE | FAULT_OWN)) === 0) {
     machine.counters.faults++;
     mm.pageTable.exchange(page, makeEntry(vma, 0));
     return FAULT_DONE;
   }
   const frame = allocateAnonymous(vma, page, true);
   if (frame === 0) return FAULT_OOM;
-  mapNewPage(vma, page, frame, writtenEntry(vma, frame));
+  mapNewPage(vma, page, frame, (flags & FAULT_WRITE) === 0 ? makeEntry(vma, frame) : writtenEntry(vma, frame));
   return FAULT_DONE;
 }
 
@@ -161,17 +164,19 @@ function copyFilePage(vma: Vma, page: number, source: number): number {
 
 function faultPresent(vma: Vma, page: number, word: number, flags: number): number {
   const { mm } = vma;
-  const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
+  const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE | FAULT_OWN);
   if (wanted === 0 || (word & PTE_WRITE) !== 0) {
     // Nothing is missing. Unlike the processor, a fault that marks an entry dirty marks it soft-dirty as well.
     const marks = (wanted & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_MAKE_DIRTY;
     setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), marks);
     return FAULT_DONE;
   }
-  if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
+  if (isZeroPageEntry(word))
+    return (flags & (FAULT_WRITE | FAULT_OWN)) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
   const frame = word >>> PTE_FRAME_SHIFT;
   if (!mm.machine.frames.isAnonymous(frame)) return faultMappedFile(vma, page, word, flags);
-  if ((word & PTE_EXCLUSIVE) === 0 && !isReusable(vma, frame)) return copyOnWrite(vma, page, word, flags);
+  if ((word & PTE_EXCLUSIVE) === 0 && !isReusable(vma, frame) && !keepHome(vma, page, frame))
+    return copyOnWrite(vma, page, word, flags);
   reuse(vma, page, word, flags);
   return FAULT_DONE;
 }
@@ -217,6 +222,7 @@ function copyOnWrite(vma: Vma, page: number, word: number, flags: number): numbe
   if (source !== 0) {
     machine.zones.copy(frame, source);
     if (machine.frames.isAnonymous(source)) mm.resident.uncharge(1);
+    machine.counters.copiedOnWrite++;
   }
   mm.notifiers.notify("clear", page, page + 1, null);
   const unshared = makeEntry(vma, frame) | (word & PTE_TRACKING);

@@ -52,6 +52,10 @@ export interface MachineCounters {
   deviceFaults: number;
   /** Faults that had to wait for a migration entry or a page lock. */
   waits: number;
+  /** Pages that were copied because they were shared, or a file's, when one mapping wrote or pinned them. */
+  copiedOnWrite: number;
+  /** Pages that a fork or a snapshot copied at once because they were pinned for DMA. */
+  copiedPinned: number;
 }
 
 export class Machine {
@@ -67,7 +71,13 @@ export class Machine {
   readonly swap: Swap | null;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
-  readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
+  readonly counters: MachineCounters = {
+    faults: 0,
+    deviceFaults: 0,
+    waits: 0,
+    copiedOnWrite: 0,
+    copiedPinned: 0,
+  };
   readonly #anonVmas = new Map<number, AnonVma>();
   readonly #pageCaches = new Map<number, PageCache>();
   #nextAnonVma = 1;
