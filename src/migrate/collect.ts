@@ -18,6 +18,7 @@ import * as reverseMap from "../mm/rmap.js";
 import * as sharedWord from "../mm/shared-word.js";
 import type { Vma } from "../mm/vma.js";
 import * as memoryZones from "../mm/zone.js";
+import type { Zones } from "../mm/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
@@ -92,18 +93,18 @@ function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number
     const frame = word >>> PTE_FRAME_SHIFT;
     if (frame === 0) {
       // None, or the zero page: there is nothing to copy, and its entry stays until the new page is inserted.
-      const hole = word === 0 ? vma.anonymous : (word & PTE_PRESENT) !== 0 && (flags & MIGRATE_VMA_SELECT_SYSTEM) !== 0;
-      if (hole) {
-        src[place + i] = MIGRATE_PFN_MIGRATE;
-        collected++;
-      }
+      if (word === 0) {
+        if (!vma.anonymous) continue;
+      } else if ((word & PTE_PRESENT) === 0 || (flags & MIGRATE_VMA_SELECT_SYSTEM) === 0) continue;
+      src[place + i] = MIGRATE_PFN_MIGRATE;
+      collected++;
       continue;
     }
     const present = (word & PTE_PRESENT) !== 0;
     if (!present && !isDevicePrivateEntry(word)) continue;
-    const kind = zones.kindOf(frame);
-    if (!isSelected(kind, flags)) continue;
-    if (kind !== ZONE_SYSTEM && zones.of(frame).pageMap?.owner !== owner) continue;
+    if (zones.kindOf(frame) === ZONE_SYSTEM) {
+      if ((flags & MIGRATE_VMA_SELECT_SYSTEM) === 0) continue;
+    } else if (!isSelectedDevicePage(zones, frame, flags, owner)) continue;
     const record = frame << FRAME_SHIFT;
     // A part of a compound page that is mapped by itself stays where it is, as in Linux 6.1.
     if (words[record + MAPPING] === 0 || (words[record + FLAGS] & (PG_LOCKED | PG_COMPOUND)) !== 0) continue;
@@ -120,14 +121,13 @@ function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number
   args.cpages += collected;
 }
 
-function isSelected(kind: number, flags: number): boolean {
-  switch (kind) {
-    case ZONE_SYSTEM:
-      return (flags & MIGRATE_VMA_SELECT_SYSTEM) !== 0;
+/** Pages of a device are for its own driver only. */
+function isSelectedDevicePage(zones: Zones, frame: number, flags: number, owner: object | null): boolean {
+  switch (zones.kindOf(frame)) {
     case ZONE_PRIVATE:
-      return (flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0;
+      return (flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0 && zones.of(frame).pageMap?.owner === owner;
     case ZONE_COHERENT:
-      return (flags & MIGRATE_VMA_SELECT_DEVICE_COHERENT) !== 0;
+      return (flags & MIGRATE_VMA_SELECT_DEVICE_COHERENT) !== 0 && zones.of(frame).pageMap?.owner === owner;
     default:
       return false;
   }

@@ -53,6 +53,12 @@ const MAX_REGION_BYTES = 65_536 * WASM_PAGE;
 const FIRST_REGION_BYTES = 2 * 1024 * 1024;
 const POOL_CHUNK_FRAMES = 64;
 
+interface DyingHome {
+  readonly home: HomeRange;
+  /** The frames before it are free, for good: nobody allocates there any more. So they are looked at once. */
+  next: number;
+}
+
 export class HostMemory {
   readonly charge: Charge;
   readonly retained: RetainedFrames;
@@ -66,7 +72,7 @@ export class HostMemory {
   readonly #runs: FreeRuns;
   readonly #blocks: HostBlocks;
   /** Released home ranges with pages that are still referenced. */
-  readonly #dying: HomeRange[] = [];
+  readonly #dying: DyingHome[] = [];
   #regionBytes = FIRST_REGION_BYTES;
 
   constructor(
@@ -103,8 +109,9 @@ export class HostMemory {
     for (let frame = home.first; frame < home.first + home.pages; frame++) {
       if ((this.#frames.flags(frame) & PG_RETAINED) !== 0) this.retained.drop(frame);
     }
-    if (this.#isIdle(home)) this.#returnHome(home);
-    else this.#dying.push(home);
+    const dying = { home, next: home.first };
+    if (this.#isIdle(dying)) this.#returnHome(home);
+    else this.#dying.push(dying);
   }
 
   /**
@@ -177,7 +184,7 @@ export class HostMemory {
   /** The last reference to a home frame has gone, and its page is now in `device`, byte for byte. */
   retain(frame: number, device: number): void {
     // After a fork a page may live in a home range whose mapping is gone: no page comes back there.
-    if (this.#dying.some((home) => frame >= home.first && frame < home.first + home.pages)) return this.free(frame);
+    if (this.#dying.some(({ home }) => frame >= home.first && frame < home.first + home.pages)) return this.free(frame);
     this.#clear(frame);
     this.retained.add(frame, device);
   }
@@ -293,11 +300,10 @@ export class HostMemory {
     return this.#zones.add(ZONE_SYSTEM, bytes / this.#pageSize, new Uint8Array(memory.buffer), null);
   }
 
-  #isIdle(home: HomeRange): boolean {
-    for (let frame = home.first; frame < home.first + home.pages; frame++) {
-      if (this.#frames.refcount(frame) !== 0) return false;
-    }
-    return true;
+  #isIdle(dying: DyingHome): boolean {
+    const end = dying.home.first + dying.home.pages;
+    while (dying.next < end && this.#frames.refcount(dying.next) === 0) dying.next++;
+    return dying.next === end;
   }
 
   #returnHome(home: HomeRange): void {
@@ -313,10 +319,10 @@ export class HostMemory {
 
   #buryIdle(): void {
     for (let i = this.#dying.length - 1; i >= 0; i--) {
-      const home = this.#dying[i];
-      if (!this.#isIdle(home)) continue;
+      const dying = this.#dying[i];
+      if (!this.#isIdle(dying)) continue;
       this.#dying.splice(i, 1);
-      this.#returnHome(home);
+      this.#returnHome(dying.home);
     }
   }
 

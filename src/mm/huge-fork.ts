@@ -10,8 +10,11 @@ import { splitHugeEntry } from "./huge-entry.js";
 import { BLOCK_FRAMES } from "./table-shape.js";
 import type { Vma } from "./vma.js";
 
-/** Copies the huge entry, or splits it so that its pages can be copied one by one; false when memory ran out. */
-export function copyHugeEntry(from: Vma, to: Vma, page: number): boolean {
+/**
+ * Copies the huge entry at `page` to one at `copy`, or splits it so that its pages can be copied one by one; false when
+ * memory ran out.
+ */
+export function copyHugeEntry(from: Vma, to: Vma, page: number, copy: number): boolean {
   const parent = from.mm.pageTable;
   const child = to.mm;
   const { frames } = child.machine;
@@ -23,7 +26,7 @@ export function copyHugeEntry(from: Vma, to: Vma, page: number): boolean {
   }
   const shared = word & ~(PTE_WRITE | PTE_EXCLUSIVE);
   if (head !== 0 && !child.resident.tryCharge(BLOCK_FRAMES)) return false;
-  if (!child.pageTable.mapHuge(page, shared & ~(PTE_YOUNG | PTE_UFFD_WP))) {
+  if (!child.pageTable.mapHuge(copy, shared & ~(PTE_YOUNG | PTE_UFFD_WP))) {
     if (head !== 0) child.resident.uncharge(BLOCK_FRAMES);
     return false;
   }

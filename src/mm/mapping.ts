@@ -200,7 +200,7 @@ function freeTables(mm: AddressSpace, start: number, end: number): void {
 }
 
 /** The lowest free place at a block's start, with a block of distance, so that mappings never merge by accident. */
-function findGap(mm: AddressSpace, pages: number): number {
+export function findGap(mm: AddressSpace, pages: number): number {
   let start = TABLE_WORDS;
   for (const vma of mm.vmas) {
     if (vma.start - start >= pages + TABLE_WORDS) break;
