@@ -6,7 +6,6 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { totalMapcount } from "./compound.js";
 import {
   deviceExclusiveEntry,
   isDeviceExclusiveEntry,
@@ -23,7 +22,6 @@ import { FAULT_DONE, FAULT_WRITE, faultIn } from "./fault.js";
 import { SHORT_REFERENCE, tryPinPage } from "./gup.js";
 import { splitHugeEntry } from "./huge-entry.js";
 import { mappingsOf } from "./huge-page.js";
-import type { Machine } from "./machine.js";
 import { removeRmap } from "./rmap.js";
 import { BLOCK_FRAMES } from "./table-shape.js";
 
@@ -94,7 +92,7 @@ function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: obj
   if (frames.head(frame) !== frame || !frames.isAnonymous(frame)) return false;
   let valid = false;
   for (const { vma, from, to } of mappingsOf(machine, frame, count)) {
-    if (isMappedNowhere(machine, frame)) break;
+    if (frames.totalMapcount(frame) === 0) break;
     vma.mm.notifiers.notify("exclusive", from, to, owner);
     for (let mapped = from; mapped < to; mapped++) {
       const word = vma.mm.pageTable.read(mapped);
@@ -112,10 +110,5 @@ function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: obj
       removeRmap(machine, part);
     }
   }
-  return valid && isMappedNowhere(machine, frame);
-}
-
-function isMappedNowhere(machine: Machine, frame: number): boolean {
-  const { frames } = machine;
-  return (frames.isCompound(frame) ? totalMapcount(machine, frame) : frames.mapcount(frame)) === 0;
+  return valid && frames.totalMapcount(frame) === 0;
 }
