@@ -15,6 +15,7 @@ import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
 import { type FileBacking, PageCache } from "./page-cache.js";
 import { PageLocks } from "./page-lock.js";
+import { Reclaim } from "./reclaim.js";
 import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
 import * as sharedWord from "./shared-word.js";
@@ -65,6 +66,7 @@ export class Machine {
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
   readonly swap: Swap | null;
+  readonly reclaim: Reclaim;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
@@ -104,6 +106,7 @@ export class Machine {
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
     this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
+    this.reclaim = new Reclaim(this);
     // Frame 0, the zero page: never written, never freed.
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
     this.frames.get(0);
@@ -174,6 +177,10 @@ export class Machine {
 
   pageCache(id: number): PageCache | undefined {
     return this.#pageCaches.get(id);
+  }
+
+  get hasPageCaches(): boolean {
+    return this.#pageCaches.size > 0;
   }
 
   get pageCaches(): Iterable<PageCache> {

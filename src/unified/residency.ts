@@ -8,9 +8,11 @@
 import type { AttachedDevice } from "../device/attached-device.js";
 import { evictFrames } from "../device/migrate-to-host.js";
 import { migrateToDevice } from "../device/migrate-to-device.js";
+import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
 import { pteFrame, PTE_PRESENT } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
+import { readInForDevice, readInPages } from "../mm/read-in.js";
 import type { ToDeviceCause } from "../trace/counters.js";
 import type { Checkpoint } from "./operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
@@ -221,7 +223,13 @@ export class Residency {
       this.#lastUse[frame] = this.#loading;
       return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
     };
-    await migrateToDevice(this.#attached, this.#mm, page, page + length, cause, placement, checkpoint);
+    const part = readInPages(this.#mm, length);
+    for (let from = page; from < page + length; from += part) {
+      const to = Math.min(from + part, page + length);
+      const homeless = await readInForDevice(this.#mm, from, to);
+      if (homeless >= 0) throw outOfHostMemory(this.#mm.machine, homeless);
+      await migrateToDevice(this.#attached, this.#mm, from, to, cause, placement, checkpoint);
+    }
     return length;
   }
 
