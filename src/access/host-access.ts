@@ -11,7 +11,7 @@ import type { AddressSpace } from "../mm/address-space.js";
 import { isDevicePrivateEntry } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault.js";
-import { readIn, readInPages } from "../mm/read-in.js";
+import { readIn, readInForWrite, readInPages } from "../mm/read-in.js";
 import { BLOCK_FRAMES } from "../mm/zone.js";
 import { touch } from "./cpu.js";
 
@@ -39,7 +39,7 @@ export async function accessHost(
     checkpoint();
     const batchEnd = Math.min(end, page + readInPages(mm, BATCH_PAGES));
     await bringHome(attached, mm, page, batchEnd);
-    await readIn(mm, page, batchEnd);
+    await (write ? readInForWrite : readIn)(mm, page, batchEnd);
     const reached = useAccessible(mm, page, batchEnd, write, use);
     if (reached === page) await faultHost(mm, page, write);
     page = reached;

@@ -28,6 +28,7 @@ const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT } = frameT
 const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 const { addToWord } = sharedWord;
 
+export const DEFAULT_PAGE_SIZE = 65_536;
 const MIN_PAGE_SIZE = 4096;
 const MAX_PAGE_SIZE = 1 << 21;
 /** What a frame that was given back is filled with under `debug`. */
@@ -79,7 +80,12 @@ export class Machine {
   #nextAddressSpace = 1;
 
   constructor(options: MachineOptions = {}) {
-    const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment, debug = false } = options;
+    const {
+      pageSize = DEFAULT_PAGE_SIZE,
+      hostBudget = Infinity,
+      environment = realEnvironment,
+      debug = false,
+    } = options;
     if (
       !Number.isSafeInteger(pageSize) ||
       !Number.isInteger(Math.log2(pageSize)) ||

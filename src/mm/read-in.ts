@@ -60,6 +60,21 @@ export async function readIn(mm: AddressSpace, start: number, end: number): Prom
   }
 }
 
+/** The same for a write: what is read from a private file is the mapping's own at once, instead of a copy of it. */
+export async function readInForWrite(mm: AddressSpace, start: number, end: number): Promise<void> {
+  const { machine } = mm;
+  if (!machine.hasPageCaches) return readIn(mm, start, end);
+  await readIn(mm, start, end);
+  for (let page = start; page < end; page++) {
+    const vma = mm.vmaAt(page);
+    if (vma?.file === undefined || vma.file === null) return;
+    if (mm.mmapLock.tryRead()) {
+      takeFilePage(vma, page);
+      mm.mmapLock.readUnlock();
+    }
+  }
+}
+
 /**
  * Makes pages `[start, end)` such that they can migrate to a device: reads them in, and takes them out of the swap cache and
  * out of files. A page that others use too is copied. Returns the first page for which there is no memory, -1 for none.

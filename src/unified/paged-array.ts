@@ -10,8 +10,10 @@ import { pinPages, type PinnedPages, tryPinPages } from "../access/host-pins.js"
 import { migrateToHost } from "../device/migrate-to-host.js";
 import { type ElementType, isViewOf, strideOf, type View, viewOf } from "../device/element.js";
 import { MemoryError } from "../mm/errors.js";
+import type { PageCache } from "../mm/page-cache.js";
 import type { HomeRange } from "../mm/home-range.js";
 import { mmap, munmap } from "../mm/mapping.js";
+import { prefetchFromStores, reserveHome } from "./array-home.js";
 import type { MemoryCore } from "./memory-core.js";
 import type { Checkpoint, Outside } from "./operation-queue.js";
 import { Pin, type PinMode, type PinnedRange } from "./pin.js";
@@ -52,15 +54,16 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   #page = -1;
   #destroyed = false;
 
-  /** Made by `UnifiedMemory.createArray`. */
-  constructor(core: MemoryCore, type: T, length: number, label: string) {
+  /** Made by `UnifiedMemory.createArray`, or with what holds a source's bytes by `mapFile` and `mapBlob`. */
+  constructor(core: MemoryCore, type: T, length: number, label: string, file: PageCache | null = null) {
     this.type = type;
     this.length = length;
     this.label = label;
     this.#core = core;
-    this.#home = core.machine.host.reserveHome(this.pages);
+    this.#home = reserveHome(core.machine, this.pages, file);
     // The mapping takes its place in the order of operations; what comes later finds it.
-    core.queue.run(() => this.#map()).catch(() => {});
+    const mapped = core.queue.run(() => this.#map(file)).catch(() => {});
+    if (file !== null) core.sources.waitFor(mapped.then(() => file.release()));
   }
 
   get byteLength(): number {
@@ -204,8 +207,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return this.#core.queue.run(async (checkpoint) => {
       const { attached, mm, residency } = this.#core;
       const { first, end } = this.#pagesOf(start, length);
-      if (to === "host") await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
-      else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+      if (to === "host") {
+        await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
+        await prefetchFromStores(mm, first, end, checkpoint);
+      } else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
     }, range.signal);
   }
 
@@ -221,9 +226,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.destroy();
   }
 
-  async #map(): Promise<void> {
+  async #map(file: PageCache | null): Promise<void> {
     const { mm, machine } = this.#core;
-    const address = await mmap(mm, { length: this.pages * machine.pageSize, home: this.#home });
+    const object = file === null ? {} : { file };
+    const address = await mmap(mm, { length: this.pages * machine.pageSize, home: this.#home, ...object });
     this.#page = address / machine.pageSize;
   }
 
@@ -270,10 +276,11 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Is it a view of the array's own pages, such as a pin gives? Then a copy in parts would overtake itself. */
   #isOwnMemory({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
     const { zones, pageSize } = this.#core.machine;
-    const home = zones.of(this.#home.first);
+    const place = this.#home.shared ?? this.#home;
+    const home = zones.of(place.first);
     if (home.bytes?.buffer !== buffer) return false;
-    const first = home.bytes.byteOffset + (this.#home.first - home.first) * pageSize;
-    return byteOffset < first + this.#home.pages * pageSize && first < byteOffset + byteLength;
+    const first = home.bytes.byteOffset + (place.first - home.first) * pageSize;
+    return byteOffset < first + place.pages * pageSize && first < byteOffset + byteLength;
   }
 
   async #writeBytes(source: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
