@@ -13,6 +13,7 @@ import { mapsFrame, PTE_YOUNG } from "./entry.js";
 import { dropFileCopy } from "./file-copy.js";
 import { forEachRun } from "./frame-runs.js";
 import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_FILE_COPY, PG_LOCKED, PG_SWAPCACHE } from "./frames.js";
+import { splitHugePage } from "./huge-page.js";
 import type { Machine } from "./machine.js";
 import { evictFromCache, leaveSwapCache, letGo, unmapForSwap, UNUSED } from "./pageout.js";
 import { TABLE_MASK } from "./page-table.js";
@@ -121,6 +122,11 @@ export class Reclaim {
     // A second round takes what the first one found in use.
     for (let seen = 0; seen < 2 * length && isolated.length < pages && lru.list.tail !== 0; seen++) {
       const frame = lru.list.tail;
+      if (frames.isCompound(frame)) {
+        // Its parts go one by one, later than what has been here as long.
+        if (this.#machine.swap === null || !splitHugePage(this.#machine, frame)) lru.rotate(frame);
+        continue;
+      }
       if (!this.#mayGo(frame) || (this.#clearYoung(frame) && seen < length)) {
         lru.rotate(frame);
         continue;

@@ -6,8 +6,10 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
+import { clearHugeSoftDirty } from "./huge-entry.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } from "./page-table.js";
+import { exchangeWord, setBitsOfWord, storeWord } from "./shared-word.js";
 import { VM_PFNMAP, VM_SHARED, VM_SOFTDIRTY, type Vma } from "./vma.js";
 
 export async function clearSoftDirty(mm: AddressSpace): Promise<void> {
@@ -22,11 +24,82 @@ export async function clearSoftDirty(mm: AddressSpace): Promise<void> {
   }
 }
 
+/**
+ * The same for pages `[start, end)` only, whoever has them pinned: the caller marks again what a pin may still write. Pages
+ * private to a device lose the permission to write as well, so that whoever writes them there asks for it and marks them.
+ * A VMA of which a part is cleared counts page by page from then on.
+ */
+export async function clearSoftDirtyRange(mm: AddressSpace, start: number, end: number): Promise<void> {
+  assertNotInCallback();
+  if (!mm.mmapLock.tryWrite()) await mm.mmapLock.write();
+  try {
+    mm.notifiers.notify("soft-dirty", start, end, null);
+    for (const vma of mm.vmas) if (vma.start < end && start < vma.end) vma.flags &= ~VM_SOFTDIRTY;
+    forEachWord(mm, start, end, (words, at) => {
+      storeWord(words, at, exchangeWord(words, at, 0) & ~(PTE_WRITE | PTE_SOFT_DIRTY));
+    });
+  } finally {
+    mm.mmapLock.writeUnlock();
+  }
+}
+
+/** Marks pages of `[start, end)` that have contents as written. */
+export function markSoftDirty(mm: AddressSpace, start: number, end: number): void {
+  forEachWord(mm, start, end, (words, at) => setBitsOfWord(words, at, PTE_SOFT_DIRTY));
+}
+
+/** Calls `found` for each run of pages of `[start, end)` that are marked, in order. */
+export function forEachSoftDirtyRun(
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  found: (first: number, end: number) => void,
+): void {
+  let first = start;
+  let next = start;
+  forEachWord(mm, start, end, (words, at, page) => {
+    if ((words[at] & PTE_SOFT_DIRTY) === 0) return;
+    if (page !== next) {
+      if (next > first) found(first, next);
+      first = page;
+    }
+    next = page + 1;
+  });
+  if (next > first) found(first, next);
+}
+
+/** Calls `act` with the place of each entry that is not empty. */
+function forEachWord(
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  act: (words: Int32Array, at: number, page: number) => void,
+): void {
+  const { pageTable } = mm;
+  for (let page = start; page < end;) {
+    const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const leaf = pageTable.leaf(page);
+    if (leaf === 0) {
+      page = blockEnd;
+      continue;
+    }
+    const words = pageTable.chunkOf(leaf);
+    const base = pageTable.baseOf(leaf);
+    for (; page < blockEnd; page++) {
+      const at = base + (page & TABLE_MASK);
+      if (words[at] !== 0) act(words, at, page);
+    }
+  }
+}
+
 function clearVma(vma: Vma): void {
   const { pageTable } = vma.mm;
   for (let page = vma.start; page < vma.end;) {
     const blockEnd = Math.min(vma.end, (page & ~TABLE_MASK) + TABLE_WORDS);
-    if (pageTable.leaf(page) === 0) page = blockEnd;
+    if (pageTable.leaf(page) === 0) {
+      if (pageTable.huge(page) !== 0) clearHugeSoftDirty(vma, page);
+      page = blockEnd;
+    }
     for (; page < blockEnd; page++) clearEntry(vma, page);
   }
 }

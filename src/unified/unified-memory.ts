@@ -65,7 +65,8 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
   if (hostBudget !== undefined) machineOptions.hostBudget = hostBudget;
   if (pageSize !== undefined) machineOptions.pageSize = pageSize;
   if (environment !== undefined) machineOptions.environment = environment;
-  const swap = await openSwap(options, pageSize);
+  const wantsSwap = options.swapFile !== undefined || options.swapStore !== undefined;
+  const swap = wantsSwap ? await openSwap(options, pageSize) : null;
   if (swap !== null) machineOptions.swap = swap;
   try {
     signal?.throwIfAborted();
@@ -86,8 +87,7 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
 async function openSwap(
   { swapFile, swapStore, hostBudget }: UnifiedMemoryOptions,
   pageSize = DEFAULT_PAGE_SIZE,
-): Promise<SwapStore | null> {
-  if (swapFile === undefined && swapStore === undefined) return null;
+): Promise<SwapStore> {
   const name = swapFile === undefined ? "swapStore" : "swapFile";
   if (swapFile !== undefined && swapStore !== undefined)
     throw new MemoryError("EINVAL", "swapFile and swapStore are two places to swap to: give one of them");
