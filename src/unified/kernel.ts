@@ -159,6 +159,7 @@ export class Kernel {
       );
     }
     const written = this.#writes.includes(name);
+    if (written) array.assertWritable();
     return { name, footprint, array, type: array.type, stride: strideOf(array.type), length: array.length, written };
   }
 
