@@ -5,7 +5,8 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
+import { isMigrationEntry, PTE_DIRTY, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
+import { PG_DIRTY } from "./frames.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord, setBitsOfWord, storeWord } from "./shared-word.js";
@@ -25,7 +26,8 @@ export async function clearSoftDirty(mm: AddressSpace): Promise<void> {
 
 /**
  * The same for pages `[start, end)` only, whoever has them pinned: the caller marks again what a pin may still write. Pages
- * private to a device lose the permission to write as well, so that whoever writes them there asks for it and marks them.
+ * private to a device lose the permission to write as well, so that whoever writes them there asks for it and marks them; and
+ * the page, no more the entry, is dirty, since a migration that makes an entry dirty again makes it soft-dirty too.
  * A VMA of which a part is cleared counts page by page from then on.
  */
 export async function clearSoftDirtyRange(mm: AddressSpace, start: number, end: number): Promise<void> {
@@ -34,12 +36,18 @@ export async function clearSoftDirtyRange(mm: AddressSpace, start: number, end: 
   try {
     mm.notifiers.notify("soft-dirty", start, end, null);
     for (const vma of mm.vmas) if (vma.start < end && start < vma.end) vma.flags &= ~VM_SOFTDIRTY;
-    forEachWord(mm, start, end, (words, at) => {
-      storeWord(words, at, exchangeWord(words, at, 0) & ~(PTE_WRITE | PTE_SOFT_DIRTY));
-    });
+    forEachWord(mm, start, end, (words, at) => clearWord(mm, words, at));
   } finally {
     mm.mmapLock.writeUnlock();
   }
+}
+
+function clearWord({ machine }: AddressSpace, words: Int32Array, at: number): void {
+  const word = exchangeWord(words, at, 0);
+  const present = (word & PTE_PRESENT) !== 0;
+  const aged = present || isMigrationEntry(word) ? PTE_DIRTY : 0;
+  if (present && (word & PTE_DIRTY) !== 0) machine.frames.setFlags(word >>> PTE_FRAME_SHIFT, PG_DIRTY);
+  storeWord(words, at, word & ~(PTE_WRITE | PTE_SOFT_DIRTY | aged));
 }
 
 /** Marks pages of `[start, end)` that have contents as written. */
