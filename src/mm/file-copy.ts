@@ -14,10 +14,19 @@ import { mapsFrame, PTE_EXCLUSIVE } from "./entry.js";
 import { indexOf } from "./file-fault.js";
 import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_FILE_COPY, PG_LOCKED, PG_LRU } from "./frames.js";
 import type { Machine } from "./machine.js";
+import { homeFrameOf } from "./home-range.js";
 import { addNewAnonRmap, removeRmap, vmasOf } from "./rmap.js";
 import { makeEntry, VM_SHARED, type Vma } from "./vma.js";
 
-/** Makes the cached file page at `page` of a private mapping the mapping's own; false when others use it, or it is not there. */
+/**
+ * Makes the cached file page at `page` of a private mapping the mapping's own: the page itself, or a copy when others use it.
+ * False when it is not there, is being read, or there is no memory for a copy.
+ */
+export function ownFilePage(vma: Vma, page: number): boolean {
+  return takeFilePage(vma, page) || copyFilePage(vma, page);
+}
+
+/** The page itself; false when others use it, or it is not there. */
 export function takeFilePage(vma: Vma, page: number): boolean {
   const { mm, file } = vma;
   const { machine, pageTable } = mm;
@@ -44,6 +53,36 @@ export function takeFilePage(vma: Vma, page: number): boolean {
   frames.setFlags(frame, PG_FILE_COPY);
   addNewAnonRmap(machine, frame, vma, page);
   pageTable.exchange(page, makeEntry(vma, frame) | PTE_EXCLUSIVE);
+  return true;
+}
+
+function copyFilePage(vma: Vma, page: number): boolean {
+  const { mm, file } = vma;
+  const { machine, pageTable } = mm;
+  const { frames } = machine;
+  if (file === null || (vma.flags & VM_SHARED) !== 0) return false;
+  const source = file.page(indexOf(vma, page));
+  const word = pageTable.read(page);
+  if (source === 0 || (word !== 0 && !mapsFrame(word, source))) return false;
+  if ((frames.flags(source) & (PG_LOCKED | PG_DIRTY)) !== 0) return false;
+  if (pageTable.ensureLeaf(page) === 0 || !prepareAnonVma(vma)) return false;
+  const frame = machine.host.allocate(homeFrameOf(vma.home, page), false);
+  if (frame === 0) return false;
+  if (!mm.tryCharge()) {
+    machine.put(frame);
+    return false;
+  }
+  machine.zones.copy(frame, source);
+  if (word !== 0) {
+    mm.notifiers.notify("clear", page, page + 1, null);
+    pageTable.exchange(page, 0);
+    removeRmap(machine, source);
+    machine.put(source);
+  }
+  frames.setFlags(frame, PG_FILE_COPY);
+  addNewAnonRmap(machine, frame, vma, page);
+  pageTable.exchange(page, makeEntry(vma, frame) | PTE_EXCLUSIVE);
+  machine.lru.add(frame);
   return true;
 }
 

@@ -47,7 +47,7 @@ export const PG_SWAPCACHE = 1 << 8;
  * is writable. It can be given up without a copy, and is read again. Linux has no such mark: its file pages do not move
  * to devices.
  */
-export const PG_FILE_COPY = 1 << 9;
+export const PG_FILE_COPY = 1 << 12;
 
 /** The first frame of a compound page. */
 export const PG_HEAD = 1 << 9;

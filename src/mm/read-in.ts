@@ -10,8 +10,8 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { isSwapEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "./entry.js";
-import { FAULT_OOM, FAULT_UNSHARE, FAULT_WRITE, faultIn, handleFault } from "./fault.js";
-import { takeFilePage } from "./file-copy.js";
+import { FAULT_OOM, FAULT_UNSHARE, faultIn, handleFault } from "./fault.js";
+import { ownFilePage, takeFilePage } from "./file-copy.js";
 import { indexOf } from "./file-fault.js";
 import { PG_LOCKED, PG_SWAPCACHE } from "./frames.js";
 import { settled } from "./settled.js";
@@ -21,6 +21,9 @@ import type { Vma } from "./vma.js";
 /** Bytes that are read at once: enough for a disk, few enough to be still in the processor's cache when they are used. */
 const READ_BYTES = 4 * 1024 * 1024;
 const PART_OF_MEMORY = 4;
+
+/** How often a page is made its mapping's own again when somebody takes it away in between. */
+const ATTEMPTS = 8;
 
 /** Pages of a range that are worth reading at once, at most `pages`: never more than a part of host memory. */
 export function readInPages({ machine }: AddressSpace, pages: number): number {
@@ -83,23 +86,38 @@ export async function readInForDevice(mm: AddressSpace, start: number, end: numb
   if (!mm.machine.reclaim.isPossible) return -1;
   await readIn(mm, start, end);
   for (let page = start; page < end; page++) {
-    if (!mm.mmapLock.tryRead()) await mm.mmapLock.read();
-    let own: boolean;
-    try {
-      own = makeOwn(mm, page);
-    } finally {
-      mm.mmapLock.readUnlock();
-    }
-    if (own) continue;
-    const isFile = mm.vmaAt(page)?.file !== null;
-    if ((await faultIn(mm, page, isFile ? FAULT_WRITE : FAULT_UNSHARE)) === FAULT_OOM) return page;
-    makeOwn(mm, page);
+    if (!tryMakeOwn(mm, page) && !(await makeOwn(mm, page))) return page;
   }
   return -1;
 }
 
-/** Makes a page that is in memory its mapping's own, at once; false when that takes a fault. */
-export function makeOwn(mm: AddressSpace, page: number): boolean {
+/**
+ * Makes a page its mapping's own, reading it and waiting as often as it takes: in memory, in no swap cache, of no file, and
+ * shared with nobody who has it in swap. False when there is no memory for it.
+ */
+export async function makeOwn(mm: AddressSpace, page: number): Promise<boolean> {
+  const { machine } = mm;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (tryMakeOwn(mm, page)) return true;
+    if ((await faultIn(mm, page, FAULT_UNSHARE)) === FAULT_OOM) return false;
+    if (tryMakeOwn(mm, page)) return true;
+    // A copy of a file page that others use.
+    if (!(await machine.reclaim.makeRoom(1))) return false;
+  }
+  return false;
+}
+
+/** The same at once; false when that takes a fault. */
+export function tryMakeOwn(mm: AddressSpace, page: number): boolean {
+  if (!mm.mmapLock.tryRead()) return false;
+  try {
+    return makeOwnLocked(mm, page);
+  } finally {
+    mm.mmapLock.readUnlock();
+  }
+}
+
+function makeOwnLocked(mm: AddressSpace, page: number): boolean {
   const { machine } = mm;
   const { frames, swap } = machine;
   const vma = mm.vmaAt(page);
@@ -110,11 +128,11 @@ export function makeOwn(mm: AddressSpace, page: number): boolean {
     word = mm.pageTable.read(page);
     if (isSwapEntry(word)) return false;
   }
-  if (word === 0) return vma.file === null || takeFilePage(vma, page);
+  if (word === 0) return vma.file === null || ownFilePage(vma, page);
   if ((word & PTE_PRESENT) === 0) return true;
   const frame = word >>> PTE_FRAME_SHIFT;
   if (frame === 0) return true;
-  if (!frames.isAnonymous(frame)) return takeFilePage(vma, page);
+  if (!frames.isAnonymous(frame)) return ownFilePage(vma, page);
   if ((frames.flags(frame) & PG_SWAPCACHE) === 0) return true;
   if (swap === null || !frames.tryLock(frame)) return false;
   // Nothing awaits while the page is locked here, so nobody can come to wait for it.

@@ -7,16 +7,13 @@
 import type { AddressSpace } from "../mm/address-space.js";
 import type { HomeRange } from "../mm/home-range.js";
 import type { Machine } from "../mm/machine.js";
-import type { PageCache } from "../mm/page-cache.js";
 import { readIn, readInPages } from "../mm/read-in.js";
 import type { Checkpoint } from "./operation-queue.js";
 
-export function reserveHome({ host, swap }: Machine, pages: number, file: PageCache | null): HomeRange {
+export function reserveHome({ host, swap }: Machine, pages: number, mapped: boolean): HomeRange {
   const { limit } = host.charge;
-  const outgrows = swap !== null || (file !== null && pages > limit);
-  const home = outgrows && limit < Infinity ? host.preferShared(pages) : host.reserveHome(pages);
-  if (file !== null) file.place = home;
-  return home;
+  const outgrows = swap !== null || (mapped && pages > limit);
+  return outgrows && limit < Infinity ? host.preferShared(pages) : host.reserveHome(pages);
 }
 
 /** Reads pages of a range into host memory, from the first on, as many as fit into the budget at once. */

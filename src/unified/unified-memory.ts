@@ -17,6 +17,7 @@ import type { PageCache } from "../mm/page-cache.js";
 import type { SwapStore } from "../mm/swap.js";
 import { BlobSource, type ByteSource, FileSource } from "./byte-source.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
+import { mappedPages } from "./array-place.js";
 import { checkMapping, type MapSourceOptions } from "./mapped-source.js";
 import type { MemoryCore } from "./memory-core.js";
 import { OperationQueue } from "./operation-queue.js";
@@ -147,7 +148,7 @@ export class UnifiedMemory implements AsyncDisposable {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
     }
     this.#checkPages(length * strideOf(type));
-    return this.#addArray(type, length, options, null);
+    return new PagedArray(this.#core, type, length, this.#labelOf(options));
   }
 
   /**
@@ -176,7 +177,8 @@ export class UnifiedMemory implements AsyncDisposable {
       const length = checkMapping(source, options);
       this.#checkPages(length * strideOf(type));
       cache = this.#core.sources.createCache(source, offset, length * strideOf(type));
-      return this.#addArray(type, length, options, cache);
+      const place = mappedPages(this.#core, cache);
+      return new PagedArray(this.#core, type, length, this.#labelOf(options), place);
     } catch (error) {
       // The cache closes the source when nobody holds it any more.
       if (cache === null) await source.close();
@@ -185,16 +187,8 @@ export class UnifiedMemory implements AsyncDisposable {
     }
   }
 
-  #addArray<T extends ElementType>(
-    type: T,
-    length: number,
-    options: ArrayOptions,
-    file: PageCache | null,
-  ): PagedArray<T> {
-    const label = options.label ?? `array ${++this.#unnamed}`;
-    const array = new PagedArray(this.#core, type, length, label, file);
-    this.#core.arrays.add(array);
-    return array;
+  #labelOf({ label }: ArrayOptions): string {
+    return label ?? `array ${++this.#unnamed}`;
   }
 
   #checkPages(byteLength: number): void {
