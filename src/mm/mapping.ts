@@ -150,7 +150,7 @@ export async function exitAddressSpace(mm: AddressSpace): Promise<void> {
   });
 }
 
-async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
+export async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
   assertNotInCallback();
   await mm.mmapLock.write();
   try {
@@ -176,7 +176,7 @@ function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, fla
   return changed;
 }
 
-function unmapPages(mm: AddressSpace, start: number, end: number): void {
+export function unmapPages(mm: AddressSpace, start: number, end: number): void {
   const first = mm.vmaAt(start);
   if (first !== undefined && first.start < start) splitVma(first, start);
   const last = mm.vmaAt(end - 1);
