@@ -57,7 +57,7 @@ export async function storeWord(mm: AddressSpace, address: number, value: number
 export function touch(mm: AddressSpace, page: number, write: boolean): number {
   const { pageTable } = mm;
   const leaf = pageTable.leaf(page);
-  if (leaf === 0) return -1;
+  if (leaf === 0) return touchHuge(mm, page, write);
   const entries = pageTable.chunkOf(leaf);
   const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
   const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
@@ -70,6 +70,15 @@ export function touch(mm: AddressSpace, page: number, write: boolean): number {
     word = found;
   }
   return -1;
+}
+
+/** The same for a page under a huge entry, of which the young and dirty bits are those of all its pages. */
+function touchHuge({ pageTable }: AddressSpace, page: number, write: boolean): number {
+  const word = pageTable.huge(page);
+  const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
+  if ((word & (needed | PTE_NO_ACCESS)) !== needed) return -1;
+  pageTable.replaceHuge(page, word | (write ? PTE_YOUNG | PTE_DIRTY : PTE_YOUNG));
+  return pageTable.read(page) >>> PTE_FRAME_SHIFT;
 }
 
 async function fault(mm: AddressSpace, address: number, page: number, write: boolean): Promise<void> {

@@ -29,6 +29,7 @@ import { PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { indexOf, mapAround, mapFilePage, writeShared } from "./file-fault.js";
 import { homeFrameOf } from "./home-range.js";
+import { faultBlock } from "./huge-fault.js";
 import { assertNotInCallback } from "./notifier.js";
 import type { PageCache } from "./page-cache.js";
 import { TABLE_MASK } from "./page-table.js";
@@ -85,7 +86,10 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   assertNotInCallback();
   const { mm } = vma;
   if (vma.file === null && !vma.anonymous) return FAULT_SIGBUS;
-  if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
+  if (mm.pageTable.leaf(page) === 0) {
+    if (faultBlock(vma, page, (flags & FAULT_WRITE) !== 0, (flags & FAULT_UNSHARE) !== 0)) return FAULT_DONE;
+    if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
+  }
   const word = mm.pageTable.read(page);
   if (word === 0) return vma.file === null ? faultHole(vma, page, flags) : faultFile(vma, vma.file, page, flags);
   if ((word & PTE_PRESENT) !== 0) return faultPresent(vma, page, word, flags);
@@ -199,7 +203,7 @@ function isReusable(vma: Vma, frame: number): boolean {
   if ((frames.flags(frame) & PG_LRU) === 0) lru.drain();
   if (frames.refcount(frame) > (cached ? 2 : 1) || !frames.tryLock(frame)) return false;
   if (cached) machine.swap?.tryRemove(frame);
-  machine.pageLocks.unlock(frame);
+  machine.pageLocks.unlock(frames.head(frame));
   return frames.refcount(frame) === 1;
 }
 

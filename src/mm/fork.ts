@@ -15,6 +15,8 @@ import { MemoryError } from "./errors.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { PG_LOCKED } from "./frames.js";
 import { exitAddressSpace } from "./mapping.js";
+import { splitHugeEntry } from "./huge-entry.js";
+import { copyHugeEntry } from "./huge-fork.js";
 import { assertNotInCallback } from "./notifier.js";
 import * as pageTables from "./page-table.js";
 import * as reverseMap from "./rmap.js";
@@ -109,8 +111,12 @@ export function copyPages(from: Vma, to: Vma): boolean {
   const distance = to.start - to.offset - (from.start - from.offset);
   for (let copy = to.start; copy < to.end;) {
     const page = copy - distance;
-    const leaf = pageTable.leaf(page);
     const count = Math.min(to.end - copy, TABLE_WORDS - (page & TABLE_MASK), TABLE_WORDS - (copy & TABLE_MASK));
+    if (pageTable.leaf(page) === 0 && pageTable.huge(page) !== 0) {
+      if (count < TABLE_WORDS) splitHugeEntry(from, page);
+      else if (!copyHugeEntry(from, to, page, copy)) return false;
+    }
+    const leaf = pageTable.leaf(page);
     if (
       leaf !== 0 &&
       !copyEntries(from, to, copy, pageTable.chunkOf(leaf), pageTable.baseOf(leaf) + (page & TABLE_MASK), count)

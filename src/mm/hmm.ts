@@ -34,6 +34,8 @@ export const HMM_VALID = 1;
 export const HMM_WRITE = 1 << 1;
 /** The mapping forbids the access, or nothing is mapped (`HMM_PFN_ERROR`). */
 export const HMM_ERROR = 1 << 2;
+/** The page is mapped by a huge entry (`HMM_PFN_ORDER_SHIFT`). */
+export const HMM_HUGE = 1 << 3;
 export const HMM_FRAME_SHIFT = 6;
 
 export interface HmmRange {
@@ -121,13 +123,15 @@ function walkPart(range: SnapshotRange, vma: Vma | undefined, start: number, end
     return end;
   }
   const { pageTable } = vma.mm;
+  let huge = 0;
   for (let page = start; page < end; page++) {
+    if (page === start || (page & TABLE_MASK) === 0) huge = pageTable.huge(page) === 0 ? 0 : HMM_HUGE;
     const seen = report(pageTable.read(page), vma, range);
     if (seen < 0) {
       if (fault === "write" && (vma.flags & VM_WRITE) === 0) return HMM_PERM;
       return page;
     }
-    pfns[page - range.start] = seen;
+    pfns[page - range.start] = (seen & HMM_VALID) === 0 ? seen : seen | huge;
   }
   return end;
 }

@@ -26,7 +26,12 @@ interface TakenEntry {
 /** Gives those who share the page of a home frame a copy; then the frame is this mapping's own. */
 export function keepHome(vma: Vma, page: number, frame: number): boolean {
   const { machine } = vma.mm;
-  if (frame !== homeFrameOf(vma.home, page) || (machine.frames.flags(frame) & PG_LOCKED) !== 0) return false;
+  if (
+    frame !== homeFrameOf(vma.home, page) ||
+    machine.frames.isCompound(frame) ||
+    (machine.frames.flags(frame) & PG_LOCKED) !== 0
+  )
+    return false;
   if (isHeldElsewhere(machine, frame, 0)) return false;
   const copy = machine.host.allocate(0, false);
   if (copy === 0) return false;

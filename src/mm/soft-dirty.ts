@@ -6,6 +6,7 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
+import { clearHugeSoftDirty } from "./huge-entry.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord, setBitsOfWord, storeWord } from "./shared-word.js";
@@ -95,7 +96,10 @@ function clearVma(vma: Vma): void {
   const { pageTable } = vma.mm;
   for (let page = vma.start; page < vma.end;) {
     const blockEnd = Math.min(vma.end, (page & ~TABLE_MASK) + TABLE_WORDS);
-    if (pageTable.leaf(page) === 0) page = blockEnd;
+    if (pageTable.leaf(page) === 0) {
+      if (pageTable.huge(page) !== 0) clearHugeSoftDirty(vma, page);
+      page = blockEnd;
+    }
     for (; page < blockEnd; page++) clearEntry(vma, page);
   }
 }
