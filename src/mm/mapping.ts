@@ -192,7 +192,7 @@ export function unmapPages(mm: AddressSpace, start: number, end: number): void {
 }
 
 /** Takes the leaf tables of blocks in which nothing is mapped any more away (`free_pgtables`). */
-function freeTables(mm: AddressSpace, start: number, end: number): void {
+export function freeTables(mm: AddressSpace, start: number, end: number): void {
   for (let first = blockOf(start); first < end; first += TABLE_WORDS) {
     const vma = mm.vmas[mm.indexAbove(first)];
     if (vma === undefined || vma.start >= first + TABLE_WORDS) mm.pageTable.detachLeaf(first);

@@ -3,6 +3,8 @@
  * a device, in swap, on their way; no page changes its frame and no byte is copied. The VMA keeps its page offset, so the
  * reverse map goes on finding every page.
  *
+ * A huge entry stays one where a whole block moves to the place of a block, else it is split.
+ *
  * Invariant: an entry stands at one of the two places, and a VMA that the reverse map knows covers it.
  *
  * Counterpart: `mm/mremap.c` (`move_vma`, `move_page_tables`), `copy_vma`.
@@ -10,8 +12,9 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { PTE_SOFT_DIRTY } from "./entry.js";
-import { MemoryError } from "./errors.js";
-import { findGap, unmapPages, writing } from "./mapping.js";
+import { assert, MemoryError } from "./errors.js";
+import { splitHugeEntry } from "./huge-entry.js";
+import { findGap, freeTables, unmapPages, writing } from "./mapping.js";
 import { rangeOf } from "./mapping-range.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { VM_SOFTDIRTY, Vma } from "./vma.js";
@@ -54,16 +57,19 @@ function checkMovable(mm: AddressSpace, start: number, end: number): void {
     throw new MemoryError("EINVAL", `pages ${start} to ${end} have home frames and cannot be moved`);
 }
 
-/** Makes the leaf tables that the entries move to; false when one cannot be had. */
+/** Makes the leaf tables that the entries move to; false, with none made, when one cannot be had. */
 function ensureTables(mm: AddressSpace, start: number, end: number, target: number): boolean {
   const { pageTable } = mm;
   for (let page = start; page < end; page = nextTable(page, target - start)) {
-    if (pageTable.leaf(page) !== 0 && pageTable.ensureLeaf(target + (page - start)) === 0) return false;
+    const mapped = pageTable.leaf(page) !== 0 || pageTable.huge(page) !== 0;
+    if (!mapped || pageTable.ensureLeaf(target + (page - start)) !== 0) continue;
+    freeTables(mm, target, target + (end - start));
+    return false;
   }
   return true;
 }
 
-/** The first page after `page` that has another leaf table than it, before or after the move. */
+/** The first page after `page` that belongs to another leaf table, before or after the move. */
 function nextTable(page: number, distance: number): number {
   const moved = page + distance;
   return Math.min((page & ~TABLE_MASK) + TABLE_WORDS, (moved & ~TABLE_MASK) + TABLE_WORDS - distance);
@@ -90,10 +96,22 @@ function moveEntries(mm: AddressSpace, start: number, end: number, target: numbe
   const { pageTable } = mm;
   for (let page = start; page < end;) {
     const next = Math.min(end, nextTable(page, target - start));
+    if (pageTable.huge(page) !== 0) {
+      if (next - page === TABLE_WORDS) moveHugeEntry(mm, page, target + (page - start));
+      else splitHugeEntry(mm.vmaAt(page) as Vma, page);
+    }
     if (pageTable.leaf(page) === 0) page = next;
     for (; page < next; page++) {
       const word = pageTable.exchange(page, 0);
       if (word !== 0) pageTable.exchange(target + (page - start), word | PTE_SOFT_DIRTY);
     }
   }
+}
+
+/** A huge entry goes from one block to another, whose leaf table becomes the one that is kept aside for it. */
+function moveHugeEntry({ pageTable }: AddressSpace, page: number, target: number): void {
+  const word = pageTable.huge(page);
+  pageTable.replaceHuge(page, 0);
+  pageTable.detachLeaf(target);
+  assert(pageTable.mapHuge(target, word | PTE_SOFT_DIRTY), `the tables for page ${target} were not made`);
 }
