@@ -87,7 +87,8 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   const { mm } = vma;
   if (vma.file === null && !vma.anonymous) return FAULT_SIGBUS;
   if (mm.pageTable.leaf(page) === 0) {
-    if (faultBlock(vma, page, (flags & FAULT_WRITE) !== 0, (flags & FAULT_UNSHARE) !== 0)) return FAULT_DONE;
+    if (faultBlock(vma, page, (flags & FAULT_WRITE) !== 0, (flags & (FAULT_UNSHARE | FAULT_OWN)) !== 0))
+      return FAULT_DONE;
     if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
   }
   const word = mm.pageTable.read(page);
