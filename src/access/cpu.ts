@@ -50,18 +50,21 @@ export async function storeWord(mm: AddressSpace, address: number, value: number
   }
 }
 
+/** What a store of the processor marks an entry with. */
+const STORED = PTE_YOUNG | PTE_DIRTY;
+
 /**
- * The frame behind the page if its entry allows the access, with the entry marked young, and dirty for a write; -1 when
- * the access has to fault. The frame holds until the next `await`.
+ * The frame behind the page if its entry allows the access, with the entry marked young, and as a store does for a write;
+ * -1 when the access has to fault. The frame holds until the next `await`.
  */
-export function touch(mm: AddressSpace, page: number, write: boolean): number {
+export function touch(mm: AddressSpace, page: number, write: boolean, stored = STORED): number {
   const { pageTable } = mm;
   const leaf = pageTable.leaf(page);
   if (leaf === 0) return touchHuge(mm, page, write);
   const entries = pageTable.chunkOf(leaf);
   const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
   const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
-  const marks = write ? PTE_YOUNG | PTE_DIRTY : PTE_YOUNG;
+  const marks = write ? stored : PTE_YOUNG;
   let word = loadEntry(entries, at);
   while ((word & (needed | PTE_NO_ACCESS)) === needed) {
     if ((word & marks) === marks) return word >>> PTE_FRAME_SHIFT;

@@ -1,15 +1,18 @@
 /**
  * Pins of the host: the pages of a range are made resident in host memory and held there, as `pin_user_pages` with
  * FOLL_LONGTERM does; a pinned page does not migrate. Pages without contents get frames, so that a pin for reading sees
- * what is written later, and pages of coherent device memory move to host memory first.
+ * what is written later, pages that are shared are copied for the same reason, and pages of coherent device memory move to
+ * host memory first.
  */
 
 import type { AttachedDevice } from "../device/attached-device.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
+import { FAULT_OWN, FAULT_WRITE } from "../mm/fault.js";
 import { PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/gup.js";
+import { makeOwn, readIn, readInPages, tryMakeOwn } from "../mm/read-in.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
@@ -70,6 +73,7 @@ export async function pinPages(
   write: boolean,
   checkpoint: () => void,
 ): Promise<PinnedPages> {
+  if (mm.machine.reclaim.isPossible) return pinBeforeReclaim(attached, mm, start, end, write, checkpoint);
   for (;;) {
     checkpoint();
     await bringHome(attached, mm, start, end, checkpoint);
@@ -79,6 +83,48 @@ export async function pinPages(
     }
     const pinned = tryPinPages(mm, start, end, write);
     if (pinned !== null) return pinned;
+  }
+}
+
+/**
+ * The same where pages can be reclaimed: each is held as soon as it is there, so that it does not go again for those after
+ * it. So a range that is larger than host memory ends in ENOMEM.
+ */
+async function pinBeforeReclaim(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  write: boolean,
+  checkpoint: () => void,
+): Promise<PinnedPages> {
+  const { machine } = mm;
+  for (;;) {
+    const held: number[] = [];
+    try {
+      for (let page = start; page < end;) {
+        checkpoint();
+        const batchEnd = Math.min(end, page + readInPages(mm, BATCH_PAGES));
+        await bringHome(attached, mm, page, batchEnd);
+        await readIn(mm, page, batchEnd);
+        for (; page < batchEnd; page++) held.push(await holdPage(attached, mm, page, write));
+      }
+      const pinned = tryPinPages(mm, start, end, write);
+      if (pinned !== null) return pinned;
+    } finally {
+      for (const frame of held) machine.put(frame, DMA_PIN);
+    }
+  }
+}
+
+/** Pins one page of host memory. */
+async function holdPage(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<number> {
+  for (;;) {
+    await makePinnable(attached, mm, page, write);
+    // A page of a file is made the mapping's own: who pins it sees what is written later.
+    if (!tryMakeOwn(mm, page) && !(await makeOwn(mm, page))) throw outOfHostMemory(mm.machine, page);
+    const frame = hostFrame(mm, tryPinPage(mm, page, write, DMA_PIN));
+    if (frame >= 0) return frame;
   }
 }
 
@@ -121,16 +167,17 @@ async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame:
 async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const { machine } = mm;
   for (;;) {
-    const frame = tryPinPage(mm, page, write, 1);
+    const frame = tryPinPage(mm, page, write, DMA_PIN);
     if (frame > 0) {
       if (machine.zones.of(frame).kind === ZONE_SYSTEM) {
-        machine.put(frame);
+        machine.put(frame, DMA_PIN);
         return;
       }
+      machine.put(frame, DMA_PIN - 1);
       await leaveCoherentMemory(attached, frame, page);
       continue;
     }
-    if (frame === 0) machine.put(0);
-    await faultHost(mm, page, true);
+    if (frame === 0) machine.put(0, DMA_PIN);
+    await faultHost(mm, page, write ? FAULT_WRITE : FAULT_OWN);
   }
 }

@@ -13,7 +13,7 @@ import { forkAnonVma } from "./anon-vma.js";
 import * as pageTableEntry from "./entry.js";
 import { MemoryError } from "./errors.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
-import { PG_LOCKED } from "./frames.js";
+import { PG_DIRTY, PG_LOCKED } from "./frames.js";
 import { exitAddressSpace } from "./mapping.js";
 import { splitHugeEntry } from "./huge-entry.js";
 import { copyHugeEntry } from "./huge-fork.js";
@@ -166,7 +166,8 @@ function copyOf(from: Vma, to: Vma, copy: number, word: number): number {
   const present = (word & PTE_PRESENT) !== 0;
   if (present && (word & PTE_EXCLUSIVE) !== 0 && machine.frames.maybeDmaPinned(frame)) {
     // Like any new page that is filled the child's is soft-dirty; a snapshot says what the page was.
-    return copyPinnedPage(to, copy, frame, child === from.mm ? word & PTE_SOFT_DIRTY : PTE_SOFT_DIRTY);
+    const marks = PTE_DIRTY | PTE_SOFT_DIRTY;
+    return copyPinnedPage(to, copy, frame, child === from.mm ? word & marks : marks);
   }
   if (machine.frames.isAnonymous(frame) && !child.resident.tryCharge(1)) return 0;
   if (!isMigrationEntry(word)) duplicateRmap(machine, frame);
@@ -182,7 +183,7 @@ function sharedEntry(from: Vma, to: Vma, word: number): number {
 }
 
 /** Copies a page that is pinned: the entry of the copy, 0 when memory ran out. */
-function copyPinnedPage(to: Vma, page: number, source: number, softDirty: number): number {
+function copyPinnedPage(to: Vma, page: number, source: number, marks: number): number {
   const { machine } = to.mm;
   const frame = machine.host.allocate(0, false);
   if (frame === 0) return 0;
@@ -191,8 +192,9 @@ function copyPinnedPage(to: Vma, page: number, source: number, softDirty: number
     return 0;
   }
   machine.zones.copy(frame, source);
+  if ((marks & PTE_DIRTY) === 0) machine.frames.setFlags(frame, PG_DIRTY);
   machine.counters.copiedPinned++;
   addNewAnonRmap(machine, frame, to, page);
   machine.lru.add(frame);
-  return maybeWritable(to, makeEntry(to, frame) | PTE_DIRTY | softDirty) | PTE_EXCLUSIVE;
+  return maybeWritable(to, makeEntry(to, frame) | marks) | PTE_EXCLUSIVE;
 }

@@ -9,7 +9,7 @@
  * Counterpart: none; in Linux it is always the writer who gets the new page (`wp_page_copy`).
  */
 
-import { PTE_DIRTY, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, PTE_YOUNG, mapsFrame } from "./entry.js";
+import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, PTE_YOUNG, mapsFrame } from "./entry.js";
 import { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_DIRTY, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
 import { homeFrameOf } from "./home-range.js";
 import type { Machine } from "./machine.js";
@@ -91,7 +91,7 @@ function takeSharers(owner: Vma, ownPage: number, frame: number): TakenEntry[] {
 
 function entryOfCopy({ vma, word }: TakenEntry, copy: number): number {
   if ((word & PTE_PRESENT) !== 0) return (word & ((1 << PTE_FRAME_SHIFT) - 1)) | (copy << PTE_FRAME_SHIFT);
-  return (makeEntry(vma, copy) & ~PTE_YOUNG) | PTE_DIRTY | (word & PTE_TRACKING);
+  return (makeEntry(vma, copy) & ~PTE_YOUNG) | (word & PTE_TRACKING);
 }
 
 /** Has anybody but mappings, the swap cache and the `held` of the caller a reference? */

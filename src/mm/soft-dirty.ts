@@ -5,8 +5,9 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
-import { clearHugeSoftDirty } from "./huge-entry.js";
+import { isMigrationEntry, PTE_DIRTY, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
+import { PG_DIRTY } from "./frames.js";
+import { clearHugeSoftDirty, splitHugeEntry } from "./huge-entry.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord, setBitsOfWord, storeWord } from "./shared-word.js";
@@ -26,7 +27,8 @@ export async function clearSoftDirty(mm: AddressSpace): Promise<void> {
 
 /**
  * The same for pages `[start, end)` only, whoever has them pinned: the caller marks again what a pin may still write. Pages
- * private to a device lose the permission to write as well, so that whoever writes them there asks for it and marks them.
+ * private to a device lose the permission to write as well, so that whoever writes them there asks for it and marks them; and
+ * the page, no more the entry, is dirty, since a migration that makes an entry dirty again makes it soft-dirty too.
  * A VMA of which a part is cleared counts page by page from then on.
  */
 export async function clearSoftDirtyRange(mm: AddressSpace, start: number, end: number): Promise<void> {
@@ -35,12 +37,19 @@ export async function clearSoftDirtyRange(mm: AddressSpace, start: number, end: 
   try {
     mm.notifiers.notify("soft-dirty", start, end, null);
     for (const vma of mm.vmas) if (vma.start < end && start < vma.end) vma.flags &= ~VM_SOFTDIRTY;
-    forEachWord(mm, start, end, (words, at) => {
-      storeWord(words, at, exchangeWord(words, at, 0) & ~(PTE_WRITE | PTE_SOFT_DIRTY));
-    });
+    forEachWord(mm, start, end, (words, at) => clearWord(mm, words, at));
   } finally {
     mm.mmapLock.writeUnlock();
   }
+}
+
+function clearWord({ machine }: AddressSpace, words: Int32Array, at: number): void {
+  const word = exchangeWord(words, at, 0);
+  const present = (word & PTE_PRESENT) !== 0;
+  const aged = present || isMigrationEntry(word) ? PTE_DIRTY : 0;
+  if (present && (word & PTE_DIRTY) !== 0)
+    machine.frames.setFlags(machine.frames.head(word >>> PTE_FRAME_SHIFT), PG_DIRTY);
+  storeWord(words, at, word & ~(PTE_WRITE | PTE_SOFT_DIRTY | aged));
 }
 
 /** Marks pages of `[start, end)` that have contents as written. */
@@ -55,40 +64,35 @@ export function forEachSoftDirtyRun(
   end: number,
   found: (first: number, end: number) => void,
 ): void {
-  let first = start;
-  let next = start;
-  forEachWord(mm, start, end, (words, at, page) => {
-    if ((words[at] & PTE_SOFT_DIRTY) === 0) return;
-    if (page !== next) {
-      if (next > first) found(first, next);
-      first = page;
+  const { pageTable } = mm;
+  let first = -1;
+  for (let page = start; page < end;) {
+    const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const mapped = pageTable.leaf(page) !== 0 || pageTable.huge(page) !== 0;
+    for (; page < blockEnd; page++) {
+      const dirty = mapped && (pageTable.read(page) & PTE_SOFT_DIRTY) !== 0;
+      if (dirty === first >= 0) continue;
+      if (!dirty) found(first, page);
+      first = dirty ? page : -1;
     }
-    next = page + 1;
-  });
-  if (next > first) found(first, next);
+  }
+  if (first >= 0) found(first, end);
 }
 
-/** Calls `act` with the place of each entry that is not empty. */
-function forEachWord(
-  mm: AddressSpace,
-  start: number,
-  end: number,
-  act: (words: Int32Array, at: number, page: number) => void,
-): void {
+/** Calls `act` with the place of each entry that is not empty. Huge entries are split: the range counts page by page. */
+function forEachWord(mm: AddressSpace, start: number, end: number, act: (words: Int32Array, at: number) => void): void {
   const { pageTable } = mm;
   for (let page = start; page < end;) {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const vma = pageTable.leaf(page) === 0 && pageTable.huge(page) !== 0 ? mm.vmaAt(page) : undefined;
+    if (vma !== undefined) splitHugeEntry(vma, page);
     const leaf = pageTable.leaf(page);
-    if (leaf === 0) {
-      page = blockEnd;
-      continue;
+    if (leaf !== 0) {
+      const words = pageTable.chunkOf(leaf);
+      const from = pageTable.baseOf(leaf) + (page & TABLE_MASK);
+      for (let at = from; at < from + blockEnd - page; at++) if (words[at] !== 0) act(words, at);
     }
-    const words = pageTable.chunkOf(leaf);
-    const base = pageTable.baseOf(leaf);
-    for (; page < blockEnd; page++) {
-      const at = base + (page & TABLE_MASK);
-      if (words[at] !== 0) act(words, at, page);
-    }
+    page = blockEnd;
   }
 }
 

@@ -3,11 +3,19 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { AddressSpace } from "../../src/mm/address-space.js";
-import { isDevicePrivateEntry, isSwapEntry, PTE_EXCLUSIVE, PTE_SOFT_DIRTY, PTE_WRITE } from "../../src/mm/entry.js";
+import {
+  isDevicePrivateEntry,
+  isSwapEntry,
+  PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
+  PTE_SOFT_DIRTY,
+  PTE_WRITE,
+} from "../../src/mm/entry.js";
 import type { AllocationSite } from "../../src/mm/environment.js";
 import { forkAddressSpace } from "../../src/mm/fork.js";
 import { DMA_PIN, pinPage } from "../../src/mm/gup.js";
-import { dontNeed, exitAddressSpace, mprotect, munmap } from "../../src/mm/mapping.js";
+import { dontNeed, exitAddressSpace, madvise, mprotect, munmap } from "../../src/mm/mapping.js";
+import { TABLE_WORDS } from "../../src/mm/page-table.js";
 import { pageOut } from "../../src/mm/pageout.js";
 import { snapshotRange } from "../../src/mm/snapshot.js";
 import { clearSoftDirty } from "../../src/mm/soft-dirty.js";
@@ -185,6 +193,27 @@ describe("a snapshot", () => {
     assert.equal(frameAt(mm, page), home.first);
     assert.deepEqual(await bytes(mm, copy), [10, 11, 12]);
     assert.equal(device.freeFrames, 3);
+    checkInvariants(machine);
+  });
+
+  test("of huge pages has huge entries too, in whole blocks, and the bytes that were", async () => {
+    const { machine, mm } = await createPages();
+    const huge = await mapPages(mm, 2 * TABLE_WORDS, { at: 8 * TABLE_WORDS });
+    await madvise(mm, huge * PAGE, 2 * TABLE_WORDS * PAGE, "hugepage");
+    for (const block of [0, TABLE_WORDS]) await store(mm, huge + block + 5, 7);
+    const copy = await snapshot(mm, huge, 2 * TABLE_WORDS);
+    assert.equal(mm.pageTable.huge(copy) >>> PTE_FRAME_SHIFT, mm.pageTable.huge(huge) >>> PTE_FRAME_SHIFT);
+    const part = await snapshot(mm, huge + 3, TABLE_WORDS);
+    await store(mm, huge + 5, 8);
+    assert.deepEqual([await load(mm, huge + 5), await load(mm, copy + 5), await load(mm, part + 2)], [8, 7, 7]);
+    assert.equal(await load(mm, copy + TABLE_WORDS + 5), 7);
+    checkInvariants(machine);
+    for (const [at, pages] of [
+      [huge, 2],
+      [copy, 2],
+      [part, 1],
+    ])
+      await munmap(mm, at * PAGE, pages * TABLE_WORDS * PAGE);
     checkInvariants(machine);
   });
 

@@ -15,7 +15,7 @@ import {
   PTE_WRITE,
 } from "../../src/mm/entry.js";
 import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../src/mm/gup.js";
-import { mprotect } from "../../src/mm/mapping.js";
+import { madvise, mprotect } from "../../src/mm/mapping.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../../src/mm/page-table.js";
 import { pageOut } from "../../src/mm/pageout.js";
 import { clearSoftDirty, clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../src/mm/soft-dirty.js";
@@ -301,6 +301,25 @@ describe("soft-dirty of a range", () => {
     assert.deepEqual(runs(mm, page, page + 2), []);
     await store(mm, page, 1);
     assert.deepEqual(runs(mm, page, page + 2), [[0, 1]]);
+    checkInvariants(machine);
+  });
+
+  test("of a huge entry is that of its pages, which count one by one once a part is cleared", async () => {
+    const { machine } = createMachine();
+    const mm = machine.createAddressSpace();
+    const page = await mapPages(mm, 2 * TABLE_WORDS, { at: 4 * TABLE_WORDS });
+    await madvise(mm, page * PAGE, 2 * TABLE_WORDS * PAGE, "hugepage");
+    for (const block of [0, TABLE_WORDS]) await store(mm, page + block, 1);
+    assert.notEqual(mm.pageTable.huge(page), 0);
+    assert.deepEqual(runs(mm, page, page + 2 * TABLE_WORDS), [[0, 2 * TABLE_WORDS]]);
+    await clearSoftDirtyRange(mm, page, page + 3);
+    assert.deepEqual(runs(mm, page, page + 2 * TABLE_WORDS), [[3, 2 * TABLE_WORDS]]);
+    assert.notEqual(mm.pageTable.huge(page + TABLE_WORDS), 0, "the other block is as it was");
+    await store(mm, page + 1, 2);
+    assert.deepEqual(runs(mm, page, page + 5), [
+      [1, 2],
+      [3, 5],
+    ]);
     checkInvariants(machine);
   });
 
