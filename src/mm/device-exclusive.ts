@@ -43,7 +43,8 @@ export async function makeDeviceExclusiveRange(
   const referenced = await referencePages(mm, start, frames);
   for (let i = 0; i < referenced; i++) {
     const frame = frames[i];
-    const locked = machine.frames.tryLock(frame);
+    // Of a compound page only the head counts.
+    const locked = machine.frames.head(frame) === frame && machine.frames.tryLock(frame);
     if (locked && makeExclusive(mm, start + i, frame, owner)) continue;
     if (locked) machine.pageLocks.unlock(frame);
     machine.put(frame);
@@ -83,13 +84,13 @@ async function pinOnePage(mm: AddressSpace, page: number): Promise<number> {
 
 /**
  * Takes the page out of all page tables, a compound page with all its parts; true if it was mapped writable at `page` and
- * is mapped nowhere now. Of a compound page only the head counts.
+ * is mapped nowhere now.
  */
 function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: object | null): boolean {
   const { machine } = mm;
   const { frames } = machine;
   const count = frames.isCompound(frame) ? BLOCK_FRAMES : 1;
-  if (frames.head(frame) !== frame || !frames.isAnonymous(frame)) return false;
+  if (!frames.isAnonymous(frame)) return false;
   let valid = false;
   for (const { vma, from, to } of mappingsOf(machine, frame, count)) {
     if (frames.totalMapcount(frame) === 0) break;
