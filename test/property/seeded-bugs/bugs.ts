@@ -19,7 +19,7 @@ export const bugs: readonly Bug[] = [
   {
     name: "a store by a device leaves the retained copy of the page valid",
     file: "device/device-access.js",
-    text: "attached.machine.host.retained.wrote(frame);",
+    text: "machine.host.retained.wrote(frame);",
     replacement: ";",
     found: "random programs",
   },
