@@ -10,8 +10,8 @@ import { DMA_PIN, SHORT_REFERENCE } from "../../../src/mm/gup.js";
 import { PROT_READ, PROT_WRITE } from "../../../src/mm/vma.js";
 import { NthFailure } from "../../simulation/failure-plan.js";
 import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
-import * as operations from "./operations.js";
-import type { Target } from "./operations.js";
+import * as operations from "./operations/index.js";
+import type { Target } from "./operations/index.js";
 import { World } from "./world.js";
 
 const PAGES = 5;
@@ -51,6 +51,7 @@ async function runWith(failures: NthFailure): Promise<string[]> {
         { kind: "coherent", frames: 5, link: "early" },
       ],
       hostPages: Infinity,
+      swap: { slots: 2 * PAGES, link: "late" },
     },
     environment,
   );

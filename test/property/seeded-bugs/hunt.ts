@@ -6,7 +6,8 @@
  */
 
 import fc from "fast-check";
-import { programs, run } from "../engine/program.js";
+import { programs } from "../engine/actions.js";
+import { run } from "../engine/program.js";
 
 const FOUND = 3;
 const FIRST_SEED = 4;
