@@ -8,20 +8,23 @@
 import type { AddressSpace } from "./address-space.js";
 import {
   deviceExclusiveEntry,
+  isDeviceExclusiveEntry,
   mapsFrame,
   PTE_DIRTY,
   PTE_EXCLUSIVE,
+  PTE_FRAME_SHIFT,
   PTE_PRESENT,
   PTE_TRACKING,
   PTE_WRITE,
 } from "./entry.js";
-import { FRAME_SHIFT, INDEX, PG_DIRTY } from "./frames.js";
+import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
 import { pinPage, SHORT_REFERENCE } from "./gup.js";
 import { anonVmaOf, removeRmap } from "./rmap.js";
 
 /**
  * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the
- * frame of each page that became so, locked and referenced for the caller, -1 for the others. Returns for how many pages a
+ * frame of each page that became so, locked and referenced for the caller, who calls `letGoOfExclusivePages`; -1 for the
+ * others. Returns for how many pages a
  * reference could be had: fewer than asked where an access is impossible; below 0, the fault's code negated and less one,
  * when that is so at once. Rejects, with no reference kept, when a page cannot be brought from where it is. Notifiers hear
  * of `owner`.
@@ -44,6 +47,23 @@ export async function makeDeviceExclusiveRange(
     frames[i] = -1;
   }
   return referenced;
+}
+
+/**
+ * Unlocks the pages that `makeDeviceExclusiveRange` gave for `start` and on, and drops the references to them. One that was
+ * given up meanwhile could not leave the swap cache while it was locked, and does so now.
+ */
+export function letGoOfExclusivePages(mm: AddressSpace, start: number, frames: Int32Array): void {
+  const { machine } = mm;
+  for (let i = 0; i < frames.length; i++) {
+    const frame = frames[i];
+    if (frame < 0) continue;
+    machine.pageLocks.unlock(frame);
+    const word = mm.pageTable.read(start + i);
+    const isStillThere = isDeviceExclusiveEntry(word) && word >>> PTE_FRAME_SHIFT === frame;
+    if (!isStillThere && (machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
+    machine.put(frame);
+  }
 }
 
 /** Takes short references to as many pages as can be had, or none when a fault rejects; how many, or the first fault's code. */

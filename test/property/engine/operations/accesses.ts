@@ -3,7 +3,7 @@
 import { touch } from "../../../../src/access/cpu.js";
 import type { AttachedDevice } from "../../../../src/device/attached-device.js";
 import { deviceRead, deviceWrite } from "../../../../src/device/device-access.js";
-import { makeDeviceExclusiveRange } from "../../../../src/mm/device-exclusive.js";
+import { letGoOfExclusivePages, makeDeviceExclusiveRange } from "../../../../src/mm/device-exclusive.js";
 import { isDeviceExclusiveEntry, PTE_FRAME_SHIFT } from "../../../../src/mm/entry.js";
 import { MemoryError } from "../../../../src/mm/errors.js";
 import { FAULT_DONE, FAULT_WRITE, faultIn } from "../../../../src/mm/fault.js";
@@ -82,20 +82,16 @@ export function accessExclusively(world: World, device: AttachedDevice, target: 
     const referenced = await makeDeviceExclusiveRange(space.mm, start, frames, device.owner);
     operation.hasLocked = true;
     await environment.sleep(1);
-    for (let i = 0; i < frames.length; i++) {
-      const frame = frames[i];
-      if (frame < 0) continue;
+    for (const [i, frame] of frames.entries()) {
       const word = space.mm.pageTable.read(start + i);
-      if (isDeviceExclusiveEntry(word) && word >>> PTE_FRAME_SHIFT === frame) {
-        const value = world.newValue();
-        fillPage(machine.zones.bytes(frame), value);
-        space.shadow.write(start + i, value);
-        world.exclusivePages++;
-      }
-      frames[i] = -1;
-      machine.pageLocks.unlock(frame);
-      machine.put(frame);
+      if (frame < 0 || !isDeviceExclusiveEntry(word) || word >>> PTE_FRAME_SHIFT !== frame) continue;
+      const value = world.newValue();
+      fillPage(machine.zones.bytes(frame), value);
+      space.shadow.write(start + i, value);
+      world.exclusivePages++;
     }
+    letGoOfExclusivePages(space.mm, start, frames);
+    operation.held = [];
     if (referenced < 0) throw faultError(-1 - referenced, start);
     if (referenced < frames.length) throw new MemoryError("EFAULT", `page ${start + referenced} may not be accessed`);
   });
