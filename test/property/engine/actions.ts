@@ -9,7 +9,7 @@ import type { DeviceSetup, SwapSetup } from "./world.js";
 
 const KINDS = {
   map: 2,
-  mapObject: 3,
+  mapObject: 5,
   unmap: 1,
   protect: 5,
   giveUp: 3,
@@ -42,6 +42,7 @@ export type Kind = keyof typeof KINDS;
 export const kinds = Object.keys(KINDS) as readonly Kind[];
 
 const ALWAYS: readonly Kind[] = ["map", "store", "toDevice"];
+const FOCUSED: readonly Kind[] = ["map", "store"];
 /** The other kinds, together where one means little without the other. */
 const GROUPS: readonly (readonly Kind[])[] = [
   ["unmap"],
@@ -91,11 +92,12 @@ export interface Program {
 const PACES: readonly (readonly number[])[] = [[0], [0, 0, 1], [0, 1, 2, 4]];
 
 /**
- * Each program uses only some kinds of actions, and mappings of at most so many pages: with fewer of either, the same few
- * things meet more often (swarm testing).
+ * Each program uses only some kinds of actions, those in `focus` if there are any, and mappings of at most so many pages:
+ * with fewer of either, the same few things meet more often (swarm testing).
  */
-export function programs(mostActions: number, fewestActions = 1): fc.Arbitrary<Program> {
-  const groups = fc.subarray([...GROUPS], { minLength: 2 });
+export function programs(mostActions: number, fewestActions = 1, focus: readonly Kind[] = []): fc.Arbitrary<Program> {
+  const groups = focus.length === 0 ? fc.subarray([...GROUPS], { minLength: 2 }) : fc.constant([focus]);
+  const always = focus.length === 0 ? ALWAYS : FOCUSED;
   return fc.tuple(groups, fc.constantFrom(1, 2, 4, 8), fc.constantFrom(...PACES)).chain(([some, mostPages, pace]) => {
     const link = fc.constantFrom("late" as const, "early" as const, "instant" as const);
     const device = (kind: fc.Arbitrary<"private" | "coherent">): fc.Arbitrary<DeviceSetup> =>
@@ -104,12 +106,12 @@ export function programs(mostActions: number, fewestActions = 1): fc.Arbitrary<P
       seed: fc.nat(),
       devices: fc.tuple(device(fc.constant("private")), device(fc.constantFrom("coherent", "private"))),
       swap: fc.record({
-        slots: fc.constantFrom(0, 1, 2, 2 * mostPages),
+        slots: fc.constantFrom(0, 1, 2 * mostPages, 2 * mostPages),
         link: fc.constantFrom("late" as const, "early" as const),
       }),
       hostPages: fc.constantFrom(0, 0, 0, 3 * mostPages),
-      failures: fc.constantFrom(0, 0, 0, 2),
-      actions: fc.array(actions([...ALWAYS, ...some.flat()], mostPages, pace), {
+      failures: fc.constantFrom(0, 0, 0, 2, 6),
+      actions: fc.array(actions([...always, ...some.flat()], mostPages, pace), {
         minLength: fewestActions,
         maxLength: mostActions,
         size: "max",
