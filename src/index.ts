@@ -9,7 +9,7 @@ export { type ErrorCode, MemoryError } from "./mm/errors.js";
 export { DispatchError } from "./unified/dispatch-error.js";
 export type { Footprint } from "./unified/footprint.js";
 export type { DispatchOptions, DispatchReport, Kernel, KernelDescriptor, Progress } from "./unified/kernel.js";
-export type { ArrayOptions, PagedArray, Range, ReadOptions, WriteOptions } from "./unified/paged-array.js";
+export type { ArrayOptions, DirtyRange, PagedArray, Range, ReadOptions, WriteOptions } from "./unified/paged-array.js";
 export type { Pin, PinMode, Run } from "./unified/pin.js";
 export type { Stats } from "./unified/stats.js";
 export { createUnifiedMemory, type UnifiedMemory, type UnifiedMemoryOptions } from "./unified/unified-memory.js";

@@ -4,6 +4,7 @@
  * - Each page is in exactly one place: every entry names a frame in use, the frame's map count is the number of such
  *   entries, the reverse map leads from the frame to each of them, and all references are accounted for.
  * - A page with the anonymous-exclusive mark has one mapping, and a page that is pinned for DMA has that mark.
+ * - A compound page is an aligned block with one head, mapped as a whole by the huge entries that it counts, and by parts.
  * - Migration entries stand for locked pages of migrations under way, and for nothing else.
  * - Swap slots count the entries that name them, a slot that is named or holds a cached page is not free, page caches and
  *   their pages name each other.
@@ -40,11 +41,13 @@ import {
   MAPPING_KIND_MASK,
   MAPPING_KIND_SHIFT,
   PG_HAS_COPY,
+  PG_HEAD,
   PG_HOME,
   PG_LOCKED,
   PG_LRU,
   PG_SWAPCACHE,
   PG_RETAINED,
+  PG_TAIL,
   PG_TOUCHED,
   PG_WAITERS,
   PRIVATE,
@@ -55,7 +58,7 @@ import type { HomeRange } from "../src/mm/home-range.js";
 import type { Machine } from "../src/mm/machine.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../src/mm/page-table.js";
 import { type AnonVma, isAccessible, VM_SHARED, VM_WRITE, type Vma } from "../src/mm/vma.js";
-import { ZONE_PRIVATE, ZONE_SYSTEM } from "../src/mm/zone.js";
+import { BLOCK_FRAMES, ZONE_PRIVATE, ZONE_SYSTEM } from "../src/mm/zone.js";
 import { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "../src/migrate/entry.js";
 
 /** What the test itself holds. */
@@ -108,7 +111,9 @@ class Survey {
   readonly #deviceBytes: (frame: number) => Uint8Array | null;
   /** By frame: entries that map it. */
   readonly #mappings: Int32Array;
-  /** By frame: references that the lists, the migrations and the test hold. */
+  /** By head of a compound page: huge entries that map it. */
+  readonly #hugeMappings: Int32Array;
+  /** By frame, of a compound page by its head: references that the lists, the migrations and the test hold. */
   readonly #references: Int32Array;
   /** By frame: is it part of a migration under way, and so locked and off the LRU? */
   readonly #migrating: Uint8Array;
@@ -134,6 +139,7 @@ class Survey {
     this.#words = frames.words;
     this.#deviceBytes = deviceBytes;
     this.#mappings = new Int32Array(frames.count);
+    this.#hugeMappings = new Int32Array(frames.count);
     this.#references = new Int32Array(frames.count);
     this.#migrating = new Uint8Array(frames.count);
     this.#mayBeLocked = new Uint8Array(frames.count);
@@ -234,6 +240,8 @@ class Survey {
       if (mapcount !== this.#mappings[frame]) {
         this.#report(`frame ${frame} has map count ${mapcount} and is mapped ${this.#mappings[frame]} times`);
       }
+      if ((this.#flags(frame) & PG_HEAD) !== 0) this.#compound(frame);
+      else if (this.#hugeMappings[frame] !== 0) this.#report(`a huge entry maps frame ${frame}, which is no head`);
     }
   }
 
@@ -241,6 +249,8 @@ class Survey {
   exclusiveMarks(): void {
     for (let frame = 1; frame < this.#entriesOf.length; frame++) {
       if (this.#exclusiveOf[frame] === 0 && this.#pinned[frame] === 0) continue;
+      // The parts of a compound page are pinned and marked together.
+      if (this.#machine.frames.isCompound(frame)) continue;
       const cached = (this.#flags(frame) & PG_SWAPCACHE) !== 0;
       const slot = cached ? this.#machine.frames.private(frame) : 0;
       const users = this.#entriesOf[frame] + (this.#swapEntries.get(slot) ?? 0);
@@ -253,6 +263,24 @@ class Survey {
       const users = this.#swapEntries.get(slot) ?? 0;
       if (exclusive > 0 && users > 1) this.#report(`swap slot ${slot} is marked exclusive and has ${users} users`);
     }
+  }
+
+  /** A compound page: its frames, and the count of the huge entries that map it. */
+  #compound(head: number): void {
+    const what = `the compound page in frame ${head}`;
+    if (head % BLOCK_FRAMES !== 0) this.#report(`${what} is not aligned`);
+    if (this.#kind(head) !== ZONE_SYSTEM) this.#report(`${what} is on a device`);
+    for (let part = head + 1; part < head + BLOCK_FRAMES; part++) {
+      const flags = this.#flags(part) & ~(PG_HOME | PG_TOUCHED);
+      if (flags !== PG_TAIL) this.#report(`${what} has a part ${part} with flags ${flags}`);
+      if (Atomics.load(this.#words, (part << FRAME_SHIFT) + REFCOUNT) !== 0)
+        this.#report(`part ${part} of ${what} has references of its own`);
+      if (this.#words[(part << FRAME_SHIFT) + INDEX] !== this.#words[(head << FRAME_SHIFT) + INDEX] + part - head)
+        this.#report(`part ${part} of ${what} is another page than the head says`);
+    }
+    const counted = this.#machine.frames.compoundMapcount(head);
+    if (counted !== this.#hugeMappings[head])
+      this.#report(`${what} counts ${counted} huge entries and has ${this.#hugeMappings[head]}`);
   }
 
   lists(): void {
@@ -277,7 +305,7 @@ class Survey {
         system &&
         frame !== 0 &&
         this.#mappings[frame] > 0 &&
-        this.#onLru[frame] === 0 &&
+        this.#onLru[this.#machine.frames.head(frame)] === 0 &&
         this.#migrating[frame] === 0 &&
         this.#isolated[frame] === 0
       ) {
@@ -314,8 +342,9 @@ class Survey {
 
   frames(): void {
     for (let frame = 0; frame < this.#mappings.length; frame++) {
+      if ((this.#flags(frame) & PG_TAIL) !== 0) continue;
       const refcount = this.#refcount(frame);
-      const known = this.#mappings[frame] + this.#references[frame];
+      const known = this.#knownHolders(frame);
       const unsure = this.#unsure.get(frame) ?? 0;
       if (refcount < known || refcount > known + unsure)
         this.#report(`frame ${frame} has ${refcount} references and ${known} known holders`);
@@ -328,6 +357,13 @@ class Survey {
         this.#report(`somebody waits for frame ${frame}, which is not locked`);
       if (refcount === 0) this.#freeFrame(frame, flags);
     }
+  }
+
+  #knownHolders(frame: number): number {
+    let known = this.#references[frame] + this.#hugeMappings[frame];
+    const parts = (this.#flags(frame) & PG_HEAD) === 0 ? 1 : BLOCK_FRAMES;
+    for (let part = frame; part < frame + parts; part++) known += this.#mappings[part];
+    return known;
   }
 
   hostCharge(): void {
@@ -421,17 +457,62 @@ class Survey {
   /** Looks at every entry of the address space; the number of resident pages. */
   #entries(mm: AddressSpace, seen: Set<number>): number {
     let resident = 0;
+    let hugeEntries = 0;
+    for (const table of mm.pageTable.spare) {
+      if (seen.has(table)) this.#report(`page table ${table} belongs to two places`);
+      seen.add(table);
+      const base = mm.pageTable.baseOf(table);
+      if (
+        mm.pageTable
+          .chunkOf(table)
+          .subarray(base, base + TABLE_WORDS)
+          .some((word) => word !== 0)
+      )
+        this.#report(`spare page table ${table} is not empty`);
+    }
     for (const { level, first, table } of mm.pageTable.tables()) {
       if (seen.has(table)) this.#report(`page table ${table} belongs to two places`);
       seen.add(table);
-      if (level !== 0) continue;
       const words = mm.pageTable.chunkOf(table);
       const base = mm.pageTable.baseOf(table);
+      if (level === 1) {
+        for (let i = 0; i < TABLE_WORDS; i++) {
+          const huge = mm.pageTable.huge(first + i * TABLE_WORDS);
+          if (huge === 0) continue;
+          hugeEntries++;
+          if (this.#hugeEntry(mm, first + i * TABLE_WORDS, huge)) resident += BLOCK_FRAMES;
+        }
+      }
+      if (level !== 0) continue;
       for (let i = 0; i < TABLE_WORDS; i++) {
         if (words[base + i] !== 0 && this.#entry(mm, first + i, words[base + i])) resident++;
       }
     }
+    if (mm.pageTable.hugeEntries !== hugeEntries)
+      this.#report(`address space ${mm.id} counts ${mm.pageTable.hugeEntries} huge entries and has ${hugeEntries}`);
+    if (mm.pageTable.spare.length < hugeEntries)
+      this.#report(`address space ${mm.id} keeps no table aside for each of its ${hugeEntries} huge entries`);
     return resident;
+  }
+
+  /** Looks at a huge entry; is it a resident compound page? */
+  #hugeEntry(mm: AddressSpace, page: number, word: number): boolean {
+    const what = `the huge entry ${(word >>> 0).toString(16)} of page ${page} of address space ${mm.id}`;
+    const vma = mm.vmaAt(page);
+    if (vma === undefined || vma.end < page + TABLE_WORDS) {
+      this.#report(`${what} exceeds its mapping`);
+      return false;
+    }
+    if ((word & PTE_PRESENT) === 0) this.#report(`${what} is not present`);
+    if (((word & PTE_NO_ACCESS) === 0) !== isAccessible(vma))
+      this.#report(`${what} disagrees with the VMA about access`);
+    if ((word & PTE_WRITE) !== 0 && ((word & PTE_EXCLUSIVE) === 0 || (vma.flags & VM_WRITE) === 0))
+      this.#report(`${what} is writable and not exclusive, or in a VMA that is not`);
+    const head = word >>> PTE_FRAME_SHIFT;
+    if (head === 0) return false;
+    this.#hugeMappings[head]++;
+    if (!this.#isFoundByRmap(head, vma, page)) this.#report(`${what} is not found by the reverse map of its frame`);
+    return true;
   }
 
   /** Looks at one entry; is it a resident page? */
@@ -539,7 +620,7 @@ class Survey {
   }
 
   #hold(frame: number, references: number): void {
-    this.#references[frame] = this.#references[frame] + references;
+    this.#references[this.#machine.frames.head(frame)] += references;
   }
 
   #flags(frame: number): number {
@@ -547,7 +628,7 @@ class Survey {
   }
 
   #refcount(frame: number): number {
-    return Atomics.load(this.#words, (frame << FRAME_SHIFT) + REFCOUNT);
+    return this.#machine.frames.refcount(frame);
   }
 
   #kind(frame: number): number {

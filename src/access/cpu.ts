@@ -50,18 +50,21 @@ export async function storeWord(mm: AddressSpace, address: number, value: number
   }
 }
 
+/** What a store of the processor marks an entry with. */
+const STORED = PTE_YOUNG | PTE_DIRTY;
+
 /**
- * The frame behind the page if its entry allows the access, with the entry marked young, and dirty for a write; -1 when
- * the access has to fault. The frame holds until the next `await`.
+ * The frame behind the page if its entry allows the access, with the entry marked young, and as a store does for a write;
+ * -1 when the access has to fault. The frame holds until the next `await`.
  */
-export function touch(mm: AddressSpace, page: number, write: boolean): number {
+export function touch(mm: AddressSpace, page: number, write: boolean, stored = STORED): number {
   const { pageTable } = mm;
   const leaf = pageTable.leaf(page);
-  if (leaf === 0) return -1;
+  if (leaf === 0) return touchHuge(mm, page, write);
   const entries = pageTable.chunkOf(leaf);
   const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
   const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
-  const marks = write ? PTE_YOUNG | PTE_DIRTY : PTE_YOUNG;
+  const marks = write ? stored : PTE_YOUNG;
   let word = loadEntry(entries, at);
   while ((word & (needed | PTE_NO_ACCESS)) === needed) {
     if ((word & marks) === marks) return word >>> PTE_FRAME_SHIFT;
@@ -70,6 +73,15 @@ export function touch(mm: AddressSpace, page: number, write: boolean): number {
     word = found;
   }
   return -1;
+}
+
+/** The same for a page under a huge entry, of which the young and dirty bits are those of all its pages. */
+function touchHuge({ pageTable }: AddressSpace, page: number, write: boolean): number {
+  const word = pageTable.huge(page);
+  const needed = write ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
+  if ((word & (needed | PTE_NO_ACCESS)) !== needed) return -1;
+  pageTable.replaceHuge(page, word | (write ? PTE_YOUNG | PTE_DIRTY : PTE_YOUNG));
+  return pageTable.read(page) >>> PTE_FRAME_SHIFT;
 }
 
 async function fault(mm: AddressSpace, address: number, page: number, write: boolean): Promise<void> {

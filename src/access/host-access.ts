@@ -8,7 +8,7 @@ import type { AttachedDevice } from "../device/attached-device.js";
 import { migrateToHost } from "../device/migrate-to-host.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
-import { isDevicePrivateEntry } from "../mm/entry.js";
+import { isDevicePrivateEntry, PTE_MAKE_DIRTY, PTE_YOUNG } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault.js";
 import { BLOCK_FRAMES } from "../mm/zone.js";
@@ -16,6 +16,12 @@ import { touch } from "./cpu.js";
 
 /** Pages made accessible and used at once. */
 const BATCH_PAGES = 512;
+
+/**
+ * Unlike a store of the processor, one of ours marks the page soft-dirty as well: a page that was made on a device may be
+ * writable without ever having been written.
+ */
+const WRITTEN = PTE_YOUNG | PTE_MAKE_DIRTY;
 
 /** Uses the bytes of pages `[page, page + count)`, which lie side by side. */
 export type UseRun = (bytes: Uint8Array, page: number, count: number) => void;
@@ -39,7 +45,7 @@ export async function accessHost(
     const batchEnd = Math.min(end, page + BATCH_PAGES);
     await bringHome(attached, mm, page, batchEnd);
     const reached = useAccessible(mm, page, batchEnd, write, use);
-    if (reached === page) await faultHost(mm, page, write);
+    if (reached === page) await faultHost(mm, page, write ? FAULT_WRITE : 0);
     page = reached;
   }
 }
@@ -61,13 +67,13 @@ export async function bringHome(
 }
 
 /** One fault of the CPU, with its failure as an error. */
-export async function faultHost(mm: AddressSpace, page: number, write: boolean): Promise<void> {
-  const code = await faultIn(mm, page, write ? FAULT_WRITE : 0);
+export async function faultHost(mm: AddressSpace, page: number, flags: number): Promise<void> {
+  const code = await faultIn(mm, page, flags);
   if (code === FAULT_DONE) return;
   if (code === FAULT_OOM) throw outOfHostMemory(mm.machine, page);
   throw new MemoryError(
     "EFAULT",
-    `the mapping at ${page * mm.machine.pageSize} does not allow a ${write ? "write" : "read"}`,
+    `the mapping at ${page * mm.machine.pageSize} does not allow a ${(flags & FAULT_WRITE) === 0 ? "read" : "write"}`,
   );
 }
 
@@ -93,12 +99,12 @@ function useAccessible(mm: AddressSpace, start: number, end: number, write: bool
 
 /** The frame after one fault at most, -1 when the fault has to wait or fails. */
 function accessOrFault(mm: AddressSpace, page: number, write: boolean): number {
-  const frame = touch(mm, page, write);
+  const frame = touch(mm, page, write, WRITTEN);
   if (frame >= 0 || !mm.mmapLock.tryRead()) return frame;
   try {
     if (handleFault(mm, page, write ? FAULT_WRITE : 0) !== FAULT_DONE) return -1;
   } finally {
     mm.mmapLock.readUnlock();
   }
-  return touch(mm, page, write);
+  return touch(mm, page, write, WRITTEN);
 }

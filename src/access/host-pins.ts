@@ -1,13 +1,15 @@
 /**
  * Pins of the host: the pages of a range are made resident in host memory and held there, as `pin_user_pages` with
  * FOLL_LONGTERM does; a pinned page does not migrate. Pages without contents get frames, so that a pin for reading sees
- * what is written later, and pages of coherent device memory move to host memory first.
+ * what is written later, pages that are shared are copied for the same reason, and pages of coherent device memory move to
+ * host memory first.
  */
 
 import type { AttachedDevice } from "../device/attached-device.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
+import { FAULT_OWN, FAULT_WRITE } from "../mm/fault.js";
 import { PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/gup.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
@@ -121,16 +123,17 @@ async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame:
 async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const { machine } = mm;
   for (;;) {
-    const frame = tryPinPage(mm, page, write, 1);
+    const frame = tryPinPage(mm, page, write, DMA_PIN);
     if (frame > 0) {
       if (machine.zones.of(frame).kind === ZONE_SYSTEM) {
-        machine.put(frame);
+        machine.put(frame, DMA_PIN);
         return;
       }
+      machine.put(frame, DMA_PIN - 1);
       await leaveCoherentMemory(attached, frame, page);
       continue;
     }
-    if (frame === 0) machine.put(0);
-    await faultHost(mm, page, true);
+    if (frame === 0) machine.put(0, DMA_PIN);
+    await faultHost(mm, page, write ? FAULT_WRITE : FAULT_OWN);
   }
 }

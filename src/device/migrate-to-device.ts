@@ -7,6 +7,7 @@
  */
 
 import type { AddressSpace } from "../mm/address-space.js";
+import { pteFrame, PTE_MAKE_DIRTY, PTE_PRESENT } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import type { Vma } from "../mm/vma.js";
 import {
@@ -17,6 +18,7 @@ import {
   migratePfn,
 } from "../migrate/entry.js";
 import { migrateVmaFinalize } from "../migrate/finalize.js";
+import type { MigrateVma } from "../migrate/migrate-vma.js";
 import { migrateVmaPages } from "../migrate/pages.js";
 import { migrateVmaSetup } from "../migrate/setup.js";
 import type { ToDeviceCause } from "../trace/counters.js";
@@ -97,6 +99,7 @@ async function migrateBatch(
   counters.toDevice[cause].pages += moved;
   counters.toDevice[cause].bytes += failure === null ? copies.pages * machine.pageSize : 0;
   migrateVmaFinalize(args);
+  if (clears.length > 0) forgetCleared(attached, vma.mm, start, args);
   enterResident(attached, vma, start, end);
   if (failure !== null) throw failure.error;
   return moved;
@@ -115,6 +118,20 @@ function offerDestinations(attached: AttachedDevice, transfer: Transfer, start: 
     dst[i] = migratePfn(frame);
     if ((source & MIGRATE_PFN_VALID) === 0) clears.pushClear(frame - first);
     else copies.push(source >>> MIGRATE_PFN_SHIFT, frame - first);
+  }
+}
+
+/**
+ * A page that was made in coherent memory is dirty, as far as the protocol knows; nothing but zeros was written here, which
+ * the page had before.
+ */
+function forgetCleared({ zone }: AttachedDevice, mm: AddressSpace, start: number, { src, npages }: MigrateVma): void {
+  for (let i = 0; i < npages; i++) {
+    if ((src[i] & (MIGRATE_PFN_VALID | MIGRATE_PFN_MIGRATE)) !== MIGRATE_PFN_MIGRATE) continue;
+    const word = mm.pageTable.read(start + i);
+    const index = pteFrame(word) - zone.first;
+    if ((word & PTE_PRESENT) === 0 || index < 0 || index >= zone.frames) continue;
+    mm.pageTable.exchange(start + i, word & ~PTE_MAKE_DIRTY);
   }
 }
 

@@ -178,7 +178,8 @@ function offerHostFrames(attached: AttachedDevice, transfer: Transfer, vma: Vma 
     // Setup tolerates one reference of somebody else, who could store after the copy and be gone before the pages step.
     if (frames.refcount(frame) !== (frame === faultPage ? 2 : 1)) continue;
     const copied = host.retained.hasCopy(frame) ? host.retained.of(frame) : 0;
-    const home = vma === null ? homeOfPage(machine, frame) : homeFrameOf(vma.home, start + i);
+    // A mapping without a home, a snapshot, may share the page with one that has.
+    const home = vma === null || vma.home === null ? homeOfPage(machine, frame) : homeFrameOf(vma.home, start + i);
     const destination = host.allocate(home, false);
     if (destination === 0) {
       transfer.withoutRoom++;

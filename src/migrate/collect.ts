@@ -10,19 +10,22 @@
 
 import * as pageTableEntry from "../mm/entry.js";
 import * as frameTable from "../mm/frames.js";
+import { splitHugeEntry } from "../mm/huge-entry.js";
+import { splitHugePage } from "../mm/huge-page.js";
 import type { Machine } from "../mm/machine.js";
 import * as pageTables from "../mm/page-table.js";
 import * as reverseMap from "../mm/rmap.js";
 import * as sharedWord from "../mm/shared-word.js";
 import type { Vma } from "../mm/vma.js";
 import * as memoryZones from "../mm/zone.js";
+import type { Zones } from "../mm/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE, isDevicePrivateEntry } = pageTableEntry;
-const { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_DIRTY, PG_LOCKED } = frameTable;
+const { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_COMPOUND, PG_DIRTY, PG_LOCKED } = frameTable;
 const { TABLE_MASK, TABLE_WORDS } = pageTables;
 const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 const {
@@ -45,6 +48,10 @@ export function collect(args: MigrateVma, vma: Vma, first: number, end: number):
   args.cpages = 0;
   for (let page = first; page < end;) {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    if (mm.pageTable.leaf(page) === 0 && mm.pageTable.huge(page) !== 0 && !openHugePage(vma, page)) {
+      page = blockEnd;
+      continue;
+    }
     const leaf = mm.pageTable.leaf(page);
     if (leaf === 0) collectHoles(args, vma, page - first, blockEnd - first);
     else {
@@ -54,6 +61,17 @@ export function collect(args: MigrateVma, vma: Vma, first: number, end: number):
     }
     page = blockEnd;
   }
+}
+
+/**
+ * Splits what a huge entry maps: the zero page's entry, or the compound page itself. False when somebody holds the page:
+ * then nothing under this entry migrates, whatever was selected.
+ */
+function openHugePage(vma: Vma, page: number): boolean {
+  const head = vma.mm.pageTable.huge(page) >>> PTE_FRAME_SHIFT;
+  if (head !== 0) return splitHugePage(vma.mm.machine, head);
+  splitHugeEntry(vma, page);
+  return true;
 }
 
 function collectHoles(args: MigrateVma, vma: Vma, from: number, to: number): void {
@@ -75,20 +93,21 @@ function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number
     const frame = word >>> PTE_FRAME_SHIFT;
     if (frame === 0) {
       // None, or the zero page: there is nothing to copy, and its entry stays until the new page is inserted.
-      const hole = word === 0 ? vma.anonymous : (word & PTE_PRESENT) !== 0 && (flags & MIGRATE_VMA_SELECT_SYSTEM) !== 0;
-      if (hole) {
-        src[place + i] = MIGRATE_PFN_MIGRATE;
-        collected++;
-      }
+      if (word === 0) {
+        if (!vma.anonymous) continue;
+      } else if ((word & PTE_PRESENT) === 0 || (flags & MIGRATE_VMA_SELECT_SYSTEM) === 0) continue;
+      src[place + i] = MIGRATE_PFN_MIGRATE;
+      collected++;
       continue;
     }
     const present = (word & PTE_PRESENT) !== 0;
     if (!present && !isDevicePrivateEntry(word)) continue;
-    const kind = zones.kindOf(frame);
-    if (!isSelected(kind, flags)) continue;
-    if (kind !== ZONE_SYSTEM && zones.of(frame).pageMap?.owner !== owner) continue;
+    if (zones.kindOf(frame) === ZONE_SYSTEM) {
+      if ((flags & MIGRATE_VMA_SELECT_SYSTEM) === 0) continue;
+    } else if (!isSelectedDevicePage(zones, frame, flags, owner)) continue;
     const record = frame << FRAME_SHIFT;
-    if (words[record + MAPPING] === 0 || (words[record + FLAGS] & PG_LOCKED) !== 0) continue;
+    // A part of a compound page that is mapped by itself stays where it is, as in Linux 6.1.
+    if (words[record + MAPPING] === 0 || (words[record + FLAGS] & (PG_LOCKED | PG_COMPOUND)) !== 0) continue;
     if (!takeEntry(machine, entries, at + i, frame)) continue;
     words[record + FLAGS] |= PG_LOCKED;
     words[record + MAPCOUNT]--;
@@ -102,14 +121,13 @@ function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number
   args.cpages += collected;
 }
 
-function isSelected(kind: number, flags: number): boolean {
-  switch (kind) {
-    case ZONE_SYSTEM:
-      return (flags & MIGRATE_VMA_SELECT_SYSTEM) !== 0;
+/** Pages of a device are for its own driver only. */
+function isSelectedDevicePage(zones: Zones, frame: number, flags: number, owner: object | null): boolean {
+  switch (zones.kindOf(frame)) {
     case ZONE_PRIVATE:
-      return (flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0;
+      return (flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0 && zones.of(frame).pageMap?.owner === owner;
     case ZONE_COHERENT:
-      return (flags & MIGRATE_VMA_SELECT_DEVICE_COHERENT) !== 0;
+      return (flags & MIGRATE_VMA_SELECT_DEVICE_COHERENT) !== 0 && zones.of(frame).pageMap?.owner === owner;
     default:
       return false;
   }

@@ -5,7 +5,7 @@
  * Counterpart: `migrate_device_range`, `migrate_device_coherent_page`.
  */
 
-import { pteFrame } from "../mm/entry.js";
+import { isMigrationEntry, mapsFrame, pteFrame } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FRAME_SHIFT, INDEX, PG_LOCKED } from "../mm/frames.js";
 import { homeFrameOf } from "../mm/home-range.js";
@@ -53,8 +53,11 @@ export function homeOfPage(machine: Machine, frame: number): number {
   const index = machine.frames.words[(frame << FRAME_SHIFT) + INDEX];
   for (const vma of root.vmas) {
     const page = vma.pageOfIndex(index);
+    if (page < 0 || vma.home === null) continue;
     // A VMA of the same root that does not map this page may have a page of its own coming home there.
-    if (page >= 0 && pteFrame(vma.mm.pageTable.read(page)) === frame) return homeFrameOf(vma.home, page);
+    const word = vma.mm.pageTable.read(page);
+    if (mapsFrame(word, frame) || (isMigrationEntry(word) && pteFrame(word) === frame))
+      return homeFrameOf(vma.home, page);
   }
   return 0;
 }

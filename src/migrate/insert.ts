@@ -17,7 +17,7 @@ export function insertPage(vma: Vma, page: number, frame: number): boolean {
   const { mm } = vma;
   const { machine, pageTable } = mm;
   if (!vma.anonymous || mm.exiting) return false;
-  if (pageTable.ensureLeaf(page) === 0) return false;
+  if (pageTable.huge(page) !== 0 || pageTable.ensureLeaf(page) === 0) return false;
   if (!prepareAnonVma(vma)) return false;
   const word = pageTable.read(page);
   if (word !== 0 && !isZeroPageEntry(word)) return false;

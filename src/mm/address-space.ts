@@ -47,8 +47,8 @@ export class AddressSpace {
     return vma !== undefined && vma.start <= page ? vma : undefined;
   }
 
-  /** May one more page be charged to this address space? (`mem_cgroup_charge`) */
-  tryCharge(): boolean {
-    return this.machine.environment.mayAllocate("charge") && this.resident.tryCharge(1);
+  /** May so many more pages be charged to this address space? (`mem_cgroup_charge`) */
+  tryCharge(pages = 1): boolean {
+    return this.machine.environment.mayAllocate("charge") && this.resident.tryCharge(pages);
   }
 }

@@ -6,10 +6,11 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
+import { totalMapcount } from "./compound.js";
 import {
   deviceExclusiveEntry,
   isDeviceExclusiveEntry,
-  mapsFrame,
+  isDevicePrivateEntry,
   PTE_DIRTY,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
@@ -17,17 +18,21 @@ import {
   PTE_TRACKING,
   PTE_WRITE,
 } from "./entry.js";
-import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
-import { pinPage, SHORT_REFERENCE } from "./gup.js";
-import { anonVmaOf, removeRmap } from "./rmap.js";
+import { PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
+import { FAULT_DONE, FAULT_WRITE, faultIn } from "./fault.js";
+import { SHORT_REFERENCE, tryPinPage } from "./gup.js";
+import { splitHugeEntry } from "./huge-entry.js";
+import { mappingsOf } from "./huge-page.js";
+import type { Machine } from "./machine.js";
+import { removeRmap } from "./rmap.js";
+import { BLOCK_FRAMES } from "./table-shape.js";
 
 /**
  * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the
  * frame of each page that became so, locked and referenced for the caller, who calls `letGoOfExclusivePages`; -1 for the
- * others. Returns for how many pages a
- * reference could be had: fewer than asked where an access is impossible; below 0, the fault's code negated and less one,
- * when that is so at once. Rejects, with no reference kept, when a page cannot be brought from where it is. Notifiers hear
- * of `owner`.
+ * others. Returns for how many pages a reference could be had: fewer than asked where an access is impossible; below 0, the
+ * fault's code negated and less one, when that is so at once. Rejects, with no reference kept, when a page cannot be brought
+ * from where it is. Notifiers hear of `owner`.
  */
 export async function makeDeviceExclusiveRange(
   mm: AddressSpace,
@@ -71,7 +76,7 @@ async function referencePages(mm: AddressSpace, start: number, frames: Int32Arra
   let referenced = 0;
   try {
     for (; referenced < frames.length; referenced++) {
-      const frame = await pinPage(mm, start + referenced, true, SHORT_REFERENCE);
+      const frame = await pinOnePage(mm, start + referenced);
       if (frame < 0) return referenced === 0 ? frame : referenced;
       frames[referenced] = frame;
     }
@@ -83,26 +88,51 @@ async function referencePages(mm: AddressSpace, start: number, frames: Int32Arra
   return referenced;
 }
 
-/** Takes the page out of all page tables; true if it was mapped writable at `page` and is mapped nowhere now. */
+/** References a page that is mapped by an entry of its own: a huge entry is split first (`FOLL_SPLIT_PMD`). */
+async function pinOnePage(mm: AddressSpace, page: number): Promise<number> {
+  for (;;) {
+    const vma = mm.vmaAt(page);
+    if (vma !== undefined && mm.pageTable.huge(page) !== 0) splitHugeEntry(vma, page);
+    const frame = tryPinPage(mm, page, true, SHORT_REFERENCE);
+    if (frame >= 0) return frame;
+    const code = await faultIn(mm, page, FAULT_WRITE);
+    if (code !== FAULT_DONE) return -1 - code;
+  }
+}
+
+/**
+ * Takes the page out of all page tables, a compound page with all its parts; true if it was mapped writable at `page` and
+ * is mapped nowhere now. Of a compound page only the head counts.
+ */
 function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: object | null): boolean {
   const { machine } = mm;
-  const at = frame << FRAME_SHIFT;
-  const index = machine.frames.words[at + INDEX];
+  const { frames } = machine;
+  const count = frames.isCompound(frame) ? BLOCK_FRAMES : 1;
+  if (frames.head(frame) !== frame || !frames.isAnonymous(frame)) return false;
   let valid = false;
-  for (const vma of anonVmaOf(machine, frame)?.vmas ?? []) {
-    if (machine.frames.mapcount(frame) === 0) break;
-    const mapped = vma.pageOfIndex(index);
-    if (mapped < 0) continue;
-    vma.mm.notifiers.notify("exclusive", mapped, mapped + 1, owner);
-    const word = vma.mm.pageTable.read(mapped);
-    if (!mapsFrame(word, frame)) continue;
-    if ((word & PTE_PRESENT) === 0) return false;
-    const taken = vma.mm.pageTable.exchange(mapped, 0);
-    if ((taken & PTE_DIRTY) !== 0) machine.frames.setFlags(frame, PG_DIRTY);
-    if (vma.mm === mm && mapped === page && (taken & PTE_WRITE) !== 0) valid = true;
-    const kept = taken & (PTE_WRITE | PTE_EXCLUSIVE | PTE_TRACKING);
-    vma.mm.pageTable.exchange(mapped, deviceExclusiveEntry(frame, kept));
-    removeRmap(machine, frame);
+  for (const { vma, from, to } of mappingsOf(machine, frame, count)) {
+    if (isMappedNowhere(machine, frame)) break;
+    vma.mm.notifiers.notify("exclusive", from, to, owner);
+    for (let mapped = from; mapped < to; mapped++) {
+      const word = vma.mm.pageTable.read(mapped);
+      const part = word >>> PTE_FRAME_SHIFT;
+      if (part < frame || part >= frame + count) continue;
+      if ((word & PTE_PRESENT) === 0) {
+        if (isDeviceExclusiveEntry(word) || isDevicePrivateEntry(word)) return false;
+        continue;
+      }
+      const taken = vma.mm.pageTable.exchange(mapped, 0);
+      if ((taken & PTE_DIRTY) !== 0) frames.setFlags(frame, PG_DIRTY);
+      if (vma.mm === mm && mapped === page && (taken & PTE_WRITE) !== 0) valid = true;
+      const kept = taken & (PTE_WRITE | PTE_EXCLUSIVE | PTE_TRACKING);
+      vma.mm.pageTable.exchange(mapped, deviceExclusiveEntry(part, kept));
+      removeRmap(machine, part);
+    }
   }
-  return valid && machine.frames.mapcount(frame) === 0;
+  return valid && isMappedNowhere(machine, frame);
+}
+
+function isMappedNowhere(machine: Machine, frame: number): boolean {
+  const { frames } = machine;
+  return (frames.isCompound(frame) ? totalMapcount(machine, frame) : frames.mapcount(frame)) === 0;
 }

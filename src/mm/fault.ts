@@ -29,11 +29,13 @@ import { PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { indexOf, mapAround, mapFilePage, writeShared } from "./file-fault.js";
 import { homeFrameOf } from "./home-range.js";
+import { faultBlock } from "./huge-fault.js";
 import { assertNotInCallback } from "./notifier.js";
 import type { PageCache } from "./page-cache.js";
 import { TABLE_MASK } from "./page-table.js";
 import { addNewAnonRmap, moveAnonRmap, removeRmap } from "./rmap.js";
 import { setBitsOfWord } from "./shared-word.js";
+import { keepHome } from "./sharers.js";
 import { mapFromSwapCache, readIntoSwapCache, swapOf } from "./swap-in.js";
 import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_WRITE, type Vma } from "./vma.js";
 
@@ -41,6 +43,8 @@ import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_WRITE, type Vma }
 export const FAULT_WRITE = 1;
 /** The page is to be pinned for reading: one that is shared is copied first (`FAULT_FLAG_UNSHARE`). */
 export const FAULT_UNSHARE = 2;
+/** The same, and a page without contents gets memory: who pins it for reading is to see what is written later. */
+export const FAULT_OWN = 4;
 
 export const FAULT_DONE = 0;
 /** Nothing is mapped, or the mapping forbids the access. */
@@ -82,7 +86,11 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   assertNotInCallback();
   const { mm } = vma;
   if (vma.file === null && !vma.anonymous) return FAULT_SIGBUS;
-  if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
+  if (mm.pageTable.leaf(page) === 0) {
+    if (faultBlock(vma, page, (flags & FAULT_WRITE) !== 0, (flags & (FAULT_UNSHARE | FAULT_OWN)) !== 0))
+      return FAULT_DONE;
+    if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
+  }
   const word = mm.pageTable.read(page);
   if (word === 0) return vma.file === null ? faultHole(vma, page, flags) : faultFile(vma, vma.file, page, flags);
   if ((word & PTE_PRESENT) !== 0) return faultPresent(vma, page, word, flags);
@@ -120,14 +128,14 @@ function faultSwapped(vma: Vma, page: number, word: number, flags: number): numb
 function faultHole(vma: Vma, page: number, flags: number): number {
   const { mm } = vma;
   const { machine } = mm;
-  if ((flags & FAULT_WRITE) === 0) {
+  if ((flags & (FAULT_WRITE | FAULT_OWN)) === 0) {
     machine.counters.faults++;
     mm.pageTable.exchange(page, makeEntry(vma, 0));
     return FAULT_DONE;
   }
   const frame = allocateAnonymous(vma, page, true);
   if (frame === 0) return FAULT_OOM;
-  mapNewPage(vma, page, frame, writtenEntry(vma, frame));
+  mapNewPage(vma, page, frame, (flags & FAULT_WRITE) === 0 ? makeEntry(vma, frame) : writtenEntry(vma, frame));
   return FAULT_DONE;
 }
 
@@ -161,17 +169,19 @@ function copyFilePage(vma: Vma, page: number, source: number): number {
 
 function faultPresent(vma: Vma, page: number, word: number, flags: number): number {
   const { mm } = vma;
-  const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE);
+  const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE | FAULT_OWN);
   if (wanted === 0 || (word & PTE_WRITE) !== 0) {
     // Nothing is missing. Unlike the processor, a fault that marks an entry dirty marks it soft-dirty as well.
     const marks = (wanted & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_MAKE_DIRTY;
     setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), marks);
     return FAULT_DONE;
   }
-  if (isZeroPageEntry(word)) return (flags & FAULT_WRITE) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
+  if (isZeroPageEntry(word))
+    return (flags & (FAULT_WRITE | FAULT_OWN)) === 0 ? FAULT_DONE : copyOnWrite(vma, page, word, flags);
   const frame = word >>> PTE_FRAME_SHIFT;
   if (!mm.machine.frames.isAnonymous(frame)) return faultMappedFile(vma, page, word, flags);
-  if ((word & PTE_EXCLUSIVE) === 0 && !isReusable(vma, frame)) return copyOnWrite(vma, page, word, flags);
+  if ((word & PTE_EXCLUSIVE) === 0 && !isReusable(vma, frame) && !keepHome(vma, page, frame))
+    return copyOnWrite(vma, page, word, flags);
   reuse(vma, page, word, flags);
   return FAULT_DONE;
 }
@@ -194,7 +204,7 @@ function isReusable(vma: Vma, frame: number): boolean {
   if ((frames.flags(frame) & PG_LRU) === 0) lru.drain();
   if (frames.refcount(frame) > (cached ? 2 : 1) || !frames.tryLock(frame)) return false;
   if (cached) machine.swap?.tryRemove(frame);
-  machine.pageLocks.unlock(frame);
+  machine.pageLocks.unlock(frames.head(frame));
   return frames.refcount(frame) === 1;
 }
 
@@ -217,6 +227,7 @@ function copyOnWrite(vma: Vma, page: number, word: number, flags: number): numbe
   if (source !== 0) {
     machine.zones.copy(frame, source);
     if (machine.frames.isAnonymous(source)) mm.resident.uncharge(1);
+    machine.counters.copiedOnWrite++;
   }
   mm.notifiers.notify("clear", page, page + 1, null);
   const unshared = makeEntry(vma, frame) | (word & PTE_TRACKING);

@@ -10,32 +10,41 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { forkAnonVma } from "./anon-vma.js";
-import {
-  isDeviceExclusiveEntry,
-  isDevicePrivateEntry,
-  isMigrationEntry,
-  isSwapEntry,
-  isZeroPageEntry,
+import * as pageTableEntry from "./entry.js";
+import { MemoryError } from "./errors.js";
+import { restoreExclusiveEntry } from "./exclusive-entry.js";
+import { PG_DIRTY, PG_LOCKED } from "./frames.js";
+import { exitAddressSpace } from "./mapping.js";
+import { splitHugeEntry } from "./huge-entry.js";
+import { copyHugeEntry } from "./huge-fork.js";
+import { assertNotInCallback } from "./notifier.js";
+import * as pageTables from "./page-table.js";
+import * as reverseMap from "./rmap.js";
+import * as sharedWord from "./shared-word.js";
+import { makeEntry, maybeWritable, Vma } from "./vma.js";
+
+// A module's own constants become part of its code; imported ones are looked up at every use.
+const {
+  PTE_DIRTY,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
-  PTE_MAKE_DIRTY,
   PTE_PRESENT,
   PTE_SOFT_DIRTY,
   PTE_UFFD_WP,
   PTE_WRITE,
   PTE_YOUNG,
-} from "./entry.js";
-import { MemoryError } from "./errors.js";
-import { restoreExclusiveEntry } from "./exclusive-entry.js";
-import { PG_LOCKED } from "./frames.js";
-import { exitAddressSpace } from "./mapping.js";
-import { assertNotInCallback } from "./notifier.js";
-import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
-import { addNewAnonRmap, duplicateRmap } from "./rmap.js";
-import { makeEntry, maybeWritable, Vma } from "./vma.js";
+  isDeviceExclusiveEntry,
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  isSwapEntry,
+  isZeroPageEntry,
+} = pageTableEntry;
+const { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } = pageTables;
+const { addNewAnonRmap, duplicateRmap } = reverseMap;
+const { exchangeWord, storeWord } = sharedWord;
 
 /** Nothing to wait for. */
-const COPIED = -1;
+export const COPIED = -1;
 
 /** Forks an address space. Waits for locked pages that a device has exclusively. ENOMEM leaves the parent as it was. */
 export async function forkAddressSpace(parent: AddressSpace): Promise<AddressSpace> {
@@ -45,7 +54,7 @@ export async function forkAddressSpace(parent: AddressSpace): Promise<AddressSpa
     await parent.mmapLock.write();
     try {
       if (parent.exiting) throw new MemoryError("EINVAL", `address space ${parent.id} has exited`);
-      locked = restoreExclusiveEntries(parent);
+      locked = restoreExclusiveEntries(parent, 0, ADDRESS_SPACE_PAGES);
       if (locked === COPIED) return await duplicate(parent);
     } finally {
       parent.mmapLock.writeUnlock();
@@ -68,10 +77,13 @@ async function duplicate(parent: AddressSpace): Promise<AddressSpace> {
   return child;
 }
 
-/** Every exclusive entry becomes present again, and is copied as such; the frame of one whose page is locked, else COPIED. */
-function restoreExclusiveEntries(parent: AddressSpace): number {
+/**
+ * Every exclusive entry of the VMAs that meet a range becomes present again, and is copied as such; the frame of one whose
+ * page is locked, else COPIED.
+ */
+export function restoreExclusiveEntries(parent: AddressSpace, start: number, end: number): number {
   for (const vma of parent.vmas) {
-    if (vma.anonVma === null) continue;
+    if (vma.anonVma === null || vma.end <= start || vma.start >= end) continue;
     parent.notifiers.notify("protection", vma.start, vma.end, null);
     for (let page = vma.start; page < vma.end; page = nextMapped(parent, page + 1, vma.end)) {
       const word = parent.pageTable.read(page);
@@ -90,60 +102,99 @@ function nextMapped(mm: AddressSpace, page: number, end: number): number {
   return page;
 }
 
-/** Copies the entries of one VMA; false when memory ran out. */
-function copyPages(from: Vma, to: Vma): boolean {
-  const parent = from.mm;
-  for (
-    let page = nextMapped(parent, from.start, from.end);
-    page < from.end;
-    page = nextMapped(parent, page + 1, from.end)
-  ) {
-    const word = parent.pageTable.read(page);
-    if (word !== 0 && !copyEntry(from, to, page, word)) return false;
+/**
+ * Copies the entries of one VMA to those of another, of the same or another address space, that maps the same page offsets
+ * or a part of them; false when memory ran out.
+ */
+export function copyPages(from: Vma, to: Vma): boolean {
+  const { pageTable } = from.mm;
+  const distance = to.start - to.offset - (from.start - from.offset);
+  for (let copy = to.start; copy < to.end;) {
+    const page = copy - distance;
+    const count = Math.min(to.end - copy, TABLE_WORDS - (page & TABLE_MASK), TABLE_WORDS - (copy & TABLE_MASK));
+    if (pageTable.leaf(page) === 0 && pageTable.huge(page) !== 0) {
+      if (count < TABLE_WORDS) splitHugeEntry(from, page);
+      else if (!copyHugeEntry(from, to, page, copy)) return false;
+    }
+    const leaf = pageTable.leaf(page);
+    if (
+      leaf !== 0 &&
+      !copyEntries(from, to, copy, pageTable.chunkOf(leaf), pageTable.baseOf(leaf) + (page & TABLE_MASK), count)
+    )
+      return false;
+    copy += count;
   }
   return true;
 }
 
-function copyEntry(from: Vma, to: Vma, page: number, word: number): boolean {
+/** Copies `count` entries, from `at` on, to those of `copy` and the pages after it, within one leaf table. */
+function copyEntries(from: Vma, to: Vma, copy: number, words: Int32Array, at: number, count: number): boolean {
+  const { pageTable } = to.mm;
+  let i = 0;
+  while (i < count && words[at + i] === 0) i++;
+  if (i === count) return true;
+  const leaf = pageTable.ensureLeaf(copy);
+  if (leaf === 0) return false;
+  const copies = pageTable.chunkOf(leaf);
+  const copyAt = pageTable.baseOf(leaf) + (copy & TABLE_MASK);
+  for (; i < count; i++) {
+    const word = words[at + i];
+    if (word === 0) continue;
+    const copied = copyOf(from, to, copy + i, word);
+    if (copied === 0) return false;
+    // Neither may write a page that both have. One that is pinned is copied instead: its entry stays as it is.
+    const own = (copied & PTE_EXCLUSIVE) !== 0;
+    if (!own && (word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0) {
+      storeWord(words, at + i, sharedEntry(from, to, exchangeWord(words, at + i, 0)));
+    }
+    storeWord(copies, copyAt + i, copied);
+  }
+  return true;
+}
+
+/** The entry of the copy, whose mapping is counted; 0 when memory ran out. */
+function copyOf(from: Vma, to: Vma, copy: number, word: number): number {
   const child = to.mm;
   const { machine } = child;
-  if (child.pageTable.ensureLeaf(page) === 0) return false;
   // Userfault write protection goes with the child only where the child is registered, which nobody is.
-  if (isZeroPageEntry(word)) {
-    child.pageTable.exchange(page, word & ~(PTE_YOUNG | PTE_UFFD_WP));
-    return true;
-  }
+  if (isZeroPageEntry(word)) return word & ~(PTE_YOUNG | PTE_UFFD_WP);
   const frame = word >>> PTE_FRAME_SHIFT;
   if (isSwapEntry(word)) {
     machine.swap?.duplicate(frame);
-    from.mm.pageTable.exchange(page, word & ~PTE_EXCLUSIVE);
-    child.pageTable.exchange(page, word & ~(PTE_EXCLUSIVE | PTE_UFFD_WP));
-    return true;
+    return word & ~(PTE_EXCLUSIVE | PTE_UFFD_WP);
   }
   const present = (word & PTE_PRESENT) !== 0;
-  if (present && (word & PTE_EXCLUSIVE) !== 0 && machine.frames.maybeDmaPinned(frame))
-    return copyPinnedPage(to, page, frame);
-  if (machine.frames.isAnonymous(frame) && !child.resident.tryCharge(1)) return false;
-  let shared = word & ~(PTE_WRITE | PTE_EXCLUSIVE);
-  // A writable private entry is made anew as a readable one, and so forgets that it was soft-dirty.
-  if (isDevicePrivateEntry(word) && (word & PTE_WRITE) !== 0) shared &= ~PTE_SOFT_DIRTY;
-  if (shared !== word) from.mm.pageTable.exchange(page, shared);
+  if (present && (word & PTE_EXCLUSIVE) !== 0 && machine.frames.maybeDmaPinned(frame)) {
+    // Like any new page that is filled the child's is soft-dirty; a snapshot says what the page was.
+    const marks = PTE_DIRTY | PTE_SOFT_DIRTY;
+    return copyPinnedPage(to, copy, frame, child === from.mm ? word & marks : marks);
+  }
+  if (machine.frames.isAnonymous(frame) && !child.resident.tryCharge(1)) return 0;
   if (!isMigrationEntry(word)) duplicateRmap(machine, frame);
-  child.pageTable.exchange(page, shared & ~(PTE_UFFD_WP | (present ? PTE_YOUNG : 0)));
-  return true;
+  return sharedEntry(from, to, word) & ~(PTE_UFFD_WP | (present ? PTE_YOUNG : 0));
 }
 
-function copyPinnedPage(to: Vma, page: number, source: number): boolean {
-  const { machine, pageTable } = to.mm;
+/** What becomes of an entry whose page is shared from now on. */
+function sharedEntry(from: Vma, to: Vma, word: number): number {
+  const shared = word & ~(PTE_WRITE | PTE_EXCLUSIVE);
+  // Over a fork a writable private entry is made anew as a readable one, and so forgets that it was soft-dirty.
+  const remade = to.mm !== from.mm && isDevicePrivateEntry(word) && (word & PTE_WRITE) !== 0;
+  return remade ? shared & ~PTE_SOFT_DIRTY : shared;
+}
+
+/** Copies a page that is pinned: the entry of the copy, 0 when memory ran out. */
+function copyPinnedPage(to: Vma, page: number, source: number, marks: number): number {
+  const { machine } = to.mm;
   const frame = machine.host.allocate(0, false);
-  if (frame === 0) return false;
+  if (frame === 0) return 0;
   if (!to.mm.tryCharge()) {
     machine.put(frame);
-    return false;
+    return 0;
   }
   machine.zones.copy(frame, source);
+  if ((marks & PTE_DIRTY) === 0) machine.frames.setFlags(frame, PG_DIRTY);
+  machine.counters.copiedPinned++;
   addNewAnonRmap(machine, frame, to, page);
-  pageTable.exchange(page, maybeWritable(to, makeEntry(to, frame) | PTE_MAKE_DIRTY) | PTE_EXCLUSIVE);
   machine.lru.add(frame);
-  return true;
+  return maybeWritable(to, makeEntry(to, frame) | marks) | PTE_EXCLUSIVE;
 }

@@ -9,6 +9,9 @@
  * `mapping` is an anon_vma's number shifted left by two, with the kind in the low bits, 0 for none. `private` belongs to
  * the frame's owner: a retained home frame and the device frame that holds its page name each other there.
  *
+ * A compound page is 512 aligned frames with one identity (`compound.ts`). Its first frame, the head, has the references,
+ * the flags and the lock of all; `mapping` and `index` stand in each record, so that the reverse map works from any part.
+ *
  * Counterpart: `struct page`, `include/linux/page-flags.h`.
  */
 
@@ -39,6 +42,12 @@ export const PG_HAS_COPY = 1 << 6;
 export const PG_TOUCHED = 1 << 7;
 /** In the swap cache: `private` is the slot. */
 export const PG_SWAPCACHE = 1 << 8;
+
+/** The first frame of a compound page. */
+export const PG_HEAD = 1 << 9;
+/** Another frame of a compound page: its references and flags are the head's. */
+export const PG_TAIL = 1 << 10;
+export const PG_COMPOUND = PG_HEAD | PG_TAIL;
 
 /** A DMA pin adds this to the reference count, so that it can be told from short references. */
 export const GUP_PIN_COUNTING_BIAS = 1024;

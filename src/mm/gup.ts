@@ -28,7 +28,7 @@ export const DMA_PIN = GUP_PIN_COUNTING_BIAS;
 export function tryPinPage(mm: AddressSpace, page: number, write: boolean, references: number): number {
   const { pageTable, machine } = mm;
   const leaf = pageTable.leaf(page);
-  if (leaf === 0) return -1;
+  if (leaf === 0) return tryPinHuge(mm, page, write, references);
   const entries = pageTable.chunkOf(leaf);
   const at = pageTable.baseOf(leaf) + (page & TABLE_MASK);
   const word = loadWord(entries, at);
@@ -40,6 +40,13 @@ export function tryPinPage(mm: AddressSpace, page: number, write: boolean, refer
   if (again >>> PTE_FRAME_SHIFT === frame && mayPin(machine, again, write, references)) return frame;
   machine.put(frame, references);
   return -1;
+}
+
+/** The same for a page under a huge entry, which only the pager pins. */
+function tryPinHuge({ machine, pageTable }: AddressSpace, page: number, write: boolean, references: number): number {
+  const word = pageTable.read(page);
+  const frame = word >>> PTE_FRAME_SHIFT;
+  return mayPin(machine, word, write, references) && machine.frames.tryGet(frame, references) ? frame : -1;
 }
 
 /**

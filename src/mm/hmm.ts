@@ -27,13 +27,15 @@ import {
 } from "./fault.js";
 import type { MmuInterval } from "./notifier.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
-import { isAccessible, VM_IO, VM_MIXEDMAP, VM_PFNMAP, VM_READ, VM_WRITE, type Vma } from "./vma.js";
+import { isAccessible, VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, type Vma } from "./vma.js";
 
 /** The page can be read through the frame in the upper bits (`HMM_PFN_VALID`). */
 export const HMM_VALID = 1;
 export const HMM_WRITE = 1 << 1;
 /** The mapping forbids the access, or nothing is mapped (`HMM_PFN_ERROR`). */
 export const HMM_ERROR = 1 << 2;
+/** The page is mapped by a huge entry (`HMM_PFN_ORDER_SHIFT`). */
+export const HMM_HUGE = 1 << 3;
 export const HMM_FRAME_SHIFT = 6;
 
 export interface HmmRange {
@@ -115,23 +117,28 @@ function endOfPart(range: HmmRange, page: number, vma: Vma | undefined): number 
 /** Reports pages until one needs a fault; that page, or `end`, or an error. */
 function walkPart(range: SnapshotRange, vma: Vma | undefined, start: number, end: number): number {
   const { pfns, fault } = range;
-  const readable =
-    vma !== undefined && (vma.flags & VM_READ) !== 0 && (vma.flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
-  if (!readable) {
+  if (vma === undefined || !canBeWalked(vma)) {
     if (fault !== "none") return HMM_FAULT;
     pfns.fill(HMM_ERROR, start - range.start, end - range.start);
     return end;
   }
   const { pageTable } = vma.mm;
+  let huge = 0;
   for (let page = start; page < end; page++) {
+    if (page === start || (page & TABLE_MASK) === 0) huge = pageTable.huge(page) === 0 ? 0 : HMM_HUGE;
     const seen = report(pageTable.read(page), vma, range);
     if (seen < 0) {
       if (fault === "write" && (vma.flags & VM_WRITE) === 0) return HMM_PERM;
       return page;
     }
-    pfns[page - range.start] = seen;
+    pfns[page - range.start] = (seen & HMM_VALID) === 0 ? seen : seen | huge;
   }
   return end;
+}
+
+/** Mappings of registers have no pages (VM_IO, VM_PFNMAP); what a driver mapped of its own memory has (VM_MIXEDMAP). */
+function canBeWalked(vma: Vma): boolean {
+  return (vma.flags & VM_READ) !== 0 && (vma.flags & (VM_IO | VM_PFNMAP)) === 0;
 }
 
 /** What the device is told of one entry; -1 when it needs a fault first. */

@@ -16,16 +16,29 @@ import { assert, InvariantError, MemoryError } from "./errors.js";
 import * as frameTable from "./frames.js";
 import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
+import { FreeRuns } from "./free-runs.js";
 import type { HomeRange } from "./home-range.js";
+import { HostBlocks } from "./host-blocks.js";
 import { RetainedFrames } from "./retained.js";
 import * as sharedWord from "./shared-word.js";
 import * as memoryZones from "./zone.js";
 import type { Zone, Zones } from "./zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FLAGS, FRAME_SHIFT, FRAME_WORDS, INDEX, MAPCOUNT, MAPPING, PG_HOME, PG_RETAINED, PG_TOUCHED, REFCOUNT } =
-  frameTable;
-const { ZONE_SYSTEM } = memoryZones;
+const {
+  FLAGS,
+  FRAME_SHIFT,
+  FRAME_WORDS,
+  INDEX,
+  MAPCOUNT,
+  MAPPING,
+  PG_HOME,
+  PG_RETAINED,
+  PG_TOUCHED,
+  PRIVATE,
+  REFCOUNT,
+} = frameTable;
+const { BLOCK_FRAMES, ZONE_SYSTEM } = memoryZones;
 const { storeWord } = sharedWord;
 
 /** Known to every engine, but its types come with the DOM, which this layer does not know. */
@@ -40,9 +53,10 @@ const MAX_REGION_BYTES = 65_536 * WASM_PAGE;
 const FIRST_REGION_BYTES = 2 * 1024 * 1024;
 const POOL_CHUNK_FRAMES = 64;
 
-interface FreeRun {
-  first: number;
-  pages: number;
+interface DyingHome {
+  readonly home: HomeRange;
+  /** The frames before it are free, for good: nobody allocates there any more. So they are looked at once. */
+  next: number;
 }
 
 export class HostMemory {
@@ -55,10 +69,10 @@ export class HostMemory {
   readonly #pool: FrameList;
   /** Gives the references of the LRU batch back: a page that only these keep is free. */
   readonly #drainBatch: () => void;
-  /** Unreserved runs of frames, sorted; neighbours of the same region merged, so that a run is contiguous bytes too. */
-  readonly #runs: FreeRun[] = [];
+  readonly #runs: FreeRuns;
+  readonly #blocks: HostBlocks;
   /** Released home ranges with pages that are still referenced. */
-  readonly #dying: HomeRange[] = [];
+  readonly #dying: DyingHome[] = [];
   #regionBytes = FIRST_REGION_BYTES;
 
   constructor(
@@ -75,6 +89,8 @@ export class HostMemory {
     this.#pageSize = pageSize;
     this.#drainBatch = drainBatch;
     this.#pool = new FrameList(frames);
+    this.#runs = new FreeRuns(zones, Math.floor(MAX_REGION_BYTES / pageSize));
+    this.#blocks = new HostBlocks(frames, this.#runs, this.#pool);
     this.charge = new Charge(budgetPages);
     this.retained = new RetainedFrames(frames, this.charge);
   }
@@ -93,8 +109,9 @@ export class HostMemory {
     for (let frame = home.first; frame < home.first + home.pages; frame++) {
       if ((this.#frames.flags(frame) & PG_RETAINED) !== 0) this.retained.drop(frame);
     }
-    if (this.#isIdle(home)) this.#returnHome(home);
-    else this.#dying.push(home);
+    const dying = { home, next: home.first };
+    if (this.#isIdle(dying)) this.#returnHome(home);
+    else this.#dying.push(dying);
   }
 
   /**
@@ -107,16 +124,53 @@ export class HostMemory {
     if (home !== 0 && this.#isFree(home) && this.#environment.mayUseHome()) {
       const retained = (words[home << FRAME_SHIFT] & PG_RETAINED) !== 0;
       if (retained) this.retained.take(home);
-      else if (!this.#tryCharge()) return 0;
+      else if (!this.#tryCharge(1)) return 0;
       return this.#handOut(home, zero);
     }
-    if (!this.#tryCharge()) return 0;
+    if (!this.#tryCharge(1)) return 0;
     const frame = this.#pool.popFront() || this.#growPool();
     if (frame === 0) {
       this.charge.uncharge(1);
       return 0;
     }
     return this.#handOut(frame, zero);
+  }
+
+  /**
+   * A block of 512 frames for a compound page, the home frames from `home` on if they are one and free; the first, with
+   * one reference and no identity, or 0. The bytes are zeros.
+   */
+  allocateBlock(home: number): number {
+    if (!this.#environment.mayAllocate("frame") || !this.#tryCharge(BLOCK_FRAMES)) return 0;
+    const first = this.#isFreeBlock(home) ? home : this.#blocks.take() || this.#growBlocks();
+    if (first === 0) {
+      this.charge.uncharge(BLOCK_FRAMES);
+      return 0;
+    }
+    const { words } = this.#frames;
+    for (let frame = first; frame < first + BLOCK_FRAMES; frame++) {
+      if ((words[frame << FRAME_SHIFT] & PG_RETAINED) !== 0) this.retained.drop(frame);
+      this.#handOut(frame, true);
+      if (frame > first) storeWord(words, (frame << FRAME_SHIFT) + REFCOUNT, 0);
+    }
+    return first;
+  }
+
+  /** The last reference to a compound page has gone. */
+  freeBlock(first: number): void {
+    this.charge.uncharge(BLOCK_FRAMES);
+    const home = (this.#frames.flags(first) & PG_HOME) !== 0;
+    for (let frame = first; frame < first + BLOCK_FRAMES; frame++) {
+      this.#frames.words[(frame << FRAME_SHIFT) + PRIVATE] = 0;
+      this.#clear(frame);
+    }
+    if (!home) this.#blocks.give(first);
+    else if (this.#dying.length > 0) this.#buryIdle();
+  }
+
+  /** A compound page has become 512 pages, which are freed one by one. */
+  splitBlock(first: number): void {
+    if ((this.#frames.flags(first) & PG_HOME) === 0) this.#blocks.wasSplit(first);
   }
 
   /** The last reference to a host frame has gone. */
@@ -130,7 +184,7 @@ export class HostMemory {
   /** The last reference to a home frame has gone, and its page is now in `device`, byte for byte. */
   retain(frame: number, device: number): void {
     // After a fork a page may live in a home range whose mapping is gone: no page comes back there.
-    if (this.#dying.some((home) => frame >= home.first && frame < home.first + home.pages)) return this.free(frame);
+    if (this.#dying.some(({ home }) => frame >= home.first && frame < home.first + home.pages)) return this.free(frame);
     this.#clear(frame);
     this.retained.add(frame, device);
   }
@@ -143,10 +197,33 @@ export class HostMemory {
     );
   }
 
-  #tryCharge(): boolean {
-    if (this.charge.tryCharge(1)) return true;
+  #tryCharge(pages: number): boolean {
+    if (this.charge.tryCharge(pages)) return true;
     this.#drainBatch();
-    return this.charge.tryCharge(1) || (this.retained.reclaim(1) === 1 && this.charge.tryCharge(1));
+    const missing = pages - (this.charge.limit - this.charge.usage);
+    if (missing > this.retained.list.length) return false;
+    this.retained.reclaim(missing);
+    return this.charge.tryCharge(pages);
+  }
+
+  /** Are the frames from `home` on a block of which nothing is in use? */
+  #isFreeBlock(home: number): boolean {
+    if (home === 0 || home % BLOCK_FRAMES !== 0 || !this.#environment.mayUseHome()) return false;
+    this.#drainBatch();
+    for (let frame = home; frame < home + BLOCK_FRAMES; frame++) {
+      if (this.#frames.refcount(frame) !== 0) return false;
+    }
+    return true;
+  }
+
+  #growBlocks(): number {
+    try {
+      this.#addRegions(BLOCK_FRAMES);
+    } catch (error) {
+      if (error instanceof MemoryError) return 0;
+      throw error;
+    }
+    return this.#blocks.take();
   }
 
   #isFree(home: number): boolean {
@@ -186,37 +263,13 @@ export class HostMemory {
     return first;
   }
 
-  /** Takes a run of frames: within one region, unless it is larger than a region can be. */
   #takeRun(pages: number): number {
-    let index = this.#findRun(pages);
-    if (index < 0) {
-      this.#addRegions(pages);
-      index = this.#findRun(pages);
-      assert(index >= 0, `no run of ${pages} host frames after regions were added`);
-    }
-    const { first } = this.#runs[index];
-    for (let left = pages; left > 0;) {
-      const run = this.#runs[index];
-      const taken = Math.min(left, run.pages);
-      run.first += taken;
-      run.pages -= taken;
-      left -= taken;
-      if (run.pages === 0) this.#runs.splice(index, 1);
-    }
+    const taken = this.#runs.take(pages);
+    if (taken !== 0) return taken;
+    this.#addRegions(pages);
+    const first = this.#runs.take(pages);
+    assert(first !== 0, `no run of ${pages} host frames after regions were added`);
     return first;
-  }
-
-  /** Index of the first run that is long enough, by itself or, for what no region could hold, with those that follow it. */
-  #findRun(pages: number): number {
-    const spans = pages * this.#pageSize > MAX_REGION_BYTES;
-    return this.#runs.findIndex((run, index) => {
-      let length = run.pages;
-      let next = this.#runs[index + 1];
-      for (let i = index + 1; spans && length < pages && next?.first === run.first + length; next = this.#runs[++i]) {
-        length += next.pages;
-      }
-      return length >= pages;
-    });
   }
 
   #addRegions(pages: number): void {
@@ -224,7 +277,7 @@ export class HostMemory {
     bytes = Math.max(bytes, this.#regionBytes);
     for (let added = 0; added < bytes; added += MAX_REGION_BYTES) {
       const zone = this.#addRegion(Math.min(bytes - added, MAX_REGION_BYTES));
-      this.#returnRun(zone.first, zone.frames);
+      this.#runs.give(zone.first, zone.frames);
     }
     this.#regionBytes = Math.min(this.#regionBytes * 2, MAX_REGION_BYTES);
   }
@@ -247,31 +300,10 @@ export class HostMemory {
     return this.#zones.add(ZONE_SYSTEM, bytes / this.#pageSize, new Uint8Array(memory.buffer), null);
   }
 
-  /** Gives back frames of one region. */
-  #returnRun(first: number, pages: number): void {
-    const index = this.#runs.findIndex((run) => run.first > first);
-    const place = index < 0 ? this.#runs.length : index;
-    const before = this.#runs[place - 1];
-    const after = this.#runs[place];
-    const region = this.#zones.of(first);
-    const joinsBefore =
-      before !== undefined && before.first + before.pages === first && this.#zones.of(before.first) === region;
-    const joinsAfter = after !== undefined && first + pages === after.first && this.#zones.of(after.first) === region;
-    if (joinsBefore && joinsAfter) {
-      before.pages += pages + after.pages;
-      this.#runs.splice(place, 1);
-    } else if (joinsBefore) before.pages += pages;
-    else if (joinsAfter) {
-      after.first = first;
-      after.pages += pages;
-    } else this.#runs.splice(place, 0, { first, pages });
-  }
-
-  #isIdle(home: HomeRange): boolean {
-    for (let frame = home.first; frame < home.first + home.pages; frame++) {
-      if (this.#frames.refcount(frame) !== 0) return false;
-    }
-    return true;
+  #isIdle(dying: DyingHome): boolean {
+    const end = dying.home.first + dying.home.pages;
+    while (dying.next < end && this.#frames.refcount(dying.next) === 0) dying.next++;
+    return dying.next === end;
   }
 
   #returnHome(home: HomeRange): void {
@@ -280,17 +312,17 @@ export class HostMemory {
     for (let first = home.first; first < end;) {
       const zone = this.#zones.of(first);
       const next = Math.min(end, zone.first + zone.frames);
-      this.#returnRun(first, next - first);
+      this.#runs.give(first, next - first);
       first = next;
     }
   }
 
   #buryIdle(): void {
     for (let i = this.#dying.length - 1; i >= 0; i--) {
-      const home = this.#dying[i];
-      if (!this.#isIdle(home)) continue;
+      const dying = this.#dying[i];
+      if (!this.#isIdle(dying)) continue;
       this.#dying.splice(i, 1);
-      this.#returnHome(home);
+      this.#returnHome(dying.home);
     }
   }
 

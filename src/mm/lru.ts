@@ -38,6 +38,12 @@ export class Lru {
     this.putback(frame);
   }
 
+  /** Puts a page on the list itself: a part of a compound page that was there. */
+  insert(frame: number): void {
+    this.#frames.setFlags(frame, PG_LRU);
+    this.list.pushFront(frame);
+  }
+
   drain(): void {
     const words = this.#frames.words;
     const batched = this.#batched;

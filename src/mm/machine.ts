@@ -23,8 +23,8 @@ import * as memoryZones from "./zone.js";
 import { type PageMap, type Zone, Zones } from "./zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_LRU, PRIVATE, REFCOUNT } = frameTable;
-const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
+const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_COMPOUND, PG_LRU, PRIVATE, REFCOUNT } = frameTable;
+const { BLOCK_FRAMES, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 const { addToWord } = sharedWord;
 
 const MIN_PAGE_SIZE = 4096;
@@ -52,6 +52,10 @@ export interface MachineCounters {
   deviceFaults: number;
   /** Faults that had to wait for a migration entry or a page lock. */
   waits: number;
+  /** Pages that were copied because they were shared, or a file's, when one mapping wrote or pinned them. */
+  copiedOnWrite: number;
+  /** Pages that a fork or a snapshot copied at once because they were pinned for DMA. */
+  copiedPinned: number;
 }
 
 export class Machine {
@@ -67,7 +71,13 @@ export class Machine {
   readonly swap: Swap | null;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
-  readonly counters: MachineCounters = { faults: 0, deviceFaults: 0, waits: 0 };
+  readonly counters: MachineCounters = {
+    faults: 0,
+    deviceFaults: 0,
+    waits: 0,
+    copiedOnWrite: 0,
+    copiedPinned: 0,
+  };
   readonly #anonVmas = new Map<number, AnonVma>();
   readonly #pageCaches = new Map<number, PageCache>();
   #nextAnonVma = 1;
@@ -139,15 +149,24 @@ export class Machine {
 
   /** Drops a reference; the last one frees the page (`put_page`). */
   put(frame: number, references = 1): void {
-    const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
+    const { words } = this.frames;
+    const at = frame << FRAME_SHIFT;
+    if ((words[at] & PG_COMPOUND) !== 0) return this.#putCompound(frame, references);
+    const before = addToWord(words, at + REFCOUNT, -references);
     if (before === references) this.#free(frame);
     else assert(before > references, "a reference to a page frame is dropped that nobody held");
   }
 
   /** The same for `count` neighbouring frames. */
   putRun(first: number, count: number, references: number): void {
+    const { words } = this.frames;
     for (let frame = first; frame < first + count; frame++) {
-      const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
+      const at = frame << FRAME_SHIFT;
+      if ((words[at] & PG_COMPOUND) !== 0) {
+        this.#putCompound(frame, references);
+        continue;
+      }
+      const before = addToWord(words, at + REFCOUNT, -references);
       if (before <= references) this.#putLast(frame, before, references);
     }
   }
@@ -155,6 +174,14 @@ export class Machine {
   #putLast(frame: number, before: number, references: number): void {
     assert(before === references, "a reference to a page frame is dropped that nobody held");
     this.#free(frame);
+  }
+
+  #putCompound(frame: number, references: number): void {
+    const { frames } = this;
+    frames.addCompoundReferences(frame, references, -1);
+    const left = frames.refcount(frame);
+    assert(left >= 0, "a reference to a compound page is dropped that nobody held");
+    if (left === 0) this.#free(frames.head(frame));
   }
 
   /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
@@ -207,8 +234,10 @@ export class Machine {
     const at = frame << FRAME_SHIFT;
     if (zone.kind === ZONE_SYSTEM) {
       if ((words[at] & PG_LRU) !== 0) this.lru.forget(frame);
-      if (this.debug) this.zones.fill(frame, 1, POISON);
-      this.host.free(frame);
+      const compound = (words[at] & PG_COMPOUND) !== 0;
+      if (this.debug) this.zones.fill(frame, compound ? BLOCK_FRAMES : 1, POISON);
+      if (compound) this.host.freeBlock(frame);
+      else this.host.free(frame);
       return;
     }
     if (words[at + PRIVATE] !== 0) this.host.retained.drop(words[at + PRIVATE]);

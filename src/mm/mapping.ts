@@ -11,6 +11,7 @@
 import type { AddressSpace } from "./address-space.js";
 import { MemoryError } from "./errors.js";
 import type { HomeRange } from "./home-range.js";
+import { blockOf } from "./huge-entry.js";
 import { forEachPart, pagesOf, rangeOf, unmapped } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import type { PageCache } from "./page-cache.js";
@@ -187,10 +188,19 @@ function unmapPages(mm: AddressSpace, start: number, end: number): void {
   mm.notifiers.notify("unmap", start, end, null);
   for (const vma of mm.vmas.slice(from, to)) zapRange(mm, vma.start, vma.end);
   for (const vma of mm.vmas.splice(from, to - from)) vma.unlink();
+  freeTables(mm, start, end);
+}
+
+/** Takes the leaf tables of blocks in which nothing is mapped any more away (`free_pgtables`). */
+function freeTables(mm: AddressSpace, start: number, end: number): void {
+  for (let first = blockOf(start); first < end; first += TABLE_WORDS) {
+    const vma = mm.vmas[mm.indexAbove(first)];
+    if (vma === undefined || vma.start >= first + TABLE_WORDS) mm.pageTable.detachLeaf(first);
+  }
 }
 
 /** The lowest free place at a block's start, with a block of distance, so that mappings never merge by accident. */
-function findGap(mm: AddressSpace, pages: number): number {
+export function findGap(mm: AddressSpace, pages: number): number {
   let start = TABLE_WORDS;
   for (const vma of mm.vmas) {
     if (vma.start - start >= pages + TABLE_WORDS) break;

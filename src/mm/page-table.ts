@@ -1,14 +1,18 @@
 /**
  * Page tables: three levels of 512 words over 2^27 pages an address space. Tables of all address spaces live in one
- * pool; a table's number is its place there. A leaf table is freed with its address space only, so whoever walks
- * without a lock never reads a word of another mapping.
+ * pool; a table's number is its place there. A leaf table goes back to the pool with its address space only, so whoever
+ * walks without a lock never reads a word of another address space, and sees by a second walk that a table has changed
+ * its place within this one.
+ *
+ * A middle word names a leaf table or is a huge entry: a present entry of 512 pages at once, whose frame is aligned. With
+ * each huge entry a leaf table is kept aside, so that it can always be split.
  *
  * Counterpart: `mm/pgalloc-track.h`, `mm/pagewalk.c`; root, middle and leaf are Linux's pud, pmd and pte tables.
  */
 
 import * as pageTableEntry from "./entry.js";
 import type { Environment } from "./environment.js";
-import { MemoryError } from "./errors.js";
+import { assert, MemoryError } from "./errors.js";
 import * as sharedWord from "./shared-word.js";
 import * as tableShape from "./table-shape.js";
 
@@ -79,6 +83,9 @@ export class PageTable {
   /** The leaf found last: leaves stay until the address space goes. */
   #foundBlock = -1;
   #foundLeaf = 0;
+  /** Empty leaf tables: one for each huge entry, and those whose pages were unmapped. */
+  readonly #spare: number[] = [];
+  #hugeEntries = 0;
 
   constructor(pool: TablePool) {
     this.pool = pool;
@@ -86,7 +93,7 @@ export class PageTable {
     if (this.#root === 0) throw new MemoryError("ENOMEM", "no page table can be allocated for a new address space");
   }
 
-  /** The leaf table that holds the page's entry, 0 when there is none. */
+  /** The leaf table that holds the page's entry, 0 when there is none or a huge entry stands there. */
   leaf(page: number): number {
     const block = page >>> TABLE_SHIFT;
     if (block === this.#foundBlock) return this.#foundLeaf;
@@ -100,12 +107,69 @@ export class PageTable {
     return leaf;
   }
 
-  /** The same, made when missing; 0 when a table cannot be allocated. */
+  /** The same, made when missing; 0 when a table cannot be allocated. No huge entry stands there. */
   ensureLeaf(page: number): number {
     const found = this.leaf(page);
     if (found !== 0) return found;
     const middle = this.#ensureNext(this.#root, page >>> (2 * TABLE_SHIFT));
-    return middle === 0 ? 0 : this.#ensureNext(middle, (page >>> TABLE_SHIFT) & TABLE_MASK);
+    if (middle === 0) return 0;
+    assert(this.huge(page) === 0, `page ${page} is to get an entry where a huge entry stands`);
+    const leaf = this.#takeSpare() || this.pool.allocate();
+    if (leaf !== 0) this.#attach(middle, page, leaf);
+    return leaf;
+  }
+
+  /** The huge entry that covers the page, 0 when there is none. */
+  huge(page: number): number {
+    const middle = this.#next(this.#root, page >>> (2 * TABLE_SHIFT));
+    if (middle === 0) return 0;
+    const word = this.pool.read(middle, (page >>> TABLE_SHIFT) & TABLE_MASK);
+    return (word & TABLE_FLAG) === 0 ? word : 0;
+  }
+
+  /** Has anything near the page, within what one middle table covers, ever been mapped? */
+  hasMiddle(page: number): boolean {
+    return this.#next(this.#root, page >>> (2 * TABLE_SHIFT)) !== 0;
+  }
+
+  /** Puts a huge entry over the page's block, where there is nothing; false when a table cannot be allocated. */
+  mapHuge(page: number, word: number): boolean {
+    const middle = this.#ensureNext(this.#root, page >>> (2 * TABLE_SHIFT));
+    if (middle === 0) return false;
+    if (this.#spare.length === this.#hugeEntries) {
+      const leaf = this.pool.allocate();
+      if (leaf === 0) return false;
+      this.#spare.push(leaf);
+    }
+    this.#hugeEntries++;
+    this.pool.write(middle, (page >>> TABLE_SHIFT) & TABLE_MASK, word);
+    return true;
+  }
+
+  /** Replaces the huge entry that covers the page by another, or by nothing. */
+  replaceHuge(page: number, word: number): void {
+    const middle = this.#next(this.#root, page >>> (2 * TABLE_SHIFT));
+    if (word === 0) this.#hugeEntries--;
+    this.pool.write(middle, (page >>> TABLE_SHIFT) & TABLE_MASK, word);
+  }
+
+  /** The same, by the leaf table that was kept aside for it, which `fill` fills before anybody finds it. */
+  replaceHugeByLeaf(page: number, fill: (entries: Int32Array, base: number) => void): void {
+    const middle = this.#next(this.#root, page >>> (2 * TABLE_SHIFT));
+    this.#hugeEntries--;
+    const leaf = this.#takeSpare();
+    fill(this.chunkOf(leaf), this.baseOf(leaf));
+    this.#attach(middle, page, leaf);
+  }
+
+  /** Takes the empty leaf table of the page's block away, so that nothing stands there (`free_pgtables`). */
+  detachLeaf(page: number): void {
+    const leaf = this.leaf(page);
+    if (leaf === 0) return;
+    const middle = this.#next(this.#root, page >>> (2 * TABLE_SHIFT));
+    this.pool.write(middle, (page >>> TABLE_SHIFT) & TABLE_MASK, 0);
+    this.#spare.push(leaf);
+    this.#foundBlock = -1;
   }
 
   /** The words that hold a leaf, and where in them it begins: for loops over a leaf. */
@@ -117,10 +181,15 @@ export class PageTable {
     return (leaf & (CHUNK_TABLES - 1)) << TABLE_SHIFT;
   }
 
-  /** The page's entry, 0 when there is none. */
+  /** The page's entry, 0 when there is none; of a page under a huge entry, the entry that it would have by itself. */
   read(page: number): number {
     const leaf = this.leaf(page);
-    return leaf === 0 ? 0 : loadWord(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK));
+    return leaf === 0 ? this.#readHuge(page) : loadWord(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK));
+  }
+
+  #readHuge(page: number): number {
+    const word = this.huge(page);
+    return word >>> PTE_FRAME_SHIFT === 0 ? word : word + ((page & TABLE_MASK) << PTE_FRAME_SHIFT);
   }
 
   /** Replaces the page's entry, whose table exists, and returns what stood there. */
@@ -137,6 +206,8 @@ export class PageTable {
   /** Frees all tables; the address space is gone. */
   destroy(): void {
     for (const { table } of this.tables()) this.pool.free(table);
+    for (const table of this.#spare) this.pool.free(table);
+    this.#spare.length = 0;
     this.#root = 0;
     this.#foundBlock = -1;
   }
@@ -151,6 +222,25 @@ export class PageTable {
       if (below !== 0) yield* this.#tablesBelow(below, level - 1, first + index * 2 ** (level * TABLE_SHIFT));
     }
     yield { level, first, table };
+  }
+
+  /** Empty leaf tables that stand nowhere. */
+  get spare(): readonly number[] {
+    return this.#spare;
+  }
+
+  /** How many of these are kept for huge entries. */
+  get hugeEntries(): number {
+    return this.#hugeEntries;
+  }
+
+  /** A leaf table that is not kept for a huge entry, 0 when there is none. */
+  #takeSpare(): number {
+    return this.#spare.length > this.#hugeEntries ? (this.#spare.pop() ?? 0) : 0;
+  }
+
+  #attach(middle: number, page: number, leaf: number): void {
+    this.pool.write(middle, (page >>> TABLE_SHIFT) & TABLE_MASK, (leaf << TABLE_NUMBER_SHIFT) | TABLE_FLAG);
   }
 
   #next(table: number, index: number): number {

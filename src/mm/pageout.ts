@@ -9,6 +9,7 @@ import type { AddressSpace } from "./address-space.js";
 import { mapsFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, swapEntry } from "./entry.js";
 import { MemoryError } from "./errors.js";
 import { FRAME_SHIFT, INDEX, MAPPING, MAPPING_KIND_SHIFT, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
+import { splitHugePage } from "./huge-page.js";
 import type { Machine } from "./machine.js";
 import { forEachPart, rangeOf } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
@@ -66,15 +67,26 @@ function partsOf(
 function isolateMappedOnce(mm: AddressSpace, start: number, end: number): number[] {
   const { pageTable, machine } = mm;
   const isolated: number[] = [];
+  if (pageTable.leaf(start) === 0 && !openHugePage(mm, start)) return isolated;
   for (let page = start; page < end; page++) {
     const word = pageTable.read(page);
     const frame = word >>> PTE_FRAME_SHIFT;
     if ((word & PTE_PRESENT) === 0 || frame === 0 || machine.zones.kindOf(frame) !== ZONE_SYSTEM) continue;
+    // One part of a compound page that is shared, or held by somebody, ends the walk of this block.
+    if (machine.frames.isCompound(frame)) {
+      if (machine.frames.mapcount(frame) !== 1 || !splitHugePage(machine, frame)) break;
+    }
     if (machine.frames.mapcount(frame) !== 1 || !machine.lru.isolate(frame)) continue;
     machine.frames.get(frame);
     isolated.push(frame);
   }
   return isolated;
+}
+
+/** Splits the compound page that a huge entry maps, if nobody else maps or holds it; false when there is nothing to page out. */
+function openHugePage({ pageTable, machine }: AddressSpace, page: number): boolean {
+  const head = pageTable.huge(page) >>> PTE_FRAME_SHIFT;
+  return head !== 0 && machine.frames.mapcount(head) === 1 && splitHugePage(machine, head);
 }
 
 /** Frees one isolated page, or puts it back on the LRU. */

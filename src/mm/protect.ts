@@ -16,6 +16,7 @@ import {
   PTE_SOFT_DIRTY,
   PTE_WRITE,
 } from "./entry.js";
+import { protectHugeEntry, splitHugeEntry } from "./huge-entry.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord, storeWord } from "./shared-word.js";
 import { isAccessible, makeEntry, VM_SHARED, VM_SOFTDIRTY, VM_WRITE, type Vma } from "./vma.js";
@@ -26,10 +27,15 @@ export function changeProtection(vma: Vma, start: number, end: number): void {
   let notified = false;
   for (let page = start; page < end;) {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const huge = pageTable.huge(page) !== 0;
+    if (!notified && (huge || pageTable.leaf(page) !== 0)) {
+      notifiers.notify("protection", page, end, null);
+      notified = true;
+    }
+    if (huge && blockEnd - page === TABLE_WORDS) protectHugeEntry(vma, page);
+    else if (huge) splitHugeEntry(vma, page);
     const leaf = pageTable.leaf(page);
     if (leaf !== 0) {
-      if (!notified) notifiers.notify("protection", page, end, null);
-      notified = true;
       const words = pageTable.chunkOf(leaf);
       const base = pageTable.baseOf(leaf);
       for (; page < blockEnd; page++) changeEntry(vma, words, base + (page & TABLE_MASK));

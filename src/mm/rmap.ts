@@ -28,7 +28,7 @@ const {
   MAPPING_KIND_SHIFT,
   PG_DIRTY,
 } = frameTable;
-const { TABLE_MASK } = pageTables;
+const { BLOCK_FRAMES, TABLE_MASK } = pageTables;
 const { exchangeWord, storeWord } = sharedWord;
 const { isDevicePrivateEntry, mapsFrame } = pageTableEntry;
 
@@ -63,7 +63,12 @@ export function addAnonRmap(machine: Machine, frame: number, vma: Vma, page: num
 export function moveAnonRmap(machine: Machine, frame: number, vma: Vma): void {
   const { anonVma } = vma;
   assert(anonVma !== null, "a VMA maps an anonymous page but has no anon_vma");
-  machine.frames.words[(frame << FRAME_SHIFT) + MAPPING] = (anonVma.id << MAPPING_KIND_SHIFT) | MAPPING_ANON;
+  const { frames } = machine;
+  const first = frames.head(frame);
+  const end = first + (frames.isCompound(frame) ? BLOCK_FRAMES : 1);
+  for (let part = first; part < end; part++) {
+    frames.words[(part << FRAME_SHIFT) + MAPPING] = (anonVma.id << MAPPING_KIND_SHIFT) | MAPPING_ANON;
+  }
 }
 
 /** One more mapping of the page: with a reference. */

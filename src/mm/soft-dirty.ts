@@ -5,9 +5,12 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
+import { isMigrationEntry, PTE_DIRTY, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "./entry.js";
+import { PG_DIRTY } from "./frames.js";
+import { clearHugeSoftDirty, splitHugeEntry } from "./huge-entry.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } from "./page-table.js";
+import { exchangeWord, setBitsOfWord, storeWord } from "./shared-word.js";
 import { VM_PFNMAP, VM_SHARED, VM_SOFTDIRTY, type Vma } from "./vma.js";
 
 export async function clearSoftDirty(mm: AddressSpace): Promise<void> {
@@ -22,11 +25,85 @@ export async function clearSoftDirty(mm: AddressSpace): Promise<void> {
   }
 }
 
+/**
+ * The same for pages `[start, end)` only, whoever has them pinned: the caller marks again what a pin may still write. Pages
+ * private to a device lose the permission to write as well, so that whoever writes them there asks for it and marks them; and
+ * the page, no more the entry, is dirty, since a migration that makes an entry dirty again makes it soft-dirty too.
+ * A VMA of which a part is cleared counts page by page from then on.
+ */
+export async function clearSoftDirtyRange(mm: AddressSpace, start: number, end: number): Promise<void> {
+  assertNotInCallback();
+  if (!mm.mmapLock.tryWrite()) await mm.mmapLock.write();
+  try {
+    mm.notifiers.notify("soft-dirty", start, end, null);
+    for (const vma of mm.vmas) if (vma.start < end && start < vma.end) vma.flags &= ~VM_SOFTDIRTY;
+    forEachWord(mm, start, end, (words, at) => clearWord(mm, words, at));
+  } finally {
+    mm.mmapLock.writeUnlock();
+  }
+}
+
+function clearWord({ machine }: AddressSpace, words: Int32Array, at: number): void {
+  const word = exchangeWord(words, at, 0);
+  const present = (word & PTE_PRESENT) !== 0;
+  const aged = present || isMigrationEntry(word) ? PTE_DIRTY : 0;
+  if (present && (word & PTE_DIRTY) !== 0)
+    machine.frames.setFlags(machine.frames.head(word >>> PTE_FRAME_SHIFT), PG_DIRTY);
+  storeWord(words, at, word & ~(PTE_WRITE | PTE_SOFT_DIRTY | aged));
+}
+
+/** Marks pages of `[start, end)` that have contents as written. */
+export function markSoftDirty(mm: AddressSpace, start: number, end: number): void {
+  forEachWord(mm, start, end, (words, at) => setBitsOfWord(words, at, PTE_SOFT_DIRTY));
+}
+
+/** Calls `found` for each run of pages of `[start, end)` that are marked, in order. */
+export function forEachSoftDirtyRun(
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  found: (first: number, end: number) => void,
+): void {
+  const { pageTable } = mm;
+  let first = -1;
+  for (let page = start; page < end;) {
+    const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const mapped = pageTable.leaf(page) !== 0 || pageTable.huge(page) !== 0;
+    for (; page < blockEnd; page++) {
+      const dirty = mapped && (pageTable.read(page) & PTE_SOFT_DIRTY) !== 0;
+      if (dirty === first >= 0) continue;
+      if (!dirty) found(first, page);
+      first = dirty ? page : -1;
+    }
+  }
+  if (first >= 0) found(first, end);
+}
+
+/** Calls `act` with the place of each entry that is not empty. Huge entries are split: the range counts page by page. */
+function forEachWord(mm: AddressSpace, start: number, end: number, act: (words: Int32Array, at: number) => void): void {
+  const { pageTable } = mm;
+  for (let page = start; page < end;) {
+    const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
+    const vma = pageTable.leaf(page) === 0 && pageTable.huge(page) !== 0 ? mm.vmaAt(page) : undefined;
+    if (vma !== undefined) splitHugeEntry(vma, page);
+    const leaf = pageTable.leaf(page);
+    if (leaf !== 0) {
+      const words = pageTable.chunkOf(leaf);
+      const from = pageTable.baseOf(leaf) + (page & TABLE_MASK);
+      for (let at = from; at < from + blockEnd - page; at++) if (words[at] !== 0) act(words, at);
+    }
+    page = blockEnd;
+  }
+}
+
 function clearVma(vma: Vma): void {
   const { pageTable } = vma.mm;
   for (let page = vma.start; page < vma.end;) {
     const blockEnd = Math.min(vma.end, (page & ~TABLE_MASK) + TABLE_WORDS);
-    if (pageTable.leaf(page) === 0) page = blockEnd;
+    if (pageTable.leaf(page) === 0) {
+      if (pageTable.huge(page) !== 0) clearHugeSoftDirty(vma, page);
+      page = blockEnd;
+    }
     for (; page < blockEnd; page++) clearEntry(vma, page);
   }
 }

@@ -112,6 +112,16 @@ export class Swap {
     this.#put(frame);
   }
 
+  /** Another page, with the same bytes, takes the page's place; that one's only copy is in memory then. */
+  replace(frame: number, other: number): void {
+    const slot = this.#frames.private(frame);
+    this.add(slot, other);
+    this.#frames.clearFlags(frame, PG_SWAPCACHE);
+    this.#frames.setFlags(frame, PG_DIRTY);
+    this.#frames.words[(frame << FRAME_SHIFT) + PRIVATE] = 0;
+    this.#put(frame);
+  }
+
   /** Takes a page out of the cache if no entry names its slot; its only copy is in memory then (`folio_free_swap`). */
   tryRemove(frame: number): boolean {
     if ((this.#frames.flags(frame) & PG_SWAPCACHE) === 0 || this.#counts[this.#frames.private(frame)] > 0) return false;

@@ -7,12 +7,15 @@
 
 import type { AddressSpace } from "./address-space.js";
 import type { HomeRange } from "./home-range.js";
+import { blockOf, splitHugeEntry } from "./huge-entry.js";
 import type { PageCache } from "./page-cache.js";
+import { TABLE_WORDS } from "./table-shape.js";
 import { type AnonVma, VM_SOFTDIRTY, VM_SPECIAL, Vma } from "./vma.js";
 
 /** Cuts the VMA at `page`; the lower part stays the same object. Returns the upper part. */
 export function splitVma(vma: Vma, page: number): Vma {
   const { mm } = vma;
+  cutHugeEntry(vma, page);
   const upper = new Vma(mm, page, vma.end, vma.flags, vma.offset + (page - vma.start), vma.home, vma.file);
   upper.cloneAnonVma(vma);
   vma.resize(vma.start, page);
@@ -100,8 +103,23 @@ function adoptAnonVma(vma: Vma, other: Vma): void {
 function giveUp(mm: AddressSpace, current: Vma | null, area: Area): void {
   if (current === null) return;
   if (current.start === area.start && current.end === area.end) remove(mm, current);
-  else if (current.start === area.start) current.resize(area.end, current.end);
-  else current.resize(current.start, area.start);
+  else if (current.start === area.start) {
+    cutHugeEntry(current, area.end);
+    current.resize(area.end, current.end);
+  } else {
+    cutHugeEntry(current, area.start);
+    current.resize(current.start, area.start);
+  }
+}
+
+/**
+ * A VMA is to end or begin at `page`: a huge entry across it is split. As in Linux, devices hear of the block also when no
+ * huge entry stands there (`vma_adjust_trans_huge`).
+ */
+function cutHugeEntry(vma: Vma, page: number): void {
+  const first = blockOf(page);
+  if (page !== first && vma.mm.pageTable.hasMiddle(page) && first >= vma.start && first + TABLE_WORDS <= vma.end)
+    splitHugeEntry(vma, page);
 }
 
 function remove(mm: AddressSpace, vma: Vma): void {

@@ -13,8 +13,10 @@ import {
   PTE_FRAME_SHIFT,
   PTE_PRESENT,
 } from "./entry.js";
+import { assert } from "./errors.js";
 import { PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
 import { removeRmap } from "./rmap.js";
+import { splitHugeEntry, zapHugeEntry } from "./huge-entry.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
 import { exchangeWord } from "./shared-word.js";
 
@@ -24,6 +26,13 @@ export function zapRange(mm: AddressSpace, start: number, end: number): void {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
     const leaf = pageTable.leaf(page);
     if (leaf === 0) {
+      if (pageTable.huge(page) !== 0) {
+        if (blockEnd - page < TABLE_WORDS) {
+          splitHugeEntryOf(mm, page);
+          continue;
+        }
+        zapHugeEntry(mm, page);
+      }
       page = blockEnd;
       continue;
     }
@@ -50,4 +59,11 @@ export function zapRange(mm: AddressSpace, start: number, end: number): void {
       else if (isSwapEntry(word)) machine.swap?.releaseAndReclaim(frame);
     }
   }
+}
+
+/** A part of a block goes: the entry is split, the page stays one. */
+function splitHugeEntryOf(mm: AddressSpace, page: number): void {
+  const vma = mm.vmaAt(page);
+  assert(vma !== undefined, `page ${page} is under a huge entry and not mapped`);
+  splitHugeEntry(vma, page);
 }

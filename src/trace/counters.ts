@@ -12,8 +12,8 @@ export interface Moved {
 
 /** Why pages went to a device. */
 export type ToDeviceCause = "prefetch" | "kernel";
-/** Why pages came back to the host. */
-export type ToHostCause = "fault" | "eviction" | "prefetch" | "access";
+/** Why pages came back to the host; "unshare" are copies for those who shared a page that a kernel was to write. */
+export type ToHostCause = "fault" | "eviction" | "prefetch" | "access" | "unshare";
 
 export interface MigrationCounters {
   readonly toDevice: Record<ToDeviceCause, Moved>;
@@ -32,7 +32,7 @@ export function createMigrationCounters(): MigrationCounters {
   const none = (): Moved => ({ pages: 0, bytes: 0 });
   return {
     toDevice: { prefetch: none(), kernel: none() },
-    toHost: { fault: none(), eviction: none(), prefetch: none(), access: none() },
+    toHost: { fault: none(), eviction: none(), prefetch: none(), access: none(), unshare: none() },
     droppedClean: none(),
     evictions: 0,
     refused: 0,

@@ -5,6 +5,7 @@
 
 import type { DeviceKernel, HostKernel, KernelSlice } from "../device/driver.js";
 import { type ElementType, strideOf } from "../device/element.js";
+import { unsharePages } from "../device/unshare.js";
 import { MemoryError } from "../mm/errors.js";
 import { DispatchError } from "./dispatch-error.js";
 import { checkFootprint, elementsOf, type Footprint, type Operand, pagesOf } from "./footprint.js";
@@ -158,6 +159,7 @@ export class Kernel {
       );
     }
     const written = this.#writes.includes(name);
+    if (written) array.assertWritable();
     return { name, footprint, array, type: array.type, stride: strideOf(array.type), length: array.length, written };
   }
 
@@ -184,6 +186,7 @@ export class Kernel {
     let ahead: Promise<LoadedStep> | null = null;
     const turns = new Turns(machine.environment);
     try {
+      await this.#unshareWritten(operands, invocations, checkpoint);
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
       const load = (first: number): Promise<LoadedStep> =>
         this.#loadStep(plan, operands, invocations, first, checkpoint);
@@ -218,6 +221,20 @@ export class Kernel {
       compute: time.compute - before.compute,
     };
     return { mode: plan.mode, steps, invocations, phases };
+  }
+
+  /**
+   * What the kernel writes becomes the arrays' own before any step has loaded what it reads, which may be a snapshot that has
+   * the same pages.
+   */
+  async #unshareWritten(operands: readonly Bound[], invocations: number, checkpoint: Checkpoint): Promise<void> {
+    const { attached, machine, mm } = this.#core;
+    for (const operand of operands) {
+      if (!operand.written) continue;
+      const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), machine.pageSize);
+      const start = operand.array.firstPage + page;
+      await unsharePages(attached, mm, start, start + pages, checkpoint);
+    }
   }
 
   /** Loads what stays for the whole dispatch: whole arrays, or everything in resident mode. */
@@ -267,6 +284,7 @@ export class Kernel {
     const start = operand.array.firstPage + page;
     const inPlace = this.#readsInPlace(operand);
     const frames = await residency.load(start, start + pages, "kernel", checkpoint, inPlace);
+    if (operand.written) residency.grantWrite(start, frames);
     residency.hold(frames);
     return frames;
   }

@@ -10,11 +10,12 @@ import { pinPages, type PinnedPages, tryPinPages } from "../access/host-pins.js"
 import { migrateToHost } from "../device/migrate-to-host.js";
 import { type ElementType, isViewOf, strideOf, type View, viewOf } from "../device/element.js";
 import { MemoryError } from "../mm/errors.js";
-import type { HomeRange } from "../mm/home-range.js";
-import { mmap, munmap } from "../mm/mapping.js";
+import { munmap } from "../mm/mapping.js";
+import { type ArrayPlace, ownPages, snapshotPages } from "./array-place.js";
 import type { MemoryCore } from "./memory-core.js";
 import type { Checkpoint, Outside } from "./operation-queue.js";
 import { Pin, type PinMode, type PinnedRange } from "./pin.js";
+import { WrittenPages } from "./written-pages.js";
 
 export interface ArrayOptions {
   /** A name for messages and reports. */
@@ -26,6 +27,9 @@ export interface Range {
   start?: number;
   length?: number;
 }
+
+/** Elements that were written, or lie on a page with one that was. */
+export type DirtyRange = Readonly<Required<Range>>;
 
 export interface ReadOptions {
   /** First element. Default 0. */
@@ -47,20 +51,24 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   readonly length: number;
   readonly label: string;
   readonly #core: MemoryCore;
-  readonly #home: HomeRange;
+  readonly #place: ArrayPlace;
   readonly #pins = new Set<PinnedRange>();
+  readonly #written: WrittenPages;
   #page = -1;
+  #unmappable: unknown;
   #destroyed = false;
 
-  /** Made by `UnifiedMemory.createArray`. */
-  constructor(core: MemoryCore, type: T, length: number, label: string) {
+  /** Made by `UnifiedMemory.createArray`; with a `place` by `snapshot`. */
+  constructor(core: MemoryCore, type: T, length: number, label: string, place?: ArrayPlace) {
     this.type = type;
     this.length = length;
     this.label = label;
     this.#core = core;
-    this.#home = core.machine.host.reserveHome(this.pages);
+    this.#place = place ?? ownPages(core, this.pages);
+    this.#written = new WrittenPages(core);
+    core.arrays.add(this);
     // The mapping takes its place in the order of operations; what comes later finds it.
-    core.queue.run(() => this.#map()).catch(() => {});
+    core.queue.run(() => this.#map()).catch((error: unknown) => (this.#unmappable = error));
   }
 
   get byteLength(): number {
@@ -78,8 +86,14 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    */
   get firstPage(): number {
     if (this.#page < 0 && this.#destroyed) throw this.#goneError();
+    if (this.#unmappable instanceof MemoryError) throw this.#unmappable;
     if (this.#page < 0) throw new MemoryError("ENOMEM", `array "${this.label}" could not be mapped`);
     return this.#page;
+  }
+
+  /** A snapshot: it can be read, pinned for reading, given to kernels that read it, and destroyed. */
+  get readOnly(): boolean {
+    return this.#place.readOnly;
   }
 
   get destroyed(): boolean {
@@ -99,7 +113,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    */
   async write(source: View<T> | AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<void> {
     const { start = 0, signal } = options;
-    this.#assertAlive();
+    this.assertWritable();
     this.#checkRange(start, 0);
     if (!isViewOf(this.type, source)) {
       if (!isByteSource(source))
@@ -152,7 +166,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
 
   /** Sets all elements of a range to one value. */
   async fill(value: number | bigint, range: Range & { signal?: AbortSignal } = {}): Promise<void> {
-    this.#assertAlive();
+    this.assertWritable();
     const { start, length } = this.#rangeOf(range);
     const pattern = viewOf(this.type, new ArrayBuffer(strideOf(this.type)), 0, 1);
     // A TypeError for a number where a bigint belongs, as assigning to an element would.
@@ -174,6 +188,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#assertAlive();
     const { start, length } = this.#rangeOf(range);
     const write = writes(mode);
+    if (write) this.assertWritable();
     return this.#core.queue.run(async (checkpoint) => {
       const { attached, mm } = this.#core;
       const { first, end } = this.#pagesOf(start, length);
@@ -186,6 +201,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#assertAlive();
     const { start, length } = this.#rangeOf(range);
     const write = writes(mode);
+    if (write) this.assertWritable();
     if (!this.#core.queue.quiet || this.#page < 0) return null;
     const { first, end } = this.#pagesOf(start, length);
     const pages = tryPinPages(this.#core.mm, first, end, write);
@@ -209,6 +225,55 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     }, range.signal);
   }
 
+  /**
+   * The array as it is at this place in the order of operations, while kernels and writes called later go on: an array that
+   * shares all pages, and is itself only read. No bytes are copied, save of pages that are pinned (a pin's stores go on);
+   * later, one page for each that is written, in host memory, while this array stays where it is. EPERM is what writing the
+   * snapshot gets. Both can be destroyed in any order. When there is no memory for its page tables, operations on the
+   * snapshot reject with ENOMEM.
+   *
+   * On a memory with nothing to do the picture is taken within the call; else what is stored through the view of a pin before
+   * the snapshot's turn is in it.
+   */
+  snapshot(options: ArrayOptions = {}): PagedArray<T> {
+    this.#assertAlive();
+    const { label = `snapshot of ${this.label}` } = options;
+    const place = snapshotPages(this.#core, () => this.firstPage, this.pages);
+    return new PagedArray(this.#core, this.type, this.length, label, place);
+  }
+
+  /**
+   * The elements written since `clearDirty`, or since the array was made: by `write`, `fill`, kernels (all that they declare
+   * to write, as far as the invocations of the dispatch go) and pins for writing (all that they hold, for as long as they hold
+   * it). Whole pages, merged, in ascending order. Of a snapshot: those that were written when it was taken.
+   */
+  async dirtyRanges(options: { signal?: AbortSignal } = {}): Promise<DirtyRange[]> {
+    this.#assertAlive();
+    return this.#core.queue.run(async (checkpoint) => {
+      checkpoint();
+      const origin = this.firstPage;
+      const elements = this.#core.machine.pageSize / strideOf(this.type);
+      const ranges: DirtyRange[] = [];
+      this.#written.forEachRun(origin, origin + this.pages, (first, end) => {
+        const start = (first - origin) * elements;
+        ranges.push({ start, length: Math.min((end - origin) * elements, this.length) - start });
+      });
+      return ranges;
+    }, options.signal);
+  }
+
+  /** Forgets what was written until here. What a pin for writing holds counts as written all the same. */
+  async clearDirty(options: { signal?: AbortSignal } = {}): Promise<void> {
+    this.assertWritable();
+    return this.#written.clear(() => ({ first: this.firstPage, end: this.firstPage + this.pages }), options.signal);
+  }
+
+  /** Throws EINVAL when the array is destroyed, EPERM when it is a snapshot. */
+  assertWritable(): void {
+    this.#assertAlive();
+    if (this.readOnly) throw new MemoryError("EPERM", `array "${this.label}" is a snapshot, which cannot be written`);
+  }
+
   /** Unmaps the array once the operations called before are done. Pins keep their pages until they are released. */
   destroy(): void {
     if (this.#destroyed) return;
@@ -222,9 +287,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   async #map(): Promise<void> {
-    const { mm, machine } = this.#core;
-    const address = await mmap(mm, { length: this.pages * machine.pageSize, home: this.#home });
-    this.#page = address / machine.pageSize;
+    this.#page = await this.#place.map();
   }
 
   async #unmap(): Promise<void> {
@@ -232,7 +295,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     if (this.#page >= 0) await munmap(mm, this.#page * machine.pageSize, this.pages * machine.pageSize);
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
-    machine.host.releaseHome(this.#home);
+    if (this.#place.home !== null) machine.host.releaseHome(this.#place.home);
     this.#page = -1;
   }
 
@@ -270,10 +333,12 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Is it a view of the array's own pages, such as a pin gives? Then a copy in parts would overtake itself. */
   #isOwnMemory({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
     const { zones, pageSize } = this.#core.machine;
-    const home = zones.of(this.#home.first);
-    if (home.bytes?.buffer !== buffer) return false;
-    const first = home.bytes.byteOffset + (this.#home.first - home.first) * pageSize;
-    return byteOffset < first + this.#home.pages * pageSize && first < byteOffset + byteLength;
+    const { home } = this.#place;
+    if (home === null) return false;
+    const zone = zones.of(home.first);
+    if (zone.bytes?.buffer !== buffer) return false;
+    const first = zone.bytes.byteOffset + (home.first - zone.first) * pageSize;
+    return byteOffset < first + home.pages * pageSize && first < byteOffset + byteLength;
   }
 
   async #writeBytes(source: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
@@ -313,8 +378,11 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     const { mm, machine, leaks } = this.#core;
     const offset = (start * strideOf(this.type)) % machine.pageSize;
     const place = { mm, type: this.type, mode, start, length, offset };
+    const writable = mode === "write" ? this.#pagesOf(start, length) : null;
+    if (writable !== null) this.#written.pin(writable);
     const pin: Pin<T> = new Pin(place, pages, () => {
       this.#pins.delete(place);
+      if (writable !== null) this.#written.release(writable);
       leaks?.unregister(pin);
     });
     this.#pins.add(place);

@@ -8,15 +8,19 @@
 import type { AttachedDevice } from "../device/attached-device.js";
 import { evictFrames } from "../device/migrate-to-host.js";
 import { migrateToDevice } from "../device/migrate-to-device.js";
+import type { DevicePageTable } from "../device/page-table.js";
 import type { AddressSpace } from "../mm/address-space.js";
-import { pteFrame, PTE_PRESENT } from "../mm/entry.js";
-import { MemoryError } from "../mm/errors.js";
+import { mapsFrame, pteFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "../mm/entry.js";
+import { assert, MemoryError } from "../mm/errors.js";
 import type { ToDeviceCause } from "../trace/counters.js";
 import type { Checkpoint } from "./operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
 
 /** In a list of frames: the page is not on the device. */
 const MISSING = -1;
+
+/** Of an entry: what a kernel that writes the page leaves. */
+const WRITTEN = PTE_WRITE | PTE_SOFT_DIRTY;
 
 /** How often a load looks for another place when pages refuse to go. */
 const ATTEMPTS = 4;
@@ -135,6 +139,26 @@ export class Residency {
     }
   }
 
+  /**
+   * The step may write the pages from `start` on, in these frames, which are their mapping's own: their entries say so from
+   * now on, and that they were written. So whatever becomes of a page afterwards (it is evicted, dropped, written again), it
+   * is known to have changed.
+   */
+  grantWrite(start: number, frames: Int32Array): void {
+    const { pageTable } = this.#mm;
+    const table = this.#attached.table(this.#mm);
+    for (let i = 0; i < frames.length; i++) {
+      const page = start + i;
+      const frame = this.#attached.zone.first + frames[i];
+      const word = pageTable.read(page);
+      assert(mapsFrame(word, frame) && (word & PTE_EXCLUSIVE) !== 0, `page ${page} is not the writing kernel's own`);
+      if ((word & WRITTEN) === WRITTEN) continue;
+      const dirty = (word & PTE_PRESENT) === 0 ? 0 : PTE_DIRTY;
+      pageTable.exchange(page, word | WRITTEN | dirty);
+      table.set(page, frame, true);
+    }
+  }
+
   /** The step writes the frames: what the host retains of them is stale from now on. */
   willWrite(frames: Int32Array): void {
     const { machine, zone } = this.#attached;
@@ -147,7 +171,8 @@ export class Residency {
     const { first } = this.#attached.zone;
     let missing = 0;
     for (let i = 0; i < frames.length; i++) {
-      const frame = table.lookup(start + i, false);
+      let frame = table.lookup(start + i, false);
+      if (frame < 0) frame = this.#enter(table, start + i);
       const own = frame >= first && frame < first + this.frames;
       const staying = inPlace && !own ? this.#stayingHostFrame(start + i) : 0;
       frames[i] = own ? frame - first : -1 - staying;
@@ -155,6 +180,16 @@ export class Residency {
       else if (staying === 0) missing++;
     }
     return missing;
+  }
+
+  /** Enters a page that is on the device although its table does not say so, as after a change of permission. */
+  #enter(table: DevicePageTable, page: number): number {
+    const { first } = this.#attached.zone;
+    const word = this.#mm.pageTable.read(page);
+    const frame = pteFrame(word);
+    if (frame < first || frame >= first + this.frames || !mapsFrame(word, frame)) return -1;
+    table.set(page, frame, (word & PTE_WRITE) !== 0);
+    return frame;
   }
 
   /**

@@ -24,6 +24,8 @@ export interface Stats {
   readonly evictions: number;
   /** Faults of the CPU; those that found their page on the device; those that had to wait for a migration. */
   readonly faults: { readonly cpu: number; readonly device: number; readonly waited: number };
+  /** Pages copied because they were shared when one of their arrays was written, and because they were pinned for a snapshot. */
+  readonly copies: { readonly onWrite: number; readonly pinned: number };
   /** Milliseconds. */
   readonly time: MigrationCounters["time"];
 }
@@ -50,6 +52,7 @@ export function takeStats({ machine, attached }: MemoryCore): Stats {
     droppedClean,
     evictions,
     faults: { cpu: counters.faults, device: counters.deviceFaults, waited: counters.waits },
+    copies: { onWrite: counters.copiedOnWrite, pinned: counters.copiedPinned },
     time,
   };
 }

@@ -118,9 +118,7 @@ export class UnifiedMemory implements AsyncDisposable {
         `an array of ${pages} pages exceeds the ${MAX_FRAMES - frames.count} that are left`,
       );
     }
-    const array = new PagedArray(this.#core, type, length, options.label ?? `array ${++this.#unnamed}`);
-    this.#core.arrays.add(array);
-    return array;
+    return new PagedArray(this.#core, type, length, options.label ?? `array ${++this.#unnamed}`);
   }
 
   /** Compiles a kernel for the memory's device. EINVAL says what in the descriptor is wrong. */

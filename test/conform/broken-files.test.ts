@@ -53,6 +53,15 @@ test("a header out of bounds is refused", async (t) => {
   }
 });
 
+test("a state of huge pages that is no run-length code of all pages is refused", async (t) => {
+  const header = JSON.stringify({ ...(JSON.parse(trace()) as object), huge: true });
+  for (const pm of ["001001001001", "3*001", "4*001,", "-4*001", "0*001,4*001", "4*xyz"]) {
+    const state = [{ p: 0, pm, d0: "4*00" }];
+    const line = JSON.stringify({ ...load, state });
+    await refusedLine(t, `${header}\n${line}`, 2, `pm "${pm}" is not a run-length code of 4 pages`);
+  }
+});
+
 test("a header alone is no trace", async (t) => {
   await refused(written(t, trace()), "EBADMSG", "it holds no operation");
 });

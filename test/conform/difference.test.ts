@@ -19,9 +19,15 @@ interface Line {
   state?: State[];
 }
 
-/** The first operation of any recorded run that `suits`, with its file and its number. */
-function find(suits: (line: Line) => boolean): { lines: string[]; operation: number; line: Line } {
-  for (const file of recorded) {
+/** Runs whose state is run-length coded, and the others. */
+const [coded, plain] = [true, false].map((huge) => recorded.filter((file) => basename(file).startsWith("H") === huge));
+
+/** The first operation of any of the recorded runs that `suits`, with its file and its number. */
+function find(
+  suits: (line: Line) => boolean,
+  files: readonly string[],
+): { lines: string[]; operation: number; line: Line } {
+  for (const file of files) {
     const lines = linesOf(file);
     const operation = lines.findIndex((line, index) => index > 0 && suits(JSON.parse(line) as Line));
     if (operation > 0) return { lines, operation, line: JSON.parse(lines[operation]) as Line };
@@ -30,8 +36,8 @@ function find(suits: (line: Line) => boolean): { lines: string[]; operation: num
 }
 
 /** Replays the recorded run with the operation that `suits` altered, and expects a difference there and only there. */
-async function altered(t: TestContext, suits: (line: Line) => boolean, alter: (line: Line) => void) {
-  const { lines, operation, line } = find(suits);
+async function altered(t: TestContext, suits: (line: Line) => boolean, alter: (line: Line) => void, files = plain) {
+  const { lines, operation, line } = find(suits, files);
   alter(line);
   const file = written(t, lines.with(operation, JSON.stringify(line)).join("\n"));
   const { first, identical, operations } = await conform(file);
@@ -44,9 +50,9 @@ async function altered(t: TestContext, suits: (line: Line) => boolean, alter: (l
   return { line, difference: { field, process, page, expected, got } };
 }
 
-/** Pages of the first recorded run. */
+/** Pages of the first recorded run without huge pages. */
 function recordedPages(): number {
-  return (JSON.parse(linesOf(recorded[0])[0]) as { pages: number }).pages;
+  return (JSON.parse(linesOf(plain[0])[0]) as { pages: number }).pages;
 }
 
 const afterwards = (line: Line) => line.state !== undefined;
@@ -176,24 +182,17 @@ test("an operation of a process that does not live is a difference, which says s
   }
 });
 
-test("a mapping that is not modelled yet is a difference before the first operation", async (t) => {
-  const header = {
-    format: "linux-hmm-trace/1",
-    page_size: 4096,
-    pages: 4,
-    mapping: "anon-private",
-    huge: false,
-    devices: [],
-  };
-  const load = { op: "load", p: 0, i: 0, rc: 0, value: 0 };
-  for (const [change, text] of [[{ huge: true }, "huge pages are not modelled yet"]] as const) {
-    const lines = [{ ...header, ...change }, load].map((line) => JSON.stringify(line)).join("\n");
-    const { first, identical, operations } = await conform(written(t, lines));
-    assert.ok(first !== null);
-    assert.equal(first.where, "the mapping under test");
-    assert.equal(describe(first), text);
-    assert.deepEqual([identical, operations], [0, 1]);
-  }
+test("in a run-length coded state the page is named as well", async (t) => {
+  const { difference } = await altered(
+    t,
+    ({ state }) => state?.[0].pm.startsWith("512*103,") === true,
+    ({ state }) => {
+      const [process] = state as [State];
+      process.pm = process.pm.replace("512*103", "100*103,1*083,411*103");
+    },
+    coded,
+  );
+  assert.deepEqual(difference, { field: "pm", process: 0, page: 100, expected: "083", got: "103" });
 });
 
 test("a repeated header, as a fork of the recorder leaves it, is no operation", async (t) => {

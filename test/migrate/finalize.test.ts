@@ -245,11 +245,17 @@ describe("a copy that fails", () => {
 
 describe("the entry of a page that moved", () => {
   /** Moves a page whose entry had these bits to the device (or host) and says what bits its entry has then. */
-  async function moved(bits: number, to: "private" | "coherent" | "host", dirtyPage = false): Promise<number> {
+  async function moved(
+    bits: number,
+    to: "private" | "coherent" | "host",
+    pageIs: "as its entry" | "dirtied" | "cleaned" = "as its entry",
+  ): Promise<number> {
     const { machine, device, coherent, mm, page } = await createPages(1);
     setBits(mm, page, bits);
-    if (dirtyPage) machine.frames.setFlags(frameAt(mm, page), PG_DIRTY);
+    const source = frameAt(mm, page);
+    if (pageIs === "dirtied") machine.frames.setFlags(source, PG_DIRTY);
     await withMigration(mm, page, 1, { flags: SYSTEM }, (args) => {
+      if (pageIs === "cleaned") machine.frames.clearFlags(source, PG_DIRTY);
       if (to === "host") args.dst[0] = migratePfn(lockedHostFrame(machine));
       else (to === "private" ? device : coherent).offer(args);
       device.copy(args);
@@ -277,7 +283,8 @@ describe("the entry of a page that moved", () => {
 
   test("is dirty only if both the page and the entry are", async () => {
     assert.notEqual((await moved(PTE_DIRTY, "host")) & PTE_DIRTY, 0, "a dirty entry made the page dirty");
-    assert.equal((await moved(PTE_YOUNG, "host", true)) & PTE_DIRTY, 0);
+    assert.equal((await moved(PTE_DIRTY, "host", "cleaned")) & PTE_DIRTY, 0);
+    assert.equal((await moved(PTE_YOUNG, "host", "dirtied")) & PTE_DIRTY, 0);
     assert.equal((await moved(PTE_YOUNG, "host")) & PTE_DIRTY, 0);
   });
 

@@ -155,6 +155,11 @@ describe("setup refuses, as invalid,", () => {
       assert.throws(() => migrateVmaSetup(args), memoryError("EINVAL", /5 pages exceed the 4/));
     });
   });
+  test("arrays for no pages", () => {
+    for (const capacity of [0, -1, 1.5]) {
+      assert.throws(() => new MigrateVma(capacity), memoryError("EINVAL", new RegExp(`capacity of ${capacity} pages`)));
+    }
+  });
   test("a caller that does not hold the mmap lock", async () => {
     const { mm, page } = await createSpace(1);
     const args = migration(mm, page, 1, { flags: SYSTEM });

@@ -6,8 +6,9 @@ import { forkAddressSpace } from "../../src/mm/fork.js";
 import type { AddressSpace } from "../../src/mm/address-space.js";
 import { isMigrationEntry } from "../../src/mm/entry.js";
 import { PG_LRU } from "../../src/mm/frames.js";
-import { SHORT_REFERENCE, tryPinPage } from "../../src/mm/gup.js";
+import { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "../../src/mm/gup.js";
 import type { Machine } from "../../src/mm/machine.js";
+import { migrateDeviceRange } from "../../src/migrate/device-range.js";
 import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
@@ -173,7 +174,7 @@ describe("unmapping", () => {
     checkInvariants(machine, { references });
   });
 
-  test("a page that is still mapped, since a mapping of it cannot go: restored everywhere", async () => {
+  test("a page of two mappings that somebody refers to: restored in both", async () => {
     const { machine, mm, page } = await createPages(1);
     const child = await forkAddressSpace(mm);
     const frame = frameAt(mm, page);
@@ -195,6 +196,25 @@ describe("unmapping", () => {
     assert.deepEqual([word(mm, page), word(child, page)], before);
     assert.equal(machine.frames.mapcount(frame), 2);
     checkInvariants(machine, { references });
+  });
+
+  test("a page that is still mapped, since it may be pinned for DMA: its mapping stays, restored", async () => {
+    const { machine, mm, page } = await createPages(1);
+    const device = new TestDevice(machine, "coherent", 1);
+    await device.migrateToDevice(mm, page);
+    const frame = frameAt(mm, page);
+    const before = word(mm, page);
+    assert.equal(await pinPage(mm, page, true, DMA_PIN), frame);
+    const holders = { references: [[frame, DMA_PIN]] } as const;
+    const src = new Int32Array(1);
+    assert.equal(migrateDeviceRange(machine, src, frame, 1), 0);
+    assert.deepEqual([...src], [0]);
+    assert.equal(word(mm, page), before);
+    checkInvariants(machine, holders);
+    machine.put(frame, DMA_PIN);
+    assert.deepEqual(await device.evict(), [true]);
+    assert.equal(await load(mm, page), 1);
+    checkInvariants(machine);
   });
 });
 

@@ -601,18 +601,94 @@ describe("home frames and forks", () => {
     checkInvariants(machine);
   });
 
-  test("a parent that writes while the child maps the home frame gets a copy; it comes home when that is free again", async () => {
+  test("a parent that writes keeps its home frame, and all who share the page get one copy of it", async () => {
     const { machine, parent, page, home } = await createHome();
     const child = await forkAddressSpace(parent);
+    const grandchild = await forkAddressSpace(child);
+    const used = machine.host.charge.usage;
+    await store(parent, page, 50);
+    assert.equal(frameAt(parent, page), home.first);
+    assert.equal(isHome(home, frameAt(child, page)), false);
+    assert.equal(frameAt(grandchild, page), frameAt(child, page));
+    assert.deepEqual(await Promise.all([parent, child, grandchild].map((mm) => load(mm, page))), [50, 10, 10]);
+    assert.equal(machine.host.charge.usage, used + 1);
+    assert.equal(machine.counters.copiedOnWrite, 1);
+    checkInvariants(machine);
+    await store(child, page, 60);
+    await store(grandchild, page, 70);
+    assert.deepEqual(await Promise.all([parent, child, grandchild].map((mm) => load(mm, page))), [50, 60, 70]);
+    checkInvariants(machine);
+    await exitAddressSpace(parent);
+    checkInvariants(machine);
+    for (const mm of [child, grandchild]) await exitAddressSpace(mm);
+    checkEmpty(machine);
+  });
+
+  test("devices of those who get the copy hear of it, the writer's do not", async () => {
+    const { parent, page } = await createHome();
+    const child = await forkAddressSpace(parent);
+    const [ofParent, ofChild] = [new Listener(parent), new Listener(child)];
+    await store(parent, page, 50);
+    assert.deepEqual([ofParent.take(), ofChild.take()], [[], [["clear", page, page + 1]]]);
+  });
+
+  test("a pin of the parent has the home frame, and the child a copy", async () => {
+    const { machine, parent, page, home } = await createHome();
+    const child = await forkAddressSpace(parent);
+    const frames = [await pinPage(parent, page, false, DMA_PIN), await pinPage(parent, page + 1, true, DMA_PIN)];
+    assert.deepEqual(frames, [home.first, home.first + 1]);
+    await store(parent, page, 50);
+    assert.equal(machine.zones.bytes(frames[0])[0], 50, "the pin goes on seeing the parent's writes");
+    assert.deepEqual([await load(child, page), await load(child, page + 1)], [10, 11]);
+    checkInvariants(machine, { references: frames.map((frame) => [frame, DMA_PIN]) });
+  });
+
+  test("a reference to the shared page keeps it as it was: the parent gets a copy, and comes home when that is free again", async () => {
+    const { machine, parent, page, home } = await createHome();
+    const child = await forkAddressSpace(parent);
+    const held = await pinPage(child, page, false, SHORT_REFERENCE);
     await store(parent, page, 50);
     assert.equal(isHome(home, frameAt(parent, page)), false);
-    assert.equal(await load(child, page), 10);
-    checkInvariants(machine);
+    assert.deepEqual([machine.zones.bytes(held)[0], await load(child, page)], [10, 10]);
+    checkInvariants(machine, { references: [[held, 1]] });
+    machine.put(held);
     await exitAddressSpace(child);
     await pageOut(parent, page * PAGE, PAGE);
     assert.equal(await load(parent, page), 50);
     assert.equal(frameAt(parent, page), home.first);
     checkInvariants(machine);
+  });
+
+  test("the swap cache goes with the copy: the slot has what the sharers have", async () => {
+    const { machine, parent, page, home, swap } = await createHome();
+    await pageOut(parent, page * PAGE, PAGE);
+    const child = await forkAddressSpace(parent);
+    assert.equal(await load(parent, page), 10);
+    assert.equal(frameAt(parent, page), home.first);
+    await store(parent, page, 50);
+    assert.equal(frameAt(parent, page), home.first);
+    checkInvariants(machine);
+    assert.equal(await load(child, page), 10);
+    assert.equal(swap.filled.length, 1, "the child finds the page in the cache");
+    assert.equal(await load(parent, page), 50);
+    checkInvariants(machine);
+    await exitAddressSpace(child);
+    await pageOut(parent, page * PAGE, PAGE);
+    assert.equal(await load(parent, page), 50);
+    await exitAddressSpace(parent);
+    checkEmpty(machine);
+  });
+
+  test("without memory for the copy the write fails, and both have what they had", async () => {
+    const { machine, environment, parent, page, home } = await createHome();
+    const child = await forkAddressSpace(parent);
+    environment.exhaust("frame");
+    await assert.rejects(store(parent, page, 50), memoryError("ENOMEM", /no memory/));
+    environment.recover();
+    assert.deepEqual([frameAt(parent, page), frameAt(child, page)], [home.first, home.first]);
+    checkInvariants(machine);
+    await store(parent, page, 50);
+    assert.deepEqual([await load(parent, page), await load(child, page)], [50, 10]);
   });
 
   test("a range that the parent unmaps is free only when the child maps none of its frames any more", async () => {

@@ -19,7 +19,7 @@ import {
 } from "../../src/mm/hmm.js";
 import { mprotect, munmap } from "../../src/mm/mapping.js";
 import { TABLE_WORDS } from "../../src/mm/page-table.js";
-import { PROT_NONE, PROT_READ, PROT_WRITE, VM_PFNMAP } from "../../src/mm/vma.js";
+import { PROT_NONE, PROT_READ, PROT_WRITE, VM_IO, VM_MIXEDMAP, VM_PFNMAP } from "../../src/mm/vma.js";
 import { MIGRATE_VMA_SELECT_SYSTEM } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import { migrateVmaSetup } from "../../src/migrate/setup.js";
@@ -88,9 +88,27 @@ describe("looking at a range", () => {
     assert.deepEqual(look(page, 1), [HMM_ERROR]);
   });
 
-  test("reports a special mapping as an error", async () => {
-    const { page, look } = await createPages(1, { flags: VM_PFNMAP });
-    assert.deepEqual(look(page, 1), [HMM_ERROR]);
+  test("reports a mapping without pages, of a device's registers, as an error", async () => {
+    for (const flags of [VM_PFNMAP, VM_IO]) {
+      const { page, look, fault } = await createPages(1, { flags });
+      assert.deepEqual(look(page, 1), [HMM_ERROR]);
+      assert.equal((await fault(page, 1, "read")).result, HMM_FAULT);
+    }
+  });
+
+  test("reports the pages of a mixed mapping like any other", async () => {
+    const { machine, mm, page: elsewhere, look, fault } = await createPages(1);
+    const object = machine.createPageCache(2);
+    object.write(0, new Uint8Array(PAGE).fill(7));
+    const options = { at: elsewhere + 8, file: object, shared: true, protection: PROT_READ };
+    const page = await mapPages(mm, 2, { ...options, flags: VM_MIXEDMAP });
+    assert.deepEqual(look(page, 2), [0, 0]);
+    const { result, pfns } = await fault(page, 1, "read");
+    assert.equal(result, HMM_DONE);
+    assert.deepEqual(pfns, [readable(object.page(0))]);
+    assert.deepEqual(look(page, 2), [readable(object.page(0)), 0]);
+    assert.equal((await fault(page, 1, "write")).result, HMM_PERM);
+    checkInvariants(machine);
   });
 
   test("reports the asking device's own private pages, with the permission that they have", async () => {

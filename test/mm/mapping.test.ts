@@ -500,7 +500,26 @@ describe("protecting", () => {
     await store(mm, page + TABLE_WORDS + 5, 1);
     const listener = new Listener(mm);
     await protect(mm, page + 3, 2 * TABLE_WORDS, PROT_READ);
-    assert.deepEqual(listener.take(), [["protection", page + TABLE_WORDS, page + 3 + 2 * TABLE_WORDS]]);
+    const events = listener.take().filter(([event]) => event === "protection");
+    assert.deepEqual(events, [["protection", page + TABLE_WORDS, page + 3 + 2 * TABLE_WORDS]]);
+  });
+
+  test("tells devices of each whole block through which it cuts a VMA", async () => {
+    const { mm } = createSpace();
+    const page = await mapPages(mm, 3 * TABLE_WORDS + 5);
+    const listener = new Listener(mm);
+    await protect(mm, page + 3, TABLE_WORDS, PROT_READ);
+    assert.deepEqual(listener.take(), [], "nothing was ever mapped near");
+    await store(mm, page + 2 * TABLE_WORDS, 1);
+    await protect(mm, page + 3, 3 * TABLE_WORDS - 4, PROT_READ);
+    // The VMA begins at the first cut, which does not move.
+    assert.deepEqual(listener.take(), [
+      ["clear", page + 2 * TABLE_WORDS, page + 3 * TABLE_WORDS],
+      ["protection", page + 2 * TABLE_WORDS, page + 3 * TABLE_WORDS - 1],
+    ]);
+    // The last block is not within the VMA as a whole.
+    await protect(mm, page + 3 * TABLE_WORDS + 1, 2, PROT_READ);
+    assert.deepEqual(listener.take(), []);
   });
 
   test("tells devices nothing of a range without page tables", async () => {

@@ -15,10 +15,10 @@ import {
   PTE_WRITE,
 } from "../../src/mm/entry.js";
 import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../src/mm/gup.js";
-import { mprotect } from "../../src/mm/mapping.js";
+import { madvise, mprotect } from "../../src/mm/mapping.js";
 import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../../src/mm/page-table.js";
 import { pageOut } from "../../src/mm/pageout.js";
-import { clearSoftDirty } from "../../src/mm/soft-dirty.js";
+import { clearSoftDirty, clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../src/mm/soft-dirty.js";
 import { PROT_READ, PROT_WRITE, VM_PFNMAP, VM_SOFTDIRTY } from "../../src/mm/vma.js";
 import {
   createMachine,
@@ -232,6 +232,102 @@ describe("clearing soft-dirty", () => {
     await mapPages(mm, 1, { at: page + 2 });
     assert.equal(mm.vmas.length, 1);
     assert.notEqual(mm.vmas[0].flags & VM_SOFTDIRTY, 0);
+    checkInvariants(machine);
+  });
+});
+
+describe("soft-dirty of a range", () => {
+  function runs(mm: Parameters<typeof load>[0], start: number, end: number): (readonly [number, number])[] {
+    const found: (readonly [number, number])[] = [];
+    forEachSoftDirtyRun(mm, start, end, (first, next) => found.push([first - start, next - start]));
+    return found;
+  }
+
+  test("is found in runs, across tables, and not in holes", async () => {
+    const { mm } = await createPages();
+    const page = await mapPages(mm, 1100);
+    assert.deepEqual(runs(mm, page, page + 1100), []);
+    for (const written of [0, 1, 3, 511, 512, 1099]) await store(mm, page + written, 1);
+    await load(mm, page + 2);
+    const expected = [
+      [0, 2],
+      [3, 4],
+      [511, 513],
+      [1099, 1100],
+    ];
+    assert.deepEqual(runs(mm, page, page + 1100), expected);
+    assert.deepEqual(runs(mm, page + 1, page + 512), [
+      [0, 1],
+      [2, 3],
+      [510, 511],
+    ]);
+  });
+
+  test("is cleared there and nowhere else, and the devices hear of the range", async () => {
+    const { machine, mm, page } = await createPages(3);
+    const listener = new Listener(mm);
+    await clearSoftDirtyRange(mm, page + 1, page + 2);
+    assert.deepEqual(listener.take(), [["soft-dirty", page + 1, page + 2]]);
+    assert.deepEqual(runs(mm, page, page + 3), [
+      [0, 1],
+      [2, 3],
+    ]);
+    await store(mm, page + 1, 1);
+    assert.deepEqual(runs(mm, page, page + 3), [[0, 3]]);
+    checkInvariants(machine);
+  });
+
+  test("is cleared of pinned pages too, which whoever pinned them marks again", async () => {
+    const { machine, mm, page } = await createPages();
+    const frame = await pinPage(mm, page, true, DMA_PIN);
+    await clearSoftDirtyRange(mm, page, page + 2);
+    assert.deepEqual(runs(mm, page, page + 2), []);
+    markSoftDirty(mm, page, page + 1);
+    assert.deepEqual(runs(mm, page, page + 2), [[0, 1]]);
+    await store(mm, page, 5);
+    assert.equal(frameAt(mm, page), frame);
+    checkInvariants(machine, { references: [[frame, DMA_PIN]] });
+  });
+
+  test("a page on a device may not be written there unnoticed, nor after it has come home", async () => {
+    const { machine, mm, page } = await createPages();
+    const device = new TestDevice(machine, "private", 2);
+    await device.migrateToDevice(mm, page);
+    await clearSoftDirtyRange(mm, page, page + 2);
+    assert.ok(isDevicePrivateEntry(word(mm, page)));
+    assert.equal(word(mm, page) & (PTE_WRITE | PTE_EXCLUSIVE), PTE_EXCLUSIVE);
+    checkInvariants(machine);
+    await load(mm, page);
+    assert.deepEqual(runs(mm, page, page + 2), []);
+    await store(mm, page, 1);
+    assert.deepEqual(runs(mm, page, page + 2), [[0, 1]]);
+    checkInvariants(machine);
+  });
+
+  test("of a huge entry is that of its pages, which count one by one once a part is cleared", async () => {
+    const { machine } = createMachine();
+    const mm = machine.createAddressSpace();
+    const page = await mapPages(mm, 2 * TABLE_WORDS, { at: 4 * TABLE_WORDS });
+    await madvise(mm, page * PAGE, 2 * TABLE_WORDS * PAGE, "hugepage");
+    for (const block of [0, TABLE_WORDS]) await store(mm, page + block, 1);
+    assert.notEqual(mm.pageTable.huge(page), 0);
+    assert.deepEqual(runs(mm, page, page + 2 * TABLE_WORDS), [[0, 2 * TABLE_WORDS]]);
+    await clearSoftDirtyRange(mm, page, page + 3);
+    assert.deepEqual(runs(mm, page, page + 2 * TABLE_WORDS), [[3, 2 * TABLE_WORDS]]);
+    assert.notEqual(mm.pageTable.huge(page + TABLE_WORDS), 0, "the other block is as it was");
+    await store(mm, page + 1, 2);
+    assert.deepEqual(runs(mm, page, page + 5), [
+      [1, 2],
+      [3, 5],
+    ]);
+    checkInvariants(machine);
+  });
+
+  test("what has no contents cannot be marked", async () => {
+    const { machine, mm } = await createPages();
+    const page = await mapPages(mm, 2);
+    markSoftDirty(mm, page, page + 2);
+    assert.deepEqual(runs(mm, page, page + 2), []);
     checkInvariants(machine);
   });
 });

@@ -7,6 +7,7 @@ import {
   type AddressSpace,
   HMM_ERROR,
   HMM_FRAME_SHIFT,
+  HMM_HUGE,
   HMM_VALID,
   HMM_WRITE,
   hmmSnapshot,
@@ -25,6 +26,7 @@ import {
 } from "../../mm/index.js";
 import type { RecordedDevice } from "./recorded-device.js";
 import type { Replay } from "./replay.js";
+import { encodeRuns } from "./run-length.js";
 import type { ProcessState } from "./trace-format.js";
 
 /** Bits 55 to 63 of a word of the page map. */
@@ -42,6 +44,7 @@ const VIEW_OWN_COHERENT = 0x40;
 const VIEW_OTHER_COHERENT = 0x50;
 const VIEW_READ = 1;
 const VIEW_WRITE = 2;
+const VIEW_HUGE = 4;
 const VIEW_ERROR = 0xff;
 
 const HEX2 = Array.from({ length: 0x100 }, (_, value) => value.toString(16).padStart(2, "0"));
@@ -57,7 +60,9 @@ export function observe(replay: Replay): ProcessState[] {
     if (process === null) continue;
     const { mm, slot } = process;
     const devices = replay.devices.map((device) => viewThrough(mm, device, first, end, pfns));
-    states.push({ p: slot, pm: pageMapOf(mm, first, end), devices });
+    const pm = pageMapOf(mm, first, end);
+    if (!replay.header.huge) states.push({ p: slot, pm, devices });
+    else states.push({ p: slot, pm: encodeRuns(pm, 3), devices: devices.map((view) => encodeRuns(view, 2)) });
   }
   return states;
 }
@@ -78,6 +83,7 @@ function pageMapEntry(mm: AddressSpace, page: number): number {
   if ((word & PTE_SOFT_DIRTY) !== 0) flags |= PM_SOFT_DIRTY;
   if ((word & PTE_UFFD_WP) !== 0) flags |= PM_UFFD_WP;
   const frame = pteFrame(word);
+  if (frame === 0 && mm.pageTable.huge(page) !== 0) return flags | PM_FILE;
   if (isSwapEntry(word) || frame === 0) return flags;
   const { frames } = mm.machine;
   if (frames.mapcount(frame) === 1) flags |= PM_MAPPED_ONCE;
@@ -96,7 +102,11 @@ function viewThrough(mm: AddressSpace, device: RecordedDevice, first: number, en
 function viewOf(mm: AddressSpace, device: RecordedDevice, seen: number): number {
   if ((seen & HMM_ERROR) !== 0) return VIEW_ERROR;
   if ((seen & HMM_VALID) === 0) return 0;
-  return whereIs(mm, device, seen >>> HMM_FRAME_SHIFT) | ((seen & HMM_WRITE) === 0 ? VIEW_READ : VIEW_WRITE);
+  const permission = (seen & HMM_WRITE) === 0 ? VIEW_READ : VIEW_WRITE;
+  const frame = seen >>> HMM_FRAME_SHIFT;
+  if ((seen & HMM_HUGE) === 0) return whereIs(mm, device, frame) | permission;
+  // The recorder knew the zero page by its frame, which the huge zero page does not have.
+  return (frame === 0 ? 0 : whereIs(mm, device, frame)) | permission | VIEW_HUGE;
 }
 
 function whereIs(mm: AddressSpace, device: RecordedDevice, frame: number): number {

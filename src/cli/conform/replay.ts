@@ -51,7 +51,6 @@ export class Replay {
 
   /** The machine as it was before the first operation: process 0 with its mapping. */
   static async begin(header: Header): Promise<Replay> {
-    if (header.huge) throw new CannotReplay("huge pages are not modelled yet");
     const replay = new Replay(
       header,
       new Machine({ pageSize: header.pageSize, swap: new MemorySwapStore(SWAP_SLOTS) }),
@@ -82,7 +81,7 @@ export class Replay {
     await mmap(mm, { address, length, protection, ...object });
     // Shared memory goes with its last mapping.
     if (object.shared === true) object.file?.release();
-    await madvise(mm, address, length, "nohugepage");
+    await madvise(mm, address, length, this.header.huge ? "hugepage" : "nohugepage");
   }
 
   /** The recorder has ended: its processes are gone, and nobody holds the file under test any more. */

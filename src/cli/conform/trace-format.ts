@@ -3,6 +3,8 @@
  * in afterwards. What the parsers return is within bounds, so that a replay never has to ask.
  */
 
+import { countRuns } from "./run-length.js";
+
 export const FORMAT = "linux-hmm-trace/1";
 
 /** A machine of the recorder has at most so many processes at a time. */
@@ -180,8 +182,8 @@ function parseState(state: unknown, header: Header): ProcessState[] | null {
     if (!isObject(entry)) throw new FormatError(`state holds ${show(entry)}, which is no process`);
     return {
       p: integer(entry, "p", 0, PROCESS_SLOTS - 1),
-      pm: text(entry, "pm"),
-      devices: header.devices.map((_, d) => text(entry, `d${d}`)),
+      pm: cells(entry, "pm", header),
+      devices: header.devices.map((_, d) => cells(entry, `d${d}`, header)),
     };
   });
 }
@@ -222,6 +224,15 @@ function boolean(fields: Fields, name: string): boolean {
 function text(fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value !== "string") throw new FormatError(`${name} ${show(value)} is not a string`);
+  return value;
+}
+
+/** A cell a page; run-length coded where there are huge pages. */
+function cells(fields: Fields, name: string, { huge, pages }: Header): string {
+  const value = text(fields, name);
+  if (huge && countRuns(value) !== pages) {
+    throw new FormatError(`${name} ${show(value)} is not a run-length code of ${pages} pages`);
+  }
   return value;
 }
 

@@ -3,7 +3,7 @@
  * of them is reported as soft-dirty, wherever it moves, until it is given up.
  *
  * Linux does not see some stores, and neither do we. Clearing does not write-protect a page that is private to a device or
- * about to move, nor is a page that was made on a device marked: stores to it, there or after it came home writable, stay
+ * about to move, nor is a page that was made on a device marked: stores to it, there or where it is writable later, stay
  * unseen. A device page that loses its write permission, by `mprotect` or a fork, forgets that it was written.
  */
 
@@ -11,6 +11,7 @@ import type { AddressSpace } from "../../../src/mm/address-space.js";
 import {
   isDevicePrivateEntry,
   isMigrationEntry,
+  PTE_MAKE_DIRTY,
   PTE_PRESENT,
   PTE_SOFT_DIRTY,
   PTE_WRITE,
@@ -39,7 +40,7 @@ export class SoftDirtyTruth {
     for (const page of this.#written) if (!keeps(page)) this.#written.delete(page);
     for (const page of pages) {
       const word = this.#word(page);
-      if (isUnprotected(word)) this.#unseen.add(page);
+      if ((word & PTE_PRESENT) === 0 && isUnprotected(word)) this.#unseen.add(page);
       else if ((word & PTE_PRESENT) !== 0 && !keeps(page)) this.#unseen.delete(page);
     }
   }
@@ -77,7 +78,9 @@ export class SoftDirtyTruth {
   }
 }
 
-/** Does the entry stand for a page that is writable when it becomes present again? */
+/** May the page be stored to without a fault, now or when it becomes present again, although nothing marked it yet? */
 function isUnprotected(word: number): boolean {
-  return (word & PTE_WRITE) !== 0 && (isDevicePrivateEntry(word) || isMigrationEntry(word));
+  if ((word & PTE_WRITE) === 0) return false;
+  if ((word & PTE_PRESENT) !== 0) return (word & PTE_MAKE_DIRTY) === 0;
+  return isDevicePrivateEntry(word) || isMigrationEntry(word);
 }

@@ -129,8 +129,8 @@ export const bugs: readonly Bug[] = [
   {
     name: "a page that somebody has locked is taken all the same",
     file: "migrate/collect.js",
-    text: "|| (words[record + FLAGS] & PG_LOCKED) !== 0",
-    replacement: "",
+    text: "(words[record + FLAGS] & (PG_LOCKED | PG_COMPOUND)) !== 0",
+    replacement: "(words[record + FLAGS] & PG_COMPOUND) !== 0",
     found: "random programs",
   },
   {
@@ -259,8 +259,8 @@ export const bugs: readonly Bug[] = [
   {
     name: "a page is paged out that is mapped more than once",
     file: "mm/pageout.js",
-    text: "machine.frames.mapcount(frame) !== 1 ||",
-    replacement: "",
+    text: "machine.frames.mapcount(frame) !== 1 || !machine.lru.isolate(frame)",
+    replacement: "!machine.lru.isolate(frame)",
     found: "recorded runs",
   },
   {
@@ -304,8 +304,8 @@ export const bugs: readonly Bug[] = [
   {
     name: "a device's migration takes pages of another device",
     file: "migrate/collect.js",
-    text: "if (kind !== ZONE_SYSTEM && zones.of(frame).pageMap?.owner !== owner)",
-    replacement: "if (false)",
+    text: "(flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0 && zones.of(frame).pageMap?.owner === owner",
+    replacement: "(flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0",
     found: "random programs",
     focus: ["toDevice", "toHost", "load"],
   },
