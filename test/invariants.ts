@@ -40,6 +40,7 @@ import {
   MAPPING_FILE,
   MAPPING_KIND_MASK,
   MAPPING_KIND_SHIFT,
+  PG_FILE_COPY,
   PG_HAS_COPY,
   PG_HEAD,
   PG_HOME,
@@ -173,13 +174,14 @@ class Survey {
     const tables = new Set<number>();
     const anonVmas = new Set<AnonVma>();
     const vmas = new Set<Vma>();
-    const homes = new Set<HomeRange>();
+    /** By home range: the index of its first page. */
+    const homes = new Map<HomeRange, number>();
     for (const mm of this.#machine.addressSpaces) {
       this.#vmasInOrder(mm);
       for (const vma of mm.vmas) {
         vmas.add(vma);
         this.#chain(vma);
-        if (vma.home !== null) homes.add(vma.home);
+        if (vma.home !== null) homes.set(vma.home, vma.offset + vma.home.page - vma.start);
         for (const anonVma of vma.chain) anonVmas.add(anonVma);
       }
       const resident = this.#entries(mm, tables);
@@ -192,7 +194,7 @@ class Survey {
       this.#report(`${this.#machine.tables.used} page tables are in use and ${tables.size} belong to an address space`);
     }
     this.#anonVmas(anonVmas, vmas);
-    for (const home of homes) this.#atHome(home);
+    for (const [home, index] of homes) this.#atHome(home, index);
   }
 
   /** A cached page belongs to its object, which refers to it; what was paged out has a slot of its own. */
@@ -443,12 +445,14 @@ class Survey {
   }
 
   /** A home frame holds its own page, or keeps the bytes of it, and never those of another. */
-  #atHome(home: HomeRange): void {
+  #atHome(home: HomeRange, index: number): void {
+    // Frames that are only preferred are anybody's.
+    if (home.shared !== undefined) return;
     for (let i = 0; i < home.pages; i++) {
       const frame = home.first + i;
       const holder = (this.#flags(frame) & PG_RETAINED) === 0 ? frame : this.#words[(frame << FRAME_SHIFT) + PRIVATE];
       const at = holder << FRAME_SHIFT;
-      if (this.#words[at + MAPPING] !== 0 && this.#words[at + INDEX] !== home.page + i) {
+      if (this.#words[at + MAPPING] !== 0 && this.#words[at + INDEX] !== index + i) {
         this.#report(`frame ${frame}, the home of page ${home.page + i}, is that of page ${this.#words[at + INDEX]}`);
       }
     }
@@ -560,6 +564,8 @@ class Survey {
       this.#hold(frame, 1);
     } else this.#report(`${what} is of no known kind`);
     if (this.#refcount(frame) === 0) this.#report(`${what} names a free frame`);
+    if ((this.#flags(frame) & PG_FILE_COPY) !== 0 && ((word & PTE_WRITE) !== 0 || vma?.file === null))
+      this.#report(`${what} is of an unwritten copy of a file page, and is writable or maps no file`);
     if (vma !== undefined) {
       if (!this.#isFoundByRmap(frame, vma, page)) this.#report(`${what} is not found by the reverse map of its frame`);
     }

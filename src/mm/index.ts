@@ -39,5 +39,6 @@ export { forkAddressSpace } from "./fork.js";
 export { clearSoftDirty, clearSoftDirtyRange } from "./soft-dirty.js";
 export { snapshotRange } from "./snapshot.js";
 export { pageOut } from "./pageout.js";
+export { mremap } from "./remap.js";
 export { Swap, type SwapStore } from "./swap.js";
 export { MemorySwapStore } from "./swap-store.js";

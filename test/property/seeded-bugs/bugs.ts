@@ -129,8 +129,8 @@ export const bugs: readonly Bug[] = [
   {
     name: "a page that somebody has locked is taken all the same",
     file: "migrate/collect.js",
-    text: "(words[record + FLAGS] & (PG_LOCKED | PG_COMPOUND)) !== 0",
-    replacement: "(words[record + FLAGS] & PG_COMPOUND) !== 0",
+    text: "if ((words[record + FLAGS] & PG_LOCKED) !== 0)",
+    replacement: "if (false)",
     found: "random programs",
   },
   {
