@@ -5,8 +5,8 @@
 
 import type { Kind } from "../engine/actions.js";
 
-/** Random programs over the engine; the recorded runs of Linux. */
-export type Finder = "random programs" | "recorded runs";
+/** Random programs over the engine, the same over huge pages, the recorded runs of Linux. */
+export type Finder = "random programs" | "huge programs" | "recorded runs";
 
 export interface Bug {
   readonly name: string;
@@ -337,5 +337,47 @@ export const bugs: readonly Bug[] = [
     text: "if (!frames.some((frame) => machine.zones.of(frame).kind === ZONE_COHERENT))",
     replacement: "if (true)",
     found: "random programs",
+  },
+  {
+    name: "a huge page is split although a part of it is pinned",
+    file: "mm/huge-page.js",
+    text: "|| frames.refcount(head) !== frames.totalMapcount(head)",
+    replacement: "",
+    found: "huge programs",
+  },
+  {
+    name: "splitting a huge entry forgets whose its pages are",
+    file: "mm/huge-entry.js",
+    text: "PTE_UFFD_WP | PTE_EXCLUSIVE));",
+    replacement: "PTE_UFFD_WP));",
+    found: "huge programs",
+  },
+  {
+    name: "splitting a huge entry forgets that its pages are soft-dirty",
+    file: "mm/huge-entry.js",
+    text: "(word & (PTE_YOUNG | PTE_SOFT_DIRTY | PTE_UFFD_WP",
+    replacement: "(word & (PTE_YOUNG | PTE_UFFD_WP",
+    found: "recorded runs",
+  },
+  {
+    name: "devices do not hear that a huge entry is split",
+    file: "mm/huge-entry.js",
+    text: 'notifiers.notify("clear", first, first + TABLE_WORDS, null);',
+    replacement: ";",
+    found: "recorded runs",
+  },
+  {
+    name: "a part of a compound page migrates by itself",
+    file: "migrate/collect.js",
+    text: "|| (words[record + FLAGS] & PG_COMPOUND) !== 0",
+    replacement: "",
+    found: "recorded runs",
+  },
+  {
+    name: "a write to a huge page that is shared makes it this mapping's own",
+    file: "mm/huge-fault.js",
+    text: "if (machine.frames.refcount(head) !== 1)",
+    replacement: "if (false)",
+    found: "huge programs",
   },
 ];
