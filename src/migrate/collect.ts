@@ -107,7 +107,8 @@ function collectLeaf(args: MigrateVma, vma: Vma, entries: Int32Array, at: number
     } else if (!isSelectedDevicePage(zones, frame, flags, owner)) continue;
     const record = frame << FRAME_SHIFT;
     // A part of a compound page that is mapped by itself stays where it is, as in Linux 6.1.
-    if (words[record + MAPPING] === 0 || (words[record + FLAGS] & (PG_LOCKED | PG_COMPOUND)) !== 0) continue;
+    if (words[record + MAPPING] === 0 || (words[record + FLAGS] & PG_COMPOUND) !== 0) continue;
+    if ((words[record + FLAGS] & PG_LOCKED) !== 0) continue;
     if (!takeEntry(machine, entries, at + i, frame)) continue;
     words[record + FLAGS] |= PG_LOCKED;
     words[record + MAPCOUNT]--;

@@ -18,7 +18,7 @@ import {
   PTE_TRACKING,
   PTE_WRITE,
 } from "./entry.js";
-import { PG_DIRTY } from "./frames.js";
+import { PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
 import { FAULT_DONE, FAULT_WRITE, faultIn } from "./fault.js";
 import { SHORT_REFERENCE, tryPinPage } from "./gup.js";
 import { splitHugeEntry } from "./huge-entry.js";
@@ -29,10 +29,10 @@ import { BLOCK_FRAMES } from "./table-shape.js";
 
 /**
  * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the
- * frame of each page that became so, locked and referenced for the caller, -1 for the others. Returns for how many pages a
- * reference could be had: fewer than asked where an access is impossible; below 0, the fault's code negated and less one,
- * when that is so at once. Rejects, with no reference kept, when a page cannot be brought from where it is. Notifiers hear
- * of `owner`.
+ * frame of each page that became so, locked and referenced for the caller, who calls `letGoOfExclusivePages`; -1 for the
+ * others. Returns for how many pages a reference could be had: fewer than asked where an access is impossible; below 0, the
+ * fault's code negated and less one, when that is so at once. Rejects, with no reference kept, when a page cannot be brought
+ * from where it is. Notifiers hear of `owner`.
  */
 export async function makeDeviceExclusiveRange(
   mm: AddressSpace,
@@ -52,6 +52,23 @@ export async function makeDeviceExclusiveRange(
     frames[i] = -1;
   }
   return referenced;
+}
+
+/**
+ * Unlocks the pages that `makeDeviceExclusiveRange` gave for `start` and on, and drops the references to them. One that was
+ * given up meanwhile could not leave the swap cache while it was locked, and does so now.
+ */
+export function letGoOfExclusivePages(mm: AddressSpace, start: number, frames: Int32Array): void {
+  const { machine } = mm;
+  for (let i = 0; i < frames.length; i++) {
+    const frame = frames[i];
+    if (frame < 0) continue;
+    machine.pageLocks.unlock(frame);
+    const word = mm.pageTable.read(start + i);
+    const isStillThere = isDeviceExclusiveEntry(word) && word >>> PTE_FRAME_SHIFT === frame;
+    if (!isStillThere && (machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
+    machine.put(frame);
+  }
 }
 
 /** Takes short references to as many pages as can be had, or none when a fault rejects; how many, or the first fault's code. */

@@ -15,6 +15,7 @@ import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
 import { type FileBacking, PageCache } from "./page-cache.js";
 import { PageLocks } from "./page-lock.js";
+import { Reclaim } from "./reclaim.js";
 import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
 import * as sharedWord from "./shared-word.js";
@@ -27,6 +28,7 @@ const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_COMPOUND, PG_LRU, PRIVATE, REFCOU
 const { BLOCK_FRAMES, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 const { addToWord } = sharedWord;
 
+export const DEFAULT_PAGE_SIZE = 65_536;
 const MIN_PAGE_SIZE = 4096;
 const MAX_PAGE_SIZE = 1 << 21;
 /** What a frame that was given back is filled with under `debug`. */
@@ -69,6 +71,7 @@ export class Machine {
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
   readonly swap: Swap | null;
+  readonly reclaim: Reclaim;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = {
@@ -87,7 +90,12 @@ export class Machine {
   #nextAddressSpace = 1;
 
   constructor(options: MachineOptions = {}) {
-    const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment, debug = false } = options;
+    const {
+      pageSize = DEFAULT_PAGE_SIZE,
+      hostBudget = Infinity,
+      environment = realEnvironment,
+      debug = false,
+    } = options;
     if (
       !Number.isSafeInteger(pageSize) ||
       !Number.isInteger(Math.log2(pageSize)) ||
@@ -114,6 +122,7 @@ export class Machine {
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
     this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
+    this.reclaim = new Reclaim(this);
     // Frame 0, the zero page: never written, never freed.
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
     this.frames.get(0);
@@ -201,6 +210,10 @@ export class Machine {
 
   pageCache(id: number): PageCache | undefined {
     return this.#pageCaches.get(id);
+  }
+
+  get hasPageCaches(): boolean {
+    return this.#pageCaches.size > 0;
   }
 
   get pageCaches(): Iterable<PageCache> {

@@ -151,7 +151,7 @@ export async function exitAddressSpace(mm: AddressSpace): Promise<void> {
   });
 }
 
-async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
+export async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> {
   assertNotInCallback();
   await mm.mmapLock.write();
   try {
@@ -177,7 +177,7 @@ function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, fla
   return changed;
 }
 
-function unmapPages(mm: AddressSpace, start: number, end: number): void {
+export function unmapPages(mm: AddressSpace, start: number, end: number): void {
   const first = mm.vmaAt(start);
   if (first !== undefined && first.start < start) splitVma(first, start);
   const last = mm.vmaAt(end - 1);
@@ -192,7 +192,7 @@ function unmapPages(mm: AddressSpace, start: number, end: number): void {
 }
 
 /** Takes the leaf tables of blocks in which nothing is mapped any more away (`free_pgtables`). */
-function freeTables(mm: AddressSpace, start: number, end: number): void {
+export function freeTables(mm: AddressSpace, start: number, end: number): void {
   for (let first = blockOf(start); first < end; first += TABLE_WORDS) {
     const vma = mm.vmas[mm.indexAbove(first)];
     if (vma === undefined || vma.start >= first + TABLE_WORDS) mm.pageTable.detachLeaf(first);

@@ -106,12 +106,21 @@ const COHERENT_PAGE = "return (flags & MIGRATE_VMA_SELECT_DEVICE_COHERENT) !== 0
 const COHERENT_SELECTED = "return (flags & MIGRATE_VMA_SELECT_DEVICE_COHERENT) !== 0 && »zones.of(frame)";
 const DEVICE_REFUSED = "else if (!isSelectedDevicePage(zones, frame, flags, owner)) »continue;";
 const CANDIDATE = "if (words[record + MAPPING] === 0 ||";
-const MAPPED = "if (words[record + MAPPING] === 0 || »(words[record + FLAGS] & PG_LOCKED)";
-const NOT_TAKEN = "(words[record + FLAGS] & PG_LOCKED) !== 0) »continue;";
+const MAPPED = "if (words[record + MAPPING] === 0 || »(words[record + FLAGS] & PG_COMPOUND)";
+const NOT_WHOLE = "(words[record + FLAGS] & PG_COMPOUND) !== 0) »continue;";
+const HUGE_PAGE = "if (head !== 0) »return splitHugePage(";
+const HUGE_PAGE_HELD = "&& !openHugePage(vma, page)) { »page = blockEnd;";
 
 const collect = table("collect", "migrate/collect.js", [
   ["hole, anonymous VMA: MIGRATE", "args.src.fill(MIGRATE_PFN_MIGRATE"],
   ["hole, other VMA: 0", "if (!vma.anonymous) »return;"],
+  ["huge zero page: its entry is split", "splitHugeEntry(vma, page);"],
+  [
+    "huge page, held or locked, so not split: 0 for all of it",
+    HUGE_PAGE_HELD,
+    "huge: a huge page that somebody holds: nothing of it may migrate, and it stays whole until it is let go",
+  ],
+  ["huge page, split: its entries", left([HUGE_PAGE], [HUGE_PAGE_HELD])],
   ["none, anonymous VMA: MIGRATE", left([NONE], [NONE_ELSEWHERE])],
   ["none, other VMA: 0", NONE_ELSEWHERE],
   ["not present, not device-private: 0", "if (!present && !isDevicePrivateEntry(word)) »continue;"],
@@ -128,9 +137,10 @@ const collect = table("collect", "migrate/collect.js", [
     left([DEVICE_REFUSED, PRIVATE_SELECTED, COHERENT_SELECTED], [PRIVATE_PAGE, COHERENT_PAGE]),
   ],
   ["page without mapping: 0", left([CANDIDATE], [MAPPED]), "setup: a page without a mapping: does not"],
+  ["part of a compound page: 0", left([NOT_WHOLE, MAPPED], [CANDIDATE])],
   [
     "lock not had: 0, entry untouched",
-    left([NOT_TAKEN, MAPPED], [CANDIDATE]),
+    "(words[record + FLAGS] & PG_LOCKED) !== 0) »continue;",
     "setup: because its lock is not had at once keeps its entry, and nobody waits",
   ],
   [
@@ -221,6 +231,8 @@ const pages = table("pages", "migrate/pages.js", [
   ["else: the identity moves", "words[destination + MAPPING] = mapping;"],
 ]);
 
+const NO_TABLE = "if (pageTable.huge(page) !== 0 || pageTable.ensureLeaf(page) === 0)";
+const NOT_HUGE = "if (pageTable.huge(page) !== 0 || »pageTable.ensureLeaf(page) === 0)";
 const ANONYMOUS = "if (!vma.anonymous || »mm.exiting)";
 const ENTRY_LOOKED_AT = "if (word !== 0 && !isZeroPageEntry(word))";
 const ENTRY_FOUND = "if (word !== 0 && »!isZeroPageEntry(word))";
@@ -238,8 +250,13 @@ const insert = table("insert", "migrate/insert.js", [
     "insert: the address space is being torn down",
   ],
   [
+    "a huge entry stands there: aborts",
+    left(["if (pageTable.huge(page) !== 0 ||"], [NOT_HUGE]),
+    "insert: a huge page has come by a fault meanwhile",
+  ],
+  [
     "no table to be had: aborts",
-    "if (pageTable.ensureLeaf(page) === 0) »return false;",
+    left([`${NO_TABLE} »return false;`, NOT_HUGE], [NO_TABLE]),
     "insert: a table cannot be allocated",
   ],
   ["no anon_vma to be had: aborts", "if (!prepareAnonVma(vma)) »return false;", "insert: the anon_vma cannot be had"],
@@ -340,20 +357,13 @@ export const protocolRows: readonly ProtocolRow[] = [
   ...coherentPage,
 ];
 
-const HUGE = "huge pages are not modelled yet";
-
 export const absentRows: readonly AbsentRow[] = [
   { table: "setup", row: "dax: EINVAL", reason: "there are no such mappings" },
-  { table: "collect", row: "huge zero page: its entry is split", reason: HUGE },
-  { table: "collect", row: "huge page, lock not had or not split: 0", reason: HUGE },
-  { table: "collect", row: "huge page, split: its entries", reason: HUGE },
   { table: "collect", row: "bad upper entry: 0", reason: "page tables do not go bad" },
-  { table: "collect", row: "part of a compound page: 0", reason: HUGE },
   { table: "unmap", row: "system page, not on the LRU: all batches drained once", reason: "there is one batch" },
-  { table: "unmap", row: "pin check, a compound page: fails", reason: HUGE },
+  { table: "unmap", row: "pin check, a compound page: fails", reason: "none is collected" },
   { table: "pages", row: "dst another kind of device page: MIGRATE cleared", reason: "there is no other kind" },
   { table: "pages", row: "has_private with a mapping: one more", reason: "pages of objects never move" },
-  { table: "insert", row: "a huge entry stands there: aborts", reason: HUGE },
   { table: "insert", row: "dst another kind of device page: aborts", reason: "there is no other kind" },
   { table: "insert", row: "userfault-missing handler: aborts", reason: "nobody can register one" },
 ];

@@ -15,7 +15,8 @@ import {
   PTE_YOUNG,
 } from "../../src/mm/entry.js";
 import { dontNeed } from "../../src/mm/mapping.js";
-import { PROT_NONE, PROT_READ, VM_SHARED } from "../../src/mm/vma.js";
+import { TABLE_WORDS } from "../../src/mm/page-table.js";
+import { PROT_NONE, PROT_READ, VM_HUGEPAGE, VM_SHARED } from "../../src/mm/vma.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_VMA_SELECT_SYSTEM, migratePfn } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import type { MigrateVma } from "../../src/migrate/migrate-vma.js";
@@ -164,8 +165,10 @@ describe("an insertion aborts, with the entry as before and the frame given back
   async function aborted(
     meanwhile: (scene: Awaited<ReturnType<typeof createHoles>>) => void | Promise<void>,
     prepare: (scene: Awaited<ReturnType<typeof createHoles>>) => Promise<void> = () => Promise.resolve(),
+    pages = 1,
+    flags = 0,
   ): Promise<void> {
-    const scene = await createHoles("private", 1);
+    const scene = await createHoles("private", pages, { flags });
     const { device, mm, page } = scene;
     await prepare(scene);
     let before = 0;
@@ -205,6 +208,13 @@ describe("an insertion aborts, with the entry as before and the frame given back
       ({ mm, page }) => store(mm, page, 5),
       () => Promise.resolve(),
     );
+  });
+
+  test("a huge page has come by a fault meanwhile", async () => {
+    const nothing = () => Promise.resolve();
+    for (const fault of [load, (mm: AddressSpace, page: number) => store(mm, page, 5)]) {
+      await aborted(async ({ mm, page }) => void (await fault(mm, page)), nothing, TABLE_WORDS, VM_HUGEPAGE);
+    }
   });
 
   test("an entry that is not present stands there", async () => {
