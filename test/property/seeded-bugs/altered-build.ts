@@ -10,6 +10,7 @@ const dist = fileURLToPath(new URL("../../../", import.meta.url));
 
 export interface Build extends Disposable {
   readonly hunt: string;
+  readonly huntArrays: string;
   readonly command: string;
 }
 
@@ -19,7 +20,15 @@ export function buildWith(bug: Bug | null): Build {
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   try {
     const wanted = (source: string): boolean => !source.endsWith(".map") && !source.endsWith(".d.ts");
-    for (const part of ["src", "test/property", "test/simulation", "test/environments.js", "test/invariants.js"]) {
+    const tests = [
+      "property",
+      "simulation",
+      "environments.js",
+      "invariants.js",
+      "builders.js",
+      "unified/opened-memory.js",
+    ];
+    for (const part of ["src", ...tests.map((test) => `test/${test}`)]) {
       cpSync(join(dist, part), join(folder, part), { recursive: true, filter: wanted });
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
@@ -31,6 +40,7 @@ export function buildWith(bug: Bug | null): Build {
   }
   return {
     hunt: join(folder, "test/property/seeded-bugs/hunt.js"),
+    huntArrays: join(folder, "test/property/seeded-bugs/hunt-arrays.js"),
     command: join(folder, "src/cli/main.js"),
     [Symbol.dispose]: remove,
   };

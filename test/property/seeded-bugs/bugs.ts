@@ -5,8 +5,8 @@
 
 import type { Kind } from "../engine/actions.js";
 
-/** Random programs over the engine; the recorded runs of Linux. */
-export type Finder = "random programs" | "recorded runs";
+/** Random programs over the engine, or over arrays and kernels; the recorded runs of Linux. */
+export type Finder = "random programs" | "random arrays" | "recorded runs";
 
 export interface Bug {
   readonly name: string;
@@ -337,5 +337,82 @@ export const bugs: readonly Bug[] = [
     text: "if (!frames.some((frame) => machine.zones.of(frame).kind === ZONE_COHERENT))",
     replacement: "if (true)",
     found: "random programs",
+  },
+  {
+    name: "a kernel writes a page that a snapshot shares",
+    file: "device/unshare.js",
+    text: "if (frame === 0 || (word & PTE_EXCLUSIVE) !== 0)",
+    replacement: "if ((word & PTE_PRESENT) === 0)",
+    found: "random arrays",
+  },
+  {
+    name: "those who share a page that is written at home get a frame without its bytes",
+    file: "mm/sharers.js",
+    text: "machine.zones.copy(copy, frame);",
+    replacement: ";",
+    found: "random arrays",
+  },
+  {
+    name: "the snapshot of a page that was written on the device is copied from its retained frame",
+    file: "device/unshare.js",
+    text: "host.retained.hasCopy(frame)",
+    replacement: "(vma.home !== null && (host.retained.wrote(frame), true))",
+    found: "random arrays",
+  },
+  {
+    name: "a fork of a page leaves it writable",
+    file: "mm/fork.js",
+    text: "const shared = word & ~(PTE_WRITE | PTE_EXCLUSIVE);",
+    replacement: "const shared = word;",
+    found: "random arrays",
+  },
+  {
+    name: "a snapshot shares a page that is pinned",
+    file: "mm/fork.js",
+    text: "&& machine.frames.maybeDmaPinned(frame)",
+    replacement: "&& child !== from.mm && machine.frames.maybeDmaPinned(frame)",
+    found: "random arrays",
+  },
+  {
+    name: "a pin for reading holds a page that is shared",
+    file: "mm/gup.js",
+    text: "return write || references < GUP_PIN_COUNTING_BIAS || !shared;",
+    replacement: "return true;",
+    found: "random arrays",
+  },
+  {
+    name: "what a kernel writes is not marked as written",
+    file: "unified/residency.js",
+    text: "word | WRITTEN | dirty",
+    replacement: "word | PTE_WRITE | dirty",
+    found: "random arrays",
+  },
+  {
+    name: "a store to a page that is writable already is not marked as written",
+    file: "access/host-access.js",
+    text: "const WRITTEN = PTE_YOUNG | PTE_MAKE_DIRTY;",
+    replacement: "const WRITTEN = PTE_YOUNG | 8;",
+    found: "random arrays",
+  },
+  {
+    name: "a clear of what was written leaves pages writable",
+    file: "mm/soft-dirty.js",
+    text: "word & ~(PTE_WRITE | PTE_SOFT_DIRTY | aged)",
+    replacement: "word & ~(PTE_SOFT_DIRTY | aged)",
+    found: "random arrays",
+  },
+  {
+    name: "a clear of what was written forgets what is pinned for writing",
+    file: "unified/written-pages.js",
+    text: "[...this.#pinned, ...this.#released]",
+    replacement: "[]",
+    found: "random arrays",
+  },
+  {
+    name: "a snapshot of a page on a device forgets that it was written",
+    file: "mm/fork.js",
+    text: "const remade = to.mm !== from.mm &&",
+    replacement: "const remade =",
+    found: "random arrays",
   },
 ];

@@ -22,7 +22,7 @@ assert.ok(bugs.length >= FEWEST_BUGS);
 suite("seeded bugs", { concurrency: 2 }, () => {
   test("without a bug nothing is found", async () => {
     using build = buildWith(null);
-    for (const finder of ["random programs", "recorded runs"] as const) {
+    for (const finder of ["random programs", "random arrays", "recorded runs"] as const) {
       const { code, output } = await find(build, finder, PROGRAMS);
       assert.equal(code, 0, `${finder}: ${output}`);
     }
@@ -33,18 +33,22 @@ suite("seeded bugs", { concurrency: 2 }, () => {
       using build = buildWith(bug);
       const { code, output } = await find(build, bug.found, MOST_PROGRAMS, bug.focus);
       t.diagnostic(output.trim().split("\n")[0]);
-      assert.equal(code, bug.found === "random programs" ? FOUND_BY_PROGRAMS : FOUND_BY_RUNS, `not found: ${output}`);
+      assert.equal(code, bug.found === "recorded runs" ? FOUND_BY_RUNS : FOUND_BY_PROGRAMS, `not found: ${output}`);
     });
   }
 });
 
 function find(
-  { hunt, command }: Build,
+  { hunt, huntArrays, command }: Build,
   finder: Finder,
   programs: number,
   focus: readonly string[] = [],
 ): Promise<{ code: unknown; output: string }> {
-  const args = finder === "random programs" ? [hunt, String(programs), ...focus] : [command, "conform", ...recorded];
+  const args = {
+    "random programs": [hunt, String(programs), ...focus],
+    "random arrays": [huntArrays, String(programs)],
+    "recorded runs": [command, "conform", ...recorded],
+  }[finder];
   return new Promise((resolve) => {
     const child = execFile(process.execPath, args, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : child.exitCode, output: stdout + stderr });
