@@ -340,9 +340,9 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a kernel writes a page that a snapshot shares",
-    file: "device/unshare.js",
-    text: "if (frame === 0 || (word & PTE_EXCLUSIVE) !== 0)",
-    replacement: "if ((word & PTE_PRESENT) === 0)",
+    file: "unified/kernel.js",
+    text: "await this.#unshareWritten(operands, invocations, checkpoint);",
+    replacement: ";",
     found: "random arrays",
   },
   {
@@ -392,13 +392,6 @@ export const bugs: readonly Bug[] = [
     file: "access/host-access.js",
     text: "const WRITTEN = PTE_YOUNG | PTE_MAKE_DIRTY;",
     replacement: "const WRITTEN = PTE_YOUNG | 8;",
-    found: "random arrays",
-  },
-  {
-    name: "a clear of what was written leaves pages writable",
-    file: "mm/soft-dirty.js",
-    text: "word & ~(PTE_WRITE | PTE_SOFT_DIRTY | aged)",
-    replacement: "word & ~(PTE_SOFT_DIRTY | aged)",
     found: "random arrays",
   },
   {
