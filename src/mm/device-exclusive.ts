@@ -6,7 +6,6 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { totalMapcount } from "./compound.js";
 import {
   deviceExclusiveEntry,
   isDeviceExclusiveEntry,
@@ -23,7 +22,6 @@ import { FAULT_DONE, FAULT_WRITE, faultIn } from "./fault.js";
 import { SHORT_REFERENCE, tryPinPage } from "./gup.js";
 import { splitHugeEntry } from "./huge-entry.js";
 import { mappingsOf } from "./huge-page.js";
-import type { Machine } from "./machine.js";
 import { removeRmap } from "./rmap.js";
 import { BLOCK_FRAMES } from "./table-shape.js";
 
@@ -45,7 +43,8 @@ export async function makeDeviceExclusiveRange(
   const referenced = await referencePages(mm, start, frames);
   for (let i = 0; i < referenced; i++) {
     const frame = frames[i];
-    const locked = machine.frames.tryLock(frame);
+    // Of a compound page only the head counts.
+    const locked = machine.frames.head(frame) === frame && machine.frames.tryLock(frame);
     if (locked && makeExclusive(mm, start + i, frame, owner)) continue;
     if (locked) machine.pageLocks.unlock(frame);
     machine.put(frame);
@@ -102,16 +101,16 @@ async function pinOnePage(mm: AddressSpace, page: number): Promise<number> {
 
 /**
  * Takes the page out of all page tables, a compound page with all its parts; true if it was mapped writable at `page` and
- * is mapped nowhere now. Of a compound page only the head counts.
+ * is mapped nowhere now.
  */
 function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: object | null): boolean {
   const { machine } = mm;
   const { frames } = machine;
   const count = frames.isCompound(frame) ? BLOCK_FRAMES : 1;
-  if (frames.head(frame) !== frame || !frames.isAnonymous(frame)) return false;
+  if (!frames.isAnonymous(frame)) return false;
   let valid = false;
   for (const { vma, from, to } of mappingsOf(machine, frame, count)) {
-    if (isMappedNowhere(machine, frame)) break;
+    if (frames.totalMapcount(frame) === 0) break;
     vma.mm.notifiers.notify("exclusive", from, to, owner);
     for (let mapped = from; mapped < to; mapped++) {
       const word = vma.mm.pageTable.read(mapped);
@@ -129,10 +128,5 @@ function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: obj
       removeRmap(machine, part);
     }
   }
-  return valid && isMappedNowhere(machine, frame);
-}
-
-function isMappedNowhere(machine: Machine, frame: number): boolean {
-  const { frames } = machine;
-  return (frames.isCompound(frame) ? totalMapcount(machine, frame) : frames.mapcount(frame)) === 0;
+  return valid && frames.totalMapcount(frame) === 0;
 }

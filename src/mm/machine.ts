@@ -158,39 +158,25 @@ export class Machine {
 
   /** Drops a reference; the last one frees the page (`put_page`). */
   put(frame: number, references = 1): void {
-    const { words } = this.frames;
-    const at = frame << FRAME_SHIFT;
-    if ((words[at] & PG_COMPOUND) !== 0) return this.#putCompound(frame, references);
-    const before = addToWord(words, at + REFCOUNT, -references);
-    if (before === references) this.#free(frame);
-    else assert(before > references, "a reference to a page frame is dropped that nobody held");
+    const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
+    if (before <= references) this.#putLast(frame, before, references);
   }
 
   /** The same for `count` neighbouring frames. */
   putRun(first: number, count: number, references: number): void {
-    const { words } = this.frames;
     for (let frame = first; frame < first + count; frame++) {
-      const at = frame << FRAME_SHIFT;
-      if ((words[at] & PG_COMPOUND) !== 0) {
-        this.#putCompound(frame, references);
-        continue;
-      }
-      const before = addToWord(words, at + REFCOUNT, -references);
+      const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
       if (before <= references) this.#putLast(frame, before, references);
     }
   }
 
   #putLast(frame: number, before: number, references: number): void {
-    assert(before === references, "a reference to a page frame is dropped that nobody held");
-    this.#free(frame);
-  }
-
-  #putCompound(frame: number, references: number): void {
-    const { frames } = this;
-    frames.addCompoundReferences(frame, references, -1);
-    const left = frames.refcount(frame);
-    assert(left >= 0, "a reference to a compound page is dropped that nobody held");
-    if (left === 0) this.#free(frames.head(frame));
+    if (before === references) return this.#free(frame);
+    // A part of a compound page has no references of its own.
+    const head = this.frames.head(frame);
+    assert(head !== frame, "a reference to a page frame is dropped that nobody held");
+    addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, references);
+    this.put(head, references);
   }
 
   /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
