@@ -11,6 +11,9 @@ export type { Footprint } from "./unified/footprint.js";
 export type { DispatchOptions, DispatchReport, Kernel, KernelDescriptor, Progress } from "./unified/kernel.js";
 export type { ArrayOptions, DirtyRange, PagedArray, Range, ReadOptions, WriteOptions } from "./unified/paged-array.js";
 export type { Pin, PinMode, Run } from "./unified/pin.js";
+export type { MapSourceOptions } from "./unified/mapped-source.js";
+export type { SwapFileOptions } from "./unified/swap-file.js";
+export type { SwapStore } from "./mm/swap.js";
 export type { Stats } from "./unified/stats.js";
 export { createUnifiedMemory, type UnifiedMemory, type UnifiedMemoryOptions } from "./unified/unified-memory.js";
 

@@ -3,8 +3,11 @@
  *
  * - Each page is in exactly one place: every entry names a frame in use, the frame's map count is the number of such
  *   entries, the reverse map leads from the frame to each of them, and all references are accounted for.
+ * - A page with the anonymous-exclusive mark has one mapping, and a page that is pinned for DMA has that mark.
  * - A compound page is an aligned block with one head, mapped as a whole by the huge entries that it counts, and by parts.
  * - Migration entries stand for locked pages of migrations under way, and for nothing else.
+ * - Swap slots count the entries that name them, a slot that is named or holds a cached page is not free, page caches and
+ *   their pages name each other.
  * - The LRU list, the batch, the retained frames, the VMAs and the anon_vmas agree with the flags and with each other.
  * - The charges equal an independent sum. Free frames have no identity. The zero page is zero.
  *
@@ -27,6 +30,7 @@ import {
 import {
   FLAGS,
   FRAME_SHIFT,
+  GUP_PIN_COUNTING_BIAS,
   INDEX,
   LRU_NEXT,
   LRU_PREV,
@@ -36,6 +40,7 @@ import {
   MAPPING_FILE,
   MAPPING_KIND_MASK,
   MAPPING_KIND_SHIFT,
+  PG_FILE_COPY,
   PG_HAS_COPY,
   PG_HEAD,
   PG_HOME,
@@ -65,6 +70,12 @@ export interface Holders {
   readonly inFlight?: Iterable<{ readonly src: Int32Array; readonly dst: Int32Array; readonly npages: number }>;
   /** Frames that the test has locked. */
   readonly locked?: Iterable<number>;
+  /** By frame: references that the test may hold or not. */
+  readonly unsure?: ReadonlyMap<number, number>;
+  /** Pages that somebody has taken off the LRU, each with a reference; of those in flight only the latter count. */
+  readonly isolated?: Iterable<number>;
+  /** Swap slots that are being written; nothing need name them yet. */
+  readonly writtenSlots?: Iterable<number>;
   /** Operations are under way: mmap locks may be held, and somebody may wait. */
   readonly busy?: boolean;
   /** The bytes of a frame of private device memory, to compare retained copies with; null where they are not known. */
@@ -81,6 +92,7 @@ export function brokenInvariants(machine: Machine, holders: Holders = {}): strin
   const survey = new Survey(machine, holders);
   survey.addressSpaces();
   survey.reverseMap();
+  survey.exclusiveMarks();
   survey.pageCaches();
   survey.swapCache();
   survey.lists();
@@ -108,10 +120,21 @@ class Survey {
   readonly #migrating: Uint8Array;
   readonly #mayBeLocked: Uint8Array;
   readonly #onLru: Uint8Array;
-  /** By slot: swap entries that name it. */
+  readonly #unsure: ReadonlyMap<number, number>;
+  /** By frame: taken off the LRU by somebody who is no migration. */
+  readonly #isolated: Uint8Array;
+  /** By frame: entries of any kind that name it, and those of them with the exclusive mark. */
+  readonly #entriesOf: Int32Array;
+  readonly #exclusiveOf: Int32Array;
+  /** By frame: is it pinned for DMA? */
+  readonly #pinned: Uint8Array;
+  /** By slot: swap entries that name it, and those of them with the exclusive mark. */
   readonly #swapEntries = new Map<number, number>();
+  readonly #exclusiveSlots = new Map<number, number>();
+  readonly #writtenSlots: ReadonlySet<number>;
 
-  constructor(machine: Machine, { references = [], inFlight = [], locked = [], deviceBytes = () => null }: Holders) {
+  constructor(machine: Machine, holders: Holders) {
+    const { references = [], inFlight = [], locked = [], deviceBytes = () => null } = holders;
     const { frames } = machine;
     this.#machine = machine;
     this.#words = frames.words;
@@ -122,8 +145,17 @@ class Survey {
     this.#migrating = new Uint8Array(frames.count);
     this.#mayBeLocked = new Uint8Array(frames.count);
     this.#onLru = new Uint8Array(frames.count);
+    this.#isolated = new Uint8Array(frames.count);
+    this.#entriesOf = new Int32Array(frames.count);
+    this.#exclusiveOf = new Int32Array(frames.count);
+    this.#pinned = new Uint8Array(frames.count);
+    this.#unsure = holders.unsure ?? new Map();
+    this.#writtenSlots = new Set(holders.writtenSlots);
     this.#references[0] = 1;
-    for (const [frame, count] of references) this.#hold(frame, count);
+    for (const [frame, count] of references) {
+      this.#hold(frame, count);
+      if (count >= GUP_PIN_COUNTING_BIAS) this.#pinned[frame] = 1;
+    }
     for (const frame of locked) this.#mayBeLocked[frame] = 1;
     for (const { src, dst, npages } of inFlight) {
       for (let i = 0; i < npages; i++) {
@@ -131,19 +163,25 @@ class Survey {
         this.#migratingFrame(dst[i]);
       }
     }
+    for (const frame of holders.isolated ?? []) {
+      if (this.#migrating[frame] !== 0) continue;
+      this.#isolated[frame] = 1;
+      this.#hold(frame, 1);
+    }
   }
 
   addressSpaces(): void {
     const tables = new Set<number>();
     const anonVmas = new Set<AnonVma>();
     const vmas = new Set<Vma>();
-    const homes = new Set<HomeRange>();
+    /** By home range: the index of its first page. */
+    const homes = new Map<HomeRange, number>();
     for (const mm of this.#machine.addressSpaces) {
       this.#vmasInOrder(mm);
       for (const vma of mm.vmas) {
         vmas.add(vma);
         this.#chain(vma);
-        if (vma.home !== null) homes.add(vma.home);
+        if (vma.home !== null) homes.set(vma.home, vma.offset + vma.home.page - vma.start);
         for (const anonVma of vma.chain) anonVmas.add(anonVma);
       }
       const resident = this.#entries(mm, tables);
@@ -156,7 +194,7 @@ class Survey {
       this.#report(`${this.#machine.tables.used} page tables are in use and ${tables.size} belong to an address space`);
     }
     this.#anonVmas(anonVmas, vmas);
-    for (const home of homes) this.#atHome(home);
+    for (const [home, index] of homes) this.#atHome(home, index);
   }
 
   /** A cached page belongs to its object, which refers to it; what was paged out has a slot of its own. */
@@ -167,10 +205,13 @@ class Survey {
         const at = frame << FRAME_SHIFT;
         if (this.#words[at + MAPPING] !== mapping || this.#words[at + INDEX] !== index)
           this.#report(`frame ${frame} is cached as page ${index} of an object and is not that page`);
-        if (cache.slots.has(index)) this.#report(`page ${index} of an object is cached and paged out`);
+        // A page that is being read from swap is in both places.
+        if (cache.slots.has(index) && (this.#flags(frame) & PG_LOCKED) === 0)
+          this.#report(`page ${index} of an object is cached and paged out`);
+        if (index < 0 || index >= cache.length) this.#report(`page ${index} is cached of an object of ${cache.length}`);
         this.#hold(frame, 1);
       }
-      for (const slot of cache.slots.values()) this.#swapEntries.set(slot, (this.#swapEntries.get(slot) ?? 0) + 1);
+      for (const slot of cache.slots.values()) count(this.#swapEntries, slot);
       for (const vma of cache.vmas) if (vma.file !== cache) this.#report("an object lists a VMA that maps another");
     }
   }
@@ -183,7 +224,7 @@ class Survey {
     for (let slot = 1; slot <= swap.highest; slot++) {
       const entries = this.#swapEntries.get(slot) ?? 0;
       const frame = swap.cached(slot);
-      if (entries > 0 || frame !== 0) used++;
+      if (entries > 0 || frame !== 0 || this.#writtenSlots.has(slot)) used++;
       if (swap.count(slot) !== entries)
         this.#report(`swap slot ${slot} counts ${swap.count(slot)} entries and has ${entries}`);
       if (frame === 0) continue;
@@ -203,6 +244,26 @@ class Survey {
       }
       if ((this.#flags(frame) & PG_HEAD) !== 0) this.#compound(frame);
       else if (this.#hugeMappings[frame] !== 0) this.#report(`a huge entry maps frame ${frame}, which is no head`);
+    }
+  }
+
+  /** Who has a page to itself is its only user; who pinned one for DMA relies on that. */
+  exclusiveMarks(): void {
+    for (let frame = 1; frame < this.#entriesOf.length; frame++) {
+      if (this.#exclusiveOf[frame] === 0 && this.#pinned[frame] === 0) continue;
+      // The parts of a compound page are pinned and marked together.
+      if (this.#machine.frames.isCompound(frame)) continue;
+      const cached = (this.#flags(frame) & PG_SWAPCACHE) !== 0;
+      const slot = cached ? this.#machine.frames.private(frame) : 0;
+      const users = this.#entriesOf[frame] + (this.#swapEntries.get(slot) ?? 0);
+      const exclusive = this.#exclusiveOf[frame] + (this.#exclusiveSlots.get(slot) ?? 0);
+      if (exclusive > 0 && users > 1) this.#report(`frame ${frame} is marked exclusive and has ${users} users`);
+      if (this.#pinned[frame] === 0 || !this.#machine.frames.isAnonymous(frame)) continue;
+      if (users > 0 && exclusive === 0) this.#report(`frame ${frame} is pinned for DMA and shared copy-on-write`);
+    }
+    for (const [slot, exclusive] of this.#exclusiveSlots) {
+      const users = this.#swapEntries.get(slot) ?? 0;
+      if (exclusive > 0 && users > 1) this.#report(`swap slot ${slot} is marked exclusive and has ${users} users`);
     }
   }
 
@@ -247,7 +308,8 @@ class Survey {
         frame !== 0 &&
         this.#mappings[frame] > 0 &&
         this.#onLru[this.#machine.frames.head(frame)] === 0 &&
-        this.#migrating[frame] === 0
+        this.#migrating[frame] === 0 &&
+        this.#isolated[frame] === 0
       ) {
         this.#report(`frame ${frame} is mapped and neither on the LRU nor part of a migration`);
       }
@@ -285,7 +347,9 @@ class Survey {
       if ((this.#flags(frame) & PG_TAIL) !== 0) continue;
       const refcount = this.#refcount(frame);
       const known = this.#knownHolders(frame);
-      if (refcount !== known) this.#report(`frame ${frame} has ${refcount} references and ${known} known holders`);
+      const unsure = this.#unsure.get(frame) ?? 0;
+      if (refcount < known || refcount > known + unsure)
+        this.#report(`frame ${frame} has ${refcount} references and ${known} known holders`);
       const flags = this.#flags(frame);
       if ((flags & PG_LOCKED) !== 0 && this.#mayBeLocked[frame] === 0)
         this.#report(`frame ${frame} is locked by nobody`);
@@ -381,12 +445,14 @@ class Survey {
   }
 
   /** A home frame holds its own page, or keeps the bytes of it, and never those of another. */
-  #atHome(home: HomeRange): void {
+  #atHome(home: HomeRange, index: number): void {
+    // Frames that are only preferred are anybody's.
+    if (home.shared !== undefined) return;
     for (let i = 0; i < home.pages; i++) {
       const frame = home.first + i;
       const holder = (this.#flags(frame) & PG_RETAINED) === 0 ? frame : this.#words[(frame << FRAME_SHIFT) + PRIVATE];
       const at = holder << FRAME_SHIFT;
-      if (this.#words[at + MAPPING] !== 0 && this.#words[at + INDEX] !== home.page + i) {
+      if (this.#words[at + MAPPING] !== 0 && this.#words[at + INDEX] !== index + i) {
         this.#report(`frame ${frame}, the home of page ${home.page + i}, is that of page ${this.#words[at + INDEX]}`);
       }
     }
@@ -472,13 +538,16 @@ class Survey {
       return false;
     }
     if (isSwapEntry(word)) {
-      this.#swapEntries.set(frame, (this.#swapEntries.get(frame) ?? 0) + 1);
+      count(this.#swapEntries, frame);
+      if ((word & PTE_EXCLUSIVE) !== 0) count(this.#exclusiveSlots, frame);
       return false;
     }
     if (frame >= this.#mappings.length || this.#isPadding(frame)) {
       this.#report(`${what} names a frame that does not exist`);
       return true;
     }
+    this.#entriesOf[frame]++;
+    if ((word & PTE_EXCLUSIVE) !== 0) this.#exclusiveOf[frame]++;
     if (isMigrationEntry(word)) {
       if ((this.#flags(frame) & PG_LOCKED) === 0)
         this.#report(`${what} is a migration entry of a page that is not locked`);
@@ -495,6 +564,8 @@ class Survey {
       this.#hold(frame, 1);
     } else this.#report(`${what} is of no known kind`);
     if (this.#refcount(frame) === 0) this.#report(`${what} names a free frame`);
+    if ((this.#flags(frame) & PG_FILE_COPY) !== 0 && ((word & PTE_WRITE) !== 0 || vma?.file === null))
+      this.#report(`${what} is of an unwritten copy of a file page, and is writable or maps no file`);
     if (vma !== undefined) {
       if (!this.#isFoundByRmap(frame, vma, page)) this.#report(`${what} is not found by the reverse map of its frame`);
     }
@@ -579,4 +650,8 @@ class Survey {
   #report(what: string): void {
     if (this.broken.length < 20) this.broken.push(what);
   }
+}
+
+function count(counts: Map<number, number>, key: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
 }

@@ -17,6 +17,8 @@ import { compareExchangeWord, loadWord as loadEntry } from "../mm/shared-word.js
 
 /** An access that the mapping does not allow: what a process gets a signal for. */
 export class AccessFault extends MemoryError {
+  override readonly name = "AccessFault";
+
   constructor(
     readonly signal: "SIGSEGV" | "SIGBUS",
     message: string,

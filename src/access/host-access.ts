@@ -11,6 +11,7 @@ import type { AddressSpace } from "../mm/address-space.js";
 import { isDevicePrivateEntry, PTE_MAKE_DIRTY, PTE_YOUNG } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault.js";
+import { readIn, readInForWrite, readInPages } from "../mm/read-in.js";
 import { BLOCK_FRAMES } from "../mm/zone.js";
 import { touch } from "./cpu.js";
 
@@ -42,8 +43,9 @@ export async function accessHost(
 ): Promise<void> {
   for (let page = start; page < end;) {
     checkpoint();
-    const batchEnd = Math.min(end, page + BATCH_PAGES);
+    const batchEnd = Math.min(end, page + readInPages(mm, BATCH_PAGES));
     await bringHome(attached, mm, page, batchEnd);
+    await (write ? readInForWrite : readIn)(mm, page, batchEnd);
     const reached = useAccessible(mm, page, batchEnd, write, use);
     if (reached === page) await faultHost(mm, page, write ? FAULT_WRITE : 0);
     page = reached;

@@ -12,6 +12,7 @@ import { MemoryError } from "../mm/errors.js";
 import { FAULT_OWN, FAULT_WRITE } from "../mm/fault.js";
 import { PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/gup.js";
+import { makeOwn, readIn, readInPages, tryMakeOwn } from "../mm/read-in.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
@@ -72,6 +73,7 @@ export async function pinPages(
   write: boolean,
   checkpoint: () => void,
 ): Promise<PinnedPages> {
+  if (mm.machine.reclaim.isPossible) return pinBeforeReclaim(attached, mm, start, end, write, checkpoint);
   for (;;) {
     checkpoint();
     await bringHome(attached, mm, start, end, checkpoint);
@@ -81,6 +83,48 @@ export async function pinPages(
     }
     const pinned = tryPinPages(mm, start, end, write);
     if (pinned !== null) return pinned;
+  }
+}
+
+/**
+ * The same where pages can be reclaimed: each is held as soon as it is there, so that it does not go again for those after
+ * it. So a range that is larger than host memory ends in ENOMEM.
+ */
+async function pinBeforeReclaim(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  write: boolean,
+  checkpoint: () => void,
+): Promise<PinnedPages> {
+  const { machine } = mm;
+  for (;;) {
+    const held: number[] = [];
+    try {
+      for (let page = start; page < end;) {
+        checkpoint();
+        const batchEnd = Math.min(end, page + readInPages(mm, BATCH_PAGES));
+        await bringHome(attached, mm, page, batchEnd);
+        await readIn(mm, page, batchEnd);
+        for (; page < batchEnd; page++) held.push(await holdPage(attached, mm, page, write));
+      }
+      const pinned = tryPinPages(mm, start, end, write);
+      if (pinned !== null) return pinned;
+    } finally {
+      for (const frame of held) machine.put(frame, DMA_PIN);
+    }
+  }
+}
+
+/** Pins one page of host memory. */
+async function holdPage(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<number> {
+  for (;;) {
+    await makePinnable(attached, mm, page, write);
+    // A page of a file is made the mapping's own: who pins it sees what is written later.
+    if (!tryMakeOwn(mm, page) && !(await makeOwn(mm, page))) throw outOfHostMemory(mm.machine, page);
+    const frame = hostFrame(mm, tryPinPage(mm, page, write, DMA_PIN));
+    if (frame >= 0) return frame;
   }
 }
 

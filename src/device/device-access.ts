@@ -9,6 +9,7 @@
 import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../mm/fault.js";
+import { PG_DIRTY } from "../mm/frames.js";
 import { HMM_BUSY, HMM_DONE, HMM_FRAME_SHIFT, HMM_PERM, HMM_WRITE, type HmmRange, hmmRangeFault } from "../mm/hmm.js";
 import type { AttachedDevice } from "./attached-device.js";
 
@@ -29,11 +30,17 @@ async function access(
     const frame = table.lookup(page, write);
     if (frame < 0) await faultPages(attached, mm, page, Math.min(end, page + FAULT_PAGES), write);
     else {
-      if (write) attached.machine.host.retained.wrote(frame);
+      if (write) markWritten(attached, frame);
       use(attached.pageBytes(frame), page);
       page++;
     }
   }
+}
+
+/** The page's only copy is in this frame from now on: not in its retained home frame, in swap or in a file. */
+function markWritten({ machine }: AttachedDevice, frame: number): void {
+  machine.host.retained.wrote(frame);
+  machine.frames.setFlags(frame, PG_DIRTY);
 }
 
 /** Reads whole pages as the device sees them. */

@@ -7,6 +7,7 @@
  */
 
 import type { AddressSpace } from "../mm/address-space.js";
+import { isDevicePrivateEntry } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { PG_LOCKED } from "../mm/frames.js";
 import { homeFrameOf } from "../mm/home-range.js";
@@ -27,6 +28,7 @@ import { migrateVmaSetup } from "../migrate/setup.js";
 import type { ToHostCause } from "../trace/counters.js";
 import type { AttachedDevice } from "./attached-device.js";
 import { withdraw } from "./migrate-to-device.js";
+import { dropFileCopies } from "./drop-file-copies.js";
 import { enterFrames, enterResident, leaveTable } from "./resident-entries.js";
 import { outOfHostMemory } from "./out-of-host-memory.js";
 import { BATCH_PAGES, type Transfer } from "./transfers.js";
@@ -46,6 +48,8 @@ export async function migrateToHost(
   let moved = 0;
   for (let page = start; page < end;) {
     checkpoint();
+    const coming = countPrivate(attached, mm, page, Math.min(end, page + BATCH_PAGES));
+    if (lacksRoom(attached, coming)) await makeRoom(attached, coming);
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {
@@ -91,9 +95,13 @@ export async function evictFrames(
   counters.evictions++;
   for (let from = 0; from < count; from += BATCH_PAGES) {
     checkpoint();
+    const npages = Math.min(BATCH_PAGES, count - from);
+    moved += dropFileCopies(attached, zone.first + first + from, npages);
+    const coming = countUsed(attached, zone.first + first + from, npages);
+    if (lacksRoom(attached, coming)) await makeRoom(attached, coming);
     const transfer = attached.transfers.take();
     const { args } = transfer;
-    args.npages = Math.min(BATCH_PAGES, count - from);
+    args.npages = npages;
     args.dst.fill(0, 0, args.npages);
     try {
       args.cpages = migrateDeviceRange(machine, args.src, zone.first + first + from, args.npages);
@@ -108,6 +116,32 @@ export async function evictFrames(
     }
   }
   return moved;
+}
+
+/**
+ * Setup takes only what is there, so host memory is reclaimed before. Where less can be had than the pages need, some of
+ * them stay where they are.
+ */
+async function makeRoom({ machine }: AttachedDevice, pages: number): Promise<void> {
+  const { reclaim, host } = machine;
+  await reclaim.makeRoom(Math.min(pages, Math.max(1, Math.floor(host.charge.limit / 2))));
+}
+
+function lacksRoom({ machine }: AttachedDevice, pages: number): boolean {
+  return pages > 0 && machine.reclaim.isPossible && machine.host.available < pages;
+}
+
+function countPrivate(attached: AttachedDevice, mm: AddressSpace, start: number, end: number): number {
+  if (!attached.machine.reclaim.isPossible) return 0;
+  let pages = 0;
+  for (let page = start; page < end; page++) if (isDevicePrivateEntry(mm.pageTable.read(page))) pages++;
+  return pages;
+}
+
+function countUsed({ machine }: AttachedDevice, first: number, count: number): number {
+  let pages = 0;
+  for (let frame = first; frame < first + count; frame++) if (machine.frames.refcount(frame) > 0) pages++;
+  return pages;
 }
 
 async function returnPages(

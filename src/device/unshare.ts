@@ -79,7 +79,8 @@ async function unshareOnDevice(attached: AttachedDevice, mm: AddressSpace, start
     const withoutRoom = takePages(attached, transfer, mm, start, end, taken);
     await download(attached, transfer, taken);
     for (const copy of taken) giveCopy(attached, copy);
-    if (withoutRoom >= 0) throw outOfHostMemory(mm.machine, withoutRoom);
+    // What can be reclaimed for is left to faults.
+    if (withoutRoom >= 0 && !mm.machine.reclaim.isPossible) throw outOfHostMemory(mm.machine, withoutRoom);
   } finally {
     mm.mmapLock.readUnlock();
     attached.transfers.give(transfer);

@@ -16,7 +16,7 @@ import * as preload from "./preload.js";
 import * as restore from "./restore.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FRAME_SHIFT, MAPCOUNT, MAPPING, PG_HOME, REFCOUNT } = frameTable;
+const { FRAME_SHIFT, MAPCOUNT, MAPPING, PG_HOME, PG_SWAPCACHE, REFCOUNT } = frameTable;
 const { ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
 const { PRELOAD_PAGES, preloadBoth } = preload;
@@ -82,8 +82,11 @@ function hasMoved(words: Int32Array, source: number, destination: number): boole
 /** The page that the batch held locked is everybody's again. */
 function letGo(machine: Machine, frame: number): void {
   machine.pageLocks.unlock(frame);
-  if (machine.zones.kindOf(frame) === ZONE_SYSTEM) machine.lru.putback(frame);
-  else machine.put(frame);
+  if (machine.zones.kindOf(frame) === ZONE_SYSTEM) {
+    machine.lru.putback(frame);
+    // Who gave the page up while it was locked could not take it out of the swap cache.
+    if ((machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
+  } else machine.put(frame);
 }
 
 /**

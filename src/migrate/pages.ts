@@ -14,12 +14,25 @@ import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, MAPPING_ANON, MAPPING_KIND_SHIFT, PG_DIRTY, PG_SWAPCACHE, REFCOUNT } =
-  frameTable;
+const {
+  FLAGS,
+  FRAME_SHIFT,
+  INDEX,
+  MAPPING,
+  MAPPING_ANON,
+  MAPPING_KIND_SHIFT,
+  PG_DIRTY,
+  PG_FILE_COPY,
+  PG_SWAPCACHE,
+  REFCOUNT,
+} = frameTable;
 const { ZONE_COHERENT, ZONE_PRIVATE } = memoryZones;
 const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
 const { PRELOAD_PAGES, preloadBoth } = preload;
 const { loadWord } = sharedWord;
+
+/** What is said of a page's contents stays true wherever they are. */
+const KEPT_FLAGS = PG_DIRTY | PG_FILE_COPY;
 
 /** After it, MIGRATE is set in `args.src` for exactly the pages that move. */
 export function migrateVmaPages(args: MigrateVma): void {
@@ -85,6 +98,6 @@ function moveIdentity(machine: Machine, from: number, to: number, faultPage: num
   if (loadWord(words, source + REFCOUNT) !== (from === faultPage ? 2 : 1)) return false;
   words[destination + MAPPING] = mapping;
   words[destination + INDEX] = words[source + INDEX];
-  words[destination + FLAGS] |= words[source + FLAGS] & PG_DIRTY;
+  words[destination + FLAGS] |= words[source + FLAGS] & KEPT_FLAGS;
   return true;
 }

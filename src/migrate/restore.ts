@@ -68,7 +68,8 @@ function restoreEntry(machine: Machine, vma: Vma, page: number, source: number, 
     restored = devicePrivateEntry(destination, (word & PTE_TRACKING) | writable | exclusive);
   } else {
     restored = (makeEntry(vma, destination) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_YOUNG)) | exclusive;
-    if ((word & PTE_DIRTY) !== 0 && (machine.frames.flags(destination) & PG_DIRTY) !== 0) restored |= PTE_MAKE_DIRTY;
+    if ((word & PTE_DIRTY) !== 0 && (machine.frames.words[destination << FRAME_SHIFT] & PG_DIRTY) !== 0)
+      restored |= PTE_MAKE_DIRTY;
     if ((word & PTE_WRITE) !== 0) restored = maybeWritable(vma, restored);
     else restored |= word & PTE_UFFD_WP;
   }

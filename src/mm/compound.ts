@@ -43,14 +43,6 @@ export function makeCompoundPage(machine: Machine, head: number, vma: Vma, page:
   machine.frames.addCompoundMapcount(head, 1);
 }
 
-/** All entries that map the compound page: huge ones, and those of its parts. */
-export function totalMapcount(machine: Machine, head: number): number {
-  const { frames } = machine;
-  let total = frames.compoundMapcount(head);
-  for (let part = head; part < head + BLOCK_FRAMES; part++) total += frames.words[(part << FRAME_SHIFT) + MAPCOUNT];
-  return total;
-}
-
 /**
  * Makes a compound page, which no huge entry maps any more and nobody holds, 512 pages: each has the references of its
  * entries, and one that none maps is freed.
@@ -59,7 +51,7 @@ export function splitCompoundPage(machine: Machine, head: number): void {
   const { frames, host, lru } = machine;
   const { words } = frames;
   const flags = words[head << FRAME_SHIFT];
-  const held = frames.refcount(head) - totalMapcount(machine, head);
+  const held = frames.refcount(head) - frames.totalMapcount(head);
   assert(held === 0 && frames.compoundMapcount(head) === 0, `compound page ${head} is split while it is held`);
   assert((flags & PG_LRU) !== 0, `compound page ${head} is split while it is off the LRU`);
   host.splitBlock(head);

@@ -6,7 +6,6 @@
  */
 
 import type { AddressSpace } from "./address-space.js";
-import { totalMapcount } from "./compound.js";
 import {
   deviceExclusiveEntry,
   isDeviceExclusiveEntry,
@@ -18,21 +17,20 @@ import {
   PTE_TRACKING,
   PTE_WRITE,
 } from "./entry.js";
-import { PG_DIRTY } from "./frames.js";
+import { PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
 import { FAULT_DONE, FAULT_WRITE, faultIn } from "./fault.js";
 import { SHORT_REFERENCE, tryPinPage } from "./gup.js";
 import { splitHugeEntry } from "./huge-entry.js";
 import { mappingsOf } from "./huge-page.js";
-import type { Machine } from "./machine.js";
 import { removeRmap } from "./rmap.js";
 import { BLOCK_FRAMES } from "./table-shape.js";
 
 /**
  * Makes pages `[start, start + frames.length)` exclusive to a device, faulting them in for writing first. `frames` gets the
- * frame of each page that became so, locked and referenced for the caller, -1 for the others. Returns for how many pages a
- * reference could be had: fewer than asked where an access is impossible; below 0, the fault's code negated and less one,
- * when that is so at once. Rejects, with no reference kept, when a page cannot be brought from where it is. Notifiers hear
- * of `owner`.
+ * frame of each page that became so, locked and referenced for the caller, who calls `letGoOfExclusivePages`; -1 for the
+ * others. Returns for how many pages a reference could be had: fewer than asked where an access is impossible; below 0, the
+ * fault's code negated and less one, when that is so at once. Rejects, with no reference kept, when a page cannot be brought
+ * from where it is. Notifiers hear of `owner`.
  */
 export async function makeDeviceExclusiveRange(
   mm: AddressSpace,
@@ -45,13 +43,31 @@ export async function makeDeviceExclusiveRange(
   const referenced = await referencePages(mm, start, frames);
   for (let i = 0; i < referenced; i++) {
     const frame = frames[i];
-    const locked = machine.frames.tryLock(frame);
+    // Of a compound page only the head counts.
+    const locked = machine.frames.head(frame) === frame && machine.frames.tryLock(frame);
     if (locked && makeExclusive(mm, start + i, frame, owner)) continue;
     if (locked) machine.pageLocks.unlock(frame);
     machine.put(frame);
     frames[i] = -1;
   }
   return referenced;
+}
+
+/**
+ * Unlocks the pages that `makeDeviceExclusiveRange` gave for `start` and on, and drops the references to them. One that was
+ * given up meanwhile could not leave the swap cache while it was locked, and does so now.
+ */
+export function letGoOfExclusivePages(mm: AddressSpace, start: number, frames: Int32Array): void {
+  const { machine } = mm;
+  for (let i = 0; i < frames.length; i++) {
+    const frame = frames[i];
+    if (frame < 0) continue;
+    machine.pageLocks.unlock(frame);
+    const word = mm.pageTable.read(start + i);
+    const isStillThere = isDeviceExclusiveEntry(word) && word >>> PTE_FRAME_SHIFT === frame;
+    if (!isStillThere && (machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
+    machine.put(frame);
+  }
 }
 
 /** Takes short references to as many pages as can be had, or none when a fault rejects; how many, or the first fault's code. */
@@ -85,16 +101,16 @@ async function pinOnePage(mm: AddressSpace, page: number): Promise<number> {
 
 /**
  * Takes the page out of all page tables, a compound page with all its parts; true if it was mapped writable at `page` and
- * is mapped nowhere now. Of a compound page only the head counts.
+ * is mapped nowhere now.
  */
 function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: object | null): boolean {
   const { machine } = mm;
   const { frames } = machine;
   const count = frames.isCompound(frame) ? BLOCK_FRAMES : 1;
-  if (frames.head(frame) !== frame || !frames.isAnonymous(frame)) return false;
+  if (!frames.isAnonymous(frame)) return false;
   let valid = false;
   for (const { vma, from, to } of mappingsOf(machine, frame, count)) {
-    if (isMappedNowhere(machine, frame)) break;
+    if (frames.totalMapcount(frame) === 0) break;
     vma.mm.notifiers.notify("exclusive", from, to, owner);
     for (let mapped = from; mapped < to; mapped++) {
       const word = vma.mm.pageTable.read(mapped);
@@ -112,10 +128,5 @@ function makeExclusive(mm: AddressSpace, page: number, frame: number, owner: obj
       removeRmap(machine, part);
     }
   }
-  return valid && isMappedNowhere(machine, frame);
-}
-
-function isMappedNowhere(machine: Machine, frame: number): boolean {
-  const { frames } = machine;
-  return (frames.isCompound(frame) ? totalMapcount(machine, frame) : frames.mapcount(frame)) === 0;
+  return valid && frames.totalMapcount(frame) === 0;
 }

@@ -3,7 +3,21 @@
  * When a call throws it, nothing has changed.
  */
 
-export type ErrorCode = "EINVAL" | "ENOMEM" | "EFAULT" | "EBUSY" | "EPERM" | "EIO" | "ENODEV";
+export type ErrorCode =
+  | "EINVAL"
+  | "ENOMEM"
+  | "EFAULT"
+  | "EBUSY"
+  | "EPERM"
+  | "EIO"
+  | "ENODEV"
+  // Of files and of swap.
+  | "EACCES"
+  | "EEXIST"
+  | "EISDIR"
+  | "ENOENT"
+  | "ENOSPC"
+  | "ENOTSUP";
 
 export class MemoryError extends Error {
   override readonly name: string = "MemoryError";

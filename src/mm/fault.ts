@@ -25,7 +25,7 @@ import {
   PTE_YOUNG,
 } from "./entry.js";
 import { assert } from "./errors.js";
-import { PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
+import { PG_FILE_COPY, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { indexOf, mapAround, mapFilePage, writeShared } from "./file-fault.js";
 import { homeFrameOf } from "./home-range.js";
@@ -213,6 +213,7 @@ function reuse(vma: Vma, page: number, word: number, flags: number): void {
   const { mm } = vma;
   mm.machine.counters.faults++;
   if ((word & PTE_EXCLUSIVE) === 0) moveAnonRmap(mm.machine, word >>> PTE_FRAME_SHIFT, vma);
+  if ((flags & FAULT_WRITE) !== 0) mm.machine.frames.clearFlags(word >>> PTE_FRAME_SHIFT, PG_FILE_COPY);
   const owned = word | PTE_EXCLUSIVE | PTE_YOUNG;
   const entry = (flags & FAULT_WRITE) === 0 ? owned : maybeWritable(vma, owned | PTE_MAKE_DIRTY);
   mm.pageTable.exchange(page, entry);
@@ -274,10 +275,13 @@ function entryIndex(mm: AddressSpace, page: number): number {
 }
 
 /**
- * Makes the access possible, waiting where it must. Resolves with FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM;
- * rejects with the driver's error when a device cannot give the page back. A wait drops the mmap lock.
+ * Makes the access possible, waiting where it must, and reclaiming host memory when the budget is used up. Resolves with
+ * FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM; rejects with the error of the driver, the swap store or the file
+ * when the page cannot be brought, or no other can be written out for it. A wait drops the mmap lock.
  */
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
+  const { reclaim } = mm.machine;
+  let starved = false;
   for (let again = false; ; again = true) {
     await mm.mmapLock.read();
     let result: number;
@@ -285,20 +289,26 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
       // After a wait it is the access that is tried again, not the fault: an entry that allows it now stays as it is.
       if (again && allowsAccess(mm.pageTable.read(page), flags)) return FAULT_DONE;
       result = handleFault(mm, page, flags);
+      if (faultCode(result) === FAULT_DEVICE && reclaim.isNeeded && !starved) result = FAULT_OOM;
       if (faultCode(result) === FAULT_DEVICE) {
         await migrateToRam(mm, page, faultFrame(result));
         continue;
       }
       if (faultCode(result) === FAULT_SWAP) {
         if (await swapIn(mm, page, faultFrame(result))) continue;
-        return FAULT_OOM;
+        result = FAULT_OOM;
       }
       if (faultCode(result) === FAULT_READ) {
         if (await readFile(mm, page)) continue;
-        return FAULT_OOM;
+        result = FAULT_OOM;
       }
     } finally {
       mm.mmapLock.readUnlock();
+    }
+    if (faultCode(result) === FAULT_OOM && reclaim.isNeeded && !starved) {
+      // A page that is only to come home is refused by its driver then, which says why.
+      starved = !(await reclaim.makeRoom(1));
+      continue;
     }
     if (faultCode(result) !== FAULT_WAIT) return result;
     mm.machine.counters.waits++;

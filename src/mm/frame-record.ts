@@ -42,6 +42,12 @@ export const PG_HAS_COPY = 1 << 6;
 export const PG_TOUCHED = 1 << 7;
 /** In the swap cache: `private` is the slot. */
 export const PG_SWAPCACHE = 1 << 8;
+/**
+ * An anonymous page in a private mapping of a file that nobody has written since it was filled from there: no entry of it
+ * is writable. It can be given up without a copy, and is read again. Linux has no such mark: its file pages do not move
+ * to devices.
+ */
+export const PG_FILE_COPY = 1 << 12;
 
 /** The first frame of a compound page. */
 export const PG_HEAD = 1 << 9;

@@ -35,9 +35,8 @@ const {
 const { addToWord, compareExchangeWord, loadWord } = sharedWord;
 const { BLOCK_FRAMES } = tableShape;
 
-/** Words of a compound page beyond its head's record: in the record of its second frame, as Linux keeps them. */
+/** Of a compound page, where its huge entries are counted: in the record of its second frame. */
 const COMPOUND_MAPCOUNT = FRAME_WORDS + PRIVATE;
-const COMPOUND_PINCOUNT = 2 * FRAME_WORDS + PRIVATE;
 
 export class Frames {
   /** Eight words a frame. Replaced when the table grows, so never kept over an `await`. */
@@ -74,7 +73,8 @@ export class Frames {
   }
 
   flags(frame: number): number {
-    return this.words[this.head(frame) << FRAME_SHIFT];
+    const flags = this.words[frame << FRAME_SHIFT];
+    return (flags & PG_TAIL) === 0 ? flags : this.words[this.head(frame) << FRAME_SHIFT];
   }
 
   setFlags(frame: number, flags: number): void {
@@ -104,6 +104,15 @@ export class Frames {
     this.words[(this.head(frame) << FRAME_SHIFT) + COMPOUND_MAPCOUNT] += count;
   }
 
+  /** All entries that map the page; a compound one: huge entries, and those of its parts. */
+  totalMapcount(frame: number): number {
+    if (!this.isCompound(frame)) return this.mapcount(frame);
+    const head = this.head(frame);
+    let total = this.compoundMapcount(head);
+    for (let part = head; part < head + BLOCK_FRAMES; part++) total += this.words[(part << FRAME_SHIFT) + MAPCOUNT];
+    return total;
+  }
+
   private(frame: number): number {
     return this.words[(frame << FRAME_SHIFT) + PRIVATE];
   }
@@ -117,41 +126,28 @@ export class Frames {
     addToWord(this.words, (this.head(frame) << FRAME_SHIFT) + REFCOUNT, 1);
   }
 
-  /** Takes `references` unless the frame is free: what a lockless pin does before it reads the entry again. */
+  /** Takes `references` unless the page is free: what a lockless pin does before it reads the entry again. */
   tryGet(frame: number, references: number): boolean {
     const words = this.words;
-    if ((words[frame << FRAME_SHIFT] & PG_COMPOUND) !== 0) return this.#tryGetCompound(frame, references);
     const at = (frame << FRAME_SHIFT) + REFCOUNT;
     let seen = loadWord(words, at);
-    while (seen !== 0) {
+    while (seen > 0) {
       const found = compareExchangeWord(words, at, seen, seen + references);
       if (found === seen) return true;
       seen = found;
     }
-    return false;
-  }
-
-  #tryGetCompound(frame: number, references: number): boolean {
-    if (this.refcount(frame) === 0) return false;
-    this.addCompoundReferences(frame, references, 1);
-    return true;
+    // A part of a compound page has no references of its own.
+    return (words[frame << FRAME_SHIFT] & PG_TAIL) !== 0 && this.tryGet(this.head(frame), references);
   }
 
   /**
-   * Adds (sign 1) or drops (sign -1) references to a compound page and returns how many it had. DMA pins are counted apart,
-   * each with one reference: 512 entries in each of several address spaces are more references than the bias of one pin.
+   * Is the page pinned for DMA? It may err on the side of yes, as in Linux, after 1,024 short references; the references of
+   * a compound page's entries, which may be more than that, do not count.
    */
-  addCompoundReferences(frame: number, references: number, sign: 1 | -1): number {
-    const at = this.head(frame) << FRAME_SHIFT;
-    const pins = Math.floor(references / GUP_PIN_COUNTING_BIAS);
-    if (pins > 0) addToWord(this.words, at + COMPOUND_PINCOUNT, sign * pins);
-    return addToWord(this.words, at + REFCOUNT, sign * (pins + (references % GUP_PIN_COUNTING_BIAS)));
-  }
-
-  /** Is the page pinned for DMA? It may err on the side of yes, as in Linux, after 1,024 short references. */
   maybeDmaPinned(frame: number): boolean {
-    if (this.isCompound(frame)) return loadWord(this.words, (this.head(frame) << FRAME_SHIFT) + COMPOUND_PINCOUNT) > 0;
-    return this.refcount(frame) >= GUP_PIN_COUNTING_BIAS;
+    const references = this.refcount(frame);
+    if (references < GUP_PIN_COUNTING_BIAS) return false;
+    return !this.isCompound(frame) || references - this.totalMapcount(frame) >= GUP_PIN_COUNTING_BIAS;
   }
 
   tryLock(frame: number): boolean {

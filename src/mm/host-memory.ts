@@ -52,6 +52,8 @@ const MAX_REGION_BYTES = 65_536 * WASM_PAGE;
 /** Small, since a region costs the engine's collector as if all of it were used; later ones double. */
 const FIRST_REGION_BYTES = 2 * 1024 * 1024;
 const POOL_CHUNK_FRAMES = 64;
+/** Frames that are shared by preference at most; a larger budget takes what is beyond from the pool. */
+const MAX_SHARED_FRAMES = 1 << 20;
 
 interface DyingHome {
   readonly home: HomeRange;
@@ -74,6 +76,9 @@ export class HostMemory {
   /** Released home ranges with pages that are still referenced. */
   readonly #dying: DyingHome[] = [];
   #regionBytes = FIRST_REGION_BYTES;
+  #shared: { readonly first: number; readonly pages: number } | null = null;
+  /** Where in the shared frames the next range begins. */
+  #nextShared = 0;
 
   constructor(
     frames: Frames,
@@ -104,8 +109,32 @@ export class HostMemory {
     return { first, pages, page: -1 };
   }
 
+  /**
+   * A preferred place for pages that are more than host memory may hold: as many frames as the budget has, shared by all
+   * who ask, so that the process never touches more memory than that. Needs a budget. Reserves nothing for these pages.
+   */
+  preferShared(pages: number): HomeRange {
+    const { limit } = this.charge;
+    assert(limit < Infinity, "frames are shared where there is no budget");
+    if (this.#shared === null) {
+      const frames = Math.min(limit, MAX_SHARED_FRAMES);
+      const run = this.#takeRun(frames);
+      for (let frame = run + frames - 1; frame >= run; frame--) this.#pool.pushFront(frame);
+      this.#shared = { first: run, pages: frames };
+    }
+    const first = this.#shared.first + this.#nextShared;
+    this.#nextShared = (this.#nextShared + pages) % this.#shared.pages;
+    return { first, pages, page: -1, shared: this.#shared };
+  }
+
+  /** Pages that can be allocated: the budget that is left, and what is retained. */
+  get available(): number {
+    return this.charge.limit - this.charge.usage + this.retained.list.length;
+  }
+
   /** Gives a home range back. Nothing is mapped there any more; pages that are still pinned keep it until they go. */
   releaseHome(home: HomeRange): void {
+    if (home.shared !== undefined) return;
     for (let frame = home.first; frame < home.first + home.pages; frame++) {
       if ((this.#frames.flags(frame) & PG_RETAINED) !== 0) this.retained.drop(frame);
     }
@@ -125,6 +154,7 @@ export class HostMemory {
       const retained = (words[home << FRAME_SHIFT] & PG_RETAINED) !== 0;
       if (retained) this.retained.take(home);
       else if (!this.#tryCharge(1)) return 0;
+      if ((words[home << FRAME_SHIFT] & PG_HOME) === 0) this.#pool.remove(home);
       return this.#handOut(home, zero);
     }
     if (!this.#tryCharge(1)) return 0;
@@ -208,7 +238,8 @@ export class HostMemory {
 
   /** Are the frames from `home` on a block of which nothing is in use? */
   #isFreeBlock(home: number): boolean {
-    if (home === 0 || home % BLOCK_FRAMES !== 0 || !this.#environment.mayUseHome()) return false;
+    if (home === 0 || home % BLOCK_FRAMES !== 0 || (this.#frames.flags(home) & PG_HOME) === 0) return false;
+    if (!this.#environment.mayUseHome()) return false;
     this.#drainBatch();
     for (let frame = home; frame < home + BLOCK_FRAMES; frame++) {
       if (this.#frames.refcount(frame) !== 0) return false;

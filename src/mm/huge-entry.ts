@@ -18,7 +18,8 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from "./entry.js";
-import { FRAME_SHIFT, MAPCOUNT, PG_DIRTY } from "./frames.js";
+import { FRAME_SHIFT, MAPCOUNT, PG_DIRTY, REFCOUNT } from "./frames.js";
+import { addToWord } from "./shared-word.js";
 import { BLOCK_FRAMES, TABLE_MASK, TABLE_WORDS } from "./table-shape.js";
 import { isAccessible, makeEntry, maybeWritable, type Vma } from "./vma.js";
 
@@ -47,7 +48,7 @@ export function splitHugeEntry(vma: Vma, page: number): void {
 function becomePartMappings(vma: Vma, word: number, head: number): void {
   const { frames } = vma.mm.machine;
   if ((word & PTE_DIRTY) !== 0) frames.setFlags(head, PG_DIRTY);
-  frames.addCompoundReferences(head, BLOCK_FRAMES - 1, 1);
+  addToWord(frames.words, (head << FRAME_SHIFT) + REFCOUNT, BLOCK_FRAMES - 1);
   frames.addCompoundMapcount(head, -1);
   for (let part = head; part < head + BLOCK_FRAMES; part++) frames.words[(part << FRAME_SHIFT) + MAPCOUNT]++;
 }

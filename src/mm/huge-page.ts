@@ -8,7 +8,7 @@
  * Counterpart: `split_huge_page_to_list`, `unmap_folio`, `remap_page` (`mm/huge_memory.c`).
  */
 
-import { splitCompoundPage, totalMapcount } from "./compound.js";
+import { splitCompoundPage } from "./compound.js";
 import {
   PTE_DIRTY,
   PTE_EXCLUSIVE,
@@ -31,7 +31,7 @@ import { makeEntry, maybeWritable, type Vma } from "./vma.js";
 export function splitHugePage(machine: Machine, frame: number): boolean {
   const { frames } = machine;
   const head = frames.head(frame);
-  if ((frames.flags(head) & PG_LOCKED) !== 0 || frames.refcount(head) !== totalMapcount(machine, head)) return false;
+  if ((frames.flags(head) & PG_LOCKED) !== 0 || frames.refcount(head) !== frames.totalMapcount(head)) return false;
   let left = partMappings(machine, head);
   for (const mapping of mappingsOf(machine, head, BLOCK_FRAMES)) {
     if (left === 0) break;
@@ -44,8 +44,8 @@ export function splitHugePage(machine: Machine, frame: number): boolean {
 }
 
 /** How many entries of one page map parts of the compound page once no huge entry does. */
-function partMappings(machine: Machine, head: number): number {
-  return totalMapcount(machine, head) + machine.frames.compoundMapcount(head) * (BLOCK_FRAMES - 1);
+function partMappings({ frames }: Machine, head: number): number {
+  return frames.totalMapcount(head) + frames.compoundMapcount(head) * (BLOCK_FRAMES - 1);
 }
 
 /** Where a VMA may map a page, or parts of a compound page: pages `[from, to)`. */

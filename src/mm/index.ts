@@ -34,7 +34,7 @@ export {
 } from "./zone.js";
 export { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "./gup.js";
 export * from "./hmm.js";
-export { makeDeviceExclusiveRange } from "./device-exclusive.js";
+export { letGoOfExclusivePages, makeDeviceExclusiveRange } from "./device-exclusive.js";
 export { forkAddressSpace } from "./fork.js";
 export { clearSoftDirty, clearSoftDirtyRange } from "./soft-dirty.js";
 export { snapshotRange } from "./snapshot.js";

@@ -76,6 +76,12 @@ export class Lru {
     if (this.#batched === BATCH_SIZE) this.drain();
   }
 
+  /** Gives a page on the list, which is not to go yet, another round. */
+  rotate(frame: number): void {
+    this.list.remove(frame);
+    this.list.pushFront(frame);
+  }
+
   /** The page is being freed. */
   forget(frame: number): void {
     this.#frames.clearFlags(frame, PG_LRU);

@@ -15,6 +15,7 @@ import { Lru } from "./lru.js";
 import { enterCallback, leaveCallback } from "./notifier.js";
 import { type FileBacking, PageCache } from "./page-cache.js";
 import { PageLocks } from "./page-lock.js";
+import { Reclaim } from "./reclaim.js";
 import { Swap, type SwapStore } from "./swap.js";
 import { TablePool } from "./page-table.js";
 import * as sharedWord from "./shared-word.js";
@@ -27,6 +28,7 @@ const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_COMPOUND, PG_LRU, PRIVATE, REFCOU
 const { BLOCK_FRAMES, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
 const { addToWord } = sharedWord;
 
+export const DEFAULT_PAGE_SIZE = 65_536;
 const MIN_PAGE_SIZE = 4096;
 const MAX_PAGE_SIZE = 1 << 21;
 /** What a frame that was given back is filled with under `debug`. */
@@ -69,6 +71,7 @@ export class Machine {
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
   readonly swap: Swap | null;
+  readonly reclaim: Reclaim;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = {
@@ -87,7 +90,12 @@ export class Machine {
   #nextAddressSpace = 1;
 
   constructor(options: MachineOptions = {}) {
-    const { pageSize = 65_536, hostBudget = Infinity, environment = realEnvironment, debug = false } = options;
+    const {
+      pageSize = DEFAULT_PAGE_SIZE,
+      hostBudget = Infinity,
+      environment = realEnvironment,
+      debug = false,
+    } = options;
     if (
       !Number.isSafeInteger(pageSize) ||
       !Number.isInteger(Math.log2(pageSize)) ||
@@ -114,6 +122,7 @@ export class Machine {
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
     this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
+    this.reclaim = new Reclaim(this);
     // Frame 0, the zero page: never written, never freed.
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
     this.frames.get(0);
@@ -149,39 +158,25 @@ export class Machine {
 
   /** Drops a reference; the last one frees the page (`put_page`). */
   put(frame: number, references = 1): void {
-    const { words } = this.frames;
-    const at = frame << FRAME_SHIFT;
-    if ((words[at] & PG_COMPOUND) !== 0) return this.#putCompound(frame, references);
-    const before = addToWord(words, at + REFCOUNT, -references);
-    if (before === references) this.#free(frame);
-    else assert(before > references, "a reference to a page frame is dropped that nobody held");
+    const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
+    if (before <= references) this.#putLast(frame, before, references);
   }
 
   /** The same for `count` neighbouring frames. */
   putRun(first: number, count: number, references: number): void {
-    const { words } = this.frames;
     for (let frame = first; frame < first + count; frame++) {
-      const at = frame << FRAME_SHIFT;
-      if ((words[at] & PG_COMPOUND) !== 0) {
-        this.#putCompound(frame, references);
-        continue;
-      }
-      const before = addToWord(words, at + REFCOUNT, -references);
+      const before = addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, -references);
       if (before <= references) this.#putLast(frame, before, references);
     }
   }
 
   #putLast(frame: number, before: number, references: number): void {
-    assert(before === references, "a reference to a page frame is dropped that nobody held");
-    this.#free(frame);
-  }
-
-  #putCompound(frame: number, references: number): void {
-    const { frames } = this;
-    frames.addCompoundReferences(frame, references, -1);
-    const left = frames.refcount(frame);
-    assert(left >= 0, "a reference to a compound page is dropped that nobody held");
-    if (left === 0) this.#free(frames.head(frame));
+    if (before === references) return this.#free(frame);
+    // A part of a compound page has no references of its own.
+    const head = this.frames.head(frame);
+    assert(head !== frame, "a reference to a page frame is dropped that nobody held");
+    addToWord(this.frames.words, (frame << FRAME_SHIFT) + REFCOUNT, references);
+    this.put(head, references);
   }
 
   /** A root for the mappings of anonymous pages, under the one that it is forked from; null when none can be had. */
@@ -201,6 +196,10 @@ export class Machine {
 
   pageCache(id: number): PageCache | undefined {
     return this.#pageCaches.get(id);
+  }
+
+  get hasPageCaches(): boolean {
+    return this.#pageCaches.size > 0;
   }
 
   get pageCaches(): Iterable<PageCache> {

@@ -10,13 +10,21 @@
 
 import { assert, MemoryError } from "./errors.js";
 import { FRAME_SHIFT, INDEX, MAPPING, MAPPING_FILE, MAPPING_KIND_SHIFT, PG_DIRTY, PG_LOCKED } from "./frames.js";
+import { type HomeRange, homeFrameOf } from "./home-range.js";
+import { forEachRun } from "./frame-runs.js";
 import type { Machine } from "./machine.js";
 import type { Vma } from "./vma.js";
 import { insertByOffset } from "./vma-order.js";
+import { settled } from "./settled.js";
 
-/** What lies behind a file: fills a page with its contents. */
+/** What lies behind a file: fills pages with its contents. */
 export interface FileBacking {
+  /** Pages that one call may ask for, side by side in the view, so that a disk sees large requests. Default 1. */
+  readonly maxRun?: number;
+  /** Several calls may be under way at once. A rejection makes the access fail. */
   read(index: number, into: Uint8Array): Promise<void>;
+  /** The object is gone; called once, when nothing is under way. */
+  close?(): void;
 }
 
 export class PageCache {
@@ -30,6 +38,8 @@ export class PageCache {
   readonly #pages = new Map<number, number>();
   /** Pages that were paged out, by offset: their swap slots. */
   readonly #slots = new Map<number, number>();
+  /** Where cached pages are at home, or prefer to be: that of the one mapping that this object is for. */
+  place: HomeRange | null = null;
   #holders = 1;
 
   /** Made by `Machine.createPageCache`; held by the caller until `release`. */
@@ -94,12 +104,8 @@ export class PageCache {
    */
   async read(index: number): Promise<boolean> {
     const { machine } = this;
-    const frame = machine.host.allocate(0, false);
+    const frame = this.#addLocked(index);
     if (frame === 0) return false;
-    machine.frames.setFlags(frame, PG_LOCKED);
-    this.#add(index, frame);
-    // When the read fails the cache lets go of the page while others wait for its lock.
-    machine.frames.get(frame);
     try {
       await this.#fill(index, machine.zones.bytes(frame), frame);
       machine.lru.add(frame);
@@ -110,6 +116,43 @@ export class PageCache {
       machine.pageLocks.unlock(frame);
       machine.put(frame);
     }
+    return true;
+  }
+
+  /** Is the page in the file behind the object, and nowhere else? Then `readRun` can bring it. */
+  isInFileOnly(index: number): boolean {
+    return this.#backing !== null && !this.#slots.has(index) && !this.#pages.has(index) && index < this.length;
+  }
+
+  /**
+   * Starts to bring pages `[index, index + count)`, which are in the file only, into memory: as many as there is host
+   * memory for. Their number comes at once; the promise is that they are all there, or the error of the file.
+   */
+  readRun(index: number, count: number): { readonly begun: number; readonly done: Promise<unknown> } {
+    const frames: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const frame = this.#addLocked(index + i);
+      if (frame === 0) break;
+      frames.push(frame);
+    }
+    const reads: Promise<void>[] = [];
+    const together = (): boolean => true;
+    forEachRun(this.machine.zones, frames, this.#backing?.maxRun ?? 1, together, (from, length) => {
+      reads.push(this.#readLocked(index + from, frames[from], length));
+    });
+    return { begun: frames.length, done: settled(reads) };
+  }
+
+  /**
+   * Lets go of a page so that a mapping can have it for itself; true if nobody else used it. The cache's reference is the
+   * mapping's then, and the page has no identity.
+   */
+  giveUp(frame: number): boolean {
+    const { frames } = this.machine;
+    const at = frame << FRAME_SHIFT;
+    if ((frames.flags(frame) & (PG_LOCKED | PG_DIRTY)) !== 0 || frames.refcount(frame) !== 1) return false;
+    this.#pages.delete(frames.words[at + INDEX]);
+    frames.words[at + MAPPING] = 0;
     return true;
   }
 
@@ -157,6 +200,34 @@ export class PageCache {
     this.#destroyUnused();
   }
 
+  /** A locked page for what is to be read, with a reference of its own beside that of the cache; 0 without memory. */
+  #addLocked(index: number): number {
+    const { machine, place } = this;
+    const frame = machine.host.allocate(place === null ? 0 : homeFrameOf(place, place.page + index), false);
+    if (frame === 0) return 0;
+    machine.frames.setFlags(frame, PG_LOCKED);
+    this.#add(index, frame);
+    // When the read fails the cache lets go of the page while others wait for its lock.
+    machine.frames.get(frame);
+    return frame;
+  }
+
+  async #readLocked(index: number, first: number, count: number): Promise<void> {
+    const { machine } = this;
+    let failed = true;
+    try {
+      await this.#backing?.read(index, machine.zones.run(first, count));
+      failed = false;
+    } finally {
+      for (let i = 0; i < count; i++) {
+        if (failed) this.#remove(index + i, first + i);
+        else machine.lru.add(first + i);
+        machine.pageLocks.unlock(first + i);
+        machine.put(first + i);
+      }
+    }
+  }
+
   async #fill(index: number, into: Uint8Array, frame: number): Promise<void> {
     const { swap, frames } = this.machine;
     const slot = this.#slots.get(index);
@@ -200,5 +271,6 @@ export class PageCache {
     for (const slot of this.#slots.values()) this.machine.swap?.release(slot);
     this.#slots.clear();
     this.machine.forgetPageCache(this);
+    this.#backing?.close?.();
   }
 }

@@ -8,7 +8,7 @@
 import type { AddressSpace } from "./address-space.js";
 import { mapsFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, swapEntry } from "./entry.js";
 import { MemoryError } from "./errors.js";
-import { FRAME_SHIFT, INDEX, MAPPING, MAPPING_KIND_SHIFT, PG_DIRTY, PG_SWAPCACHE } from "./frames.js";
+import { FRAME_SHIFT, INDEX, MAPPING, MAPPING_KIND_SHIFT, PG_DIRTY, PG_FILE_COPY, PG_SWAPCACHE } from "./frames.js";
 import { splitHugePage } from "./huge-page.js";
 import type { Machine } from "./machine.js";
 import { forEachPart, rangeOf } from "./mapping-range.js";
@@ -19,8 +19,8 @@ import type { Swap } from "./swap.js";
 import { VM_HUGETLB, VM_PFNMAP } from "./vma.js";
 import { ZONE_SYSTEM } from "./zone.js";
 
-/** References to an isolated page that only the swap cache keeps beside us. */
-const UNUSED = 2;
+/** References to an isolated page that only the swap cache, or the cache of its object, keeps beside us. */
+export const UNUSED = 2;
 
 /** Pages out what it can of a range (`MADV_PAGEOUT`). ENOMEM for holes, after acting on the mapped parts. */
 export async function pageOut(mm: AddressSpace, address: number, length: number): Promise<void> {
@@ -91,20 +91,25 @@ function openHugePage({ pageTable, machine }: AddressSpace, page: number): boole
 
 /** Frees one isolated page, or puts it back on the LRU. */
 async function reclaimPage(machine: Machine, frame: number): Promise<void> {
-  const { lru, frames, pageLocks } = machine;
-  let freed = false;
+  const { lru, frames } = machine;
   if (frames.tryLock(frame)) {
-    freed = frames.isAnonymous(frame) ? await swapOut(machine, frame) : await evictFromCache(machine, frame);
-    pageLocks.unlock(frame);
-    // Who gave the page up while it was locked could not take it out of the cache.
-    if ((frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
-  }
+    const freed = frames.isAnonymous(frame) ? await swapOut(machine, frame) : await evictFromCache(machine, frame);
+    letGo(machine, frame, freed);
+  } else lru.putback(frame);
+}
+
+/** The end of an attempt: the locked page is freed, or is everybody's again. */
+export function letGo(machine: Machine, frame: number, freed: boolean): void {
+  const { frames, lru, pageLocks } = machine;
+  pageLocks.unlock(frame);
+  // Who gave the page up while it was locked could not take it out of the cache.
+  if ((frames.flags(frame) & PG_SWAPCACHE) !== 0) machine.swap?.releaseUnmapped(frame);
   if (freed) machine.put(frame);
   else lru.putback(frame);
 }
 
 /** Unmaps a locked page of an object and takes it out of the object's cache. */
-async function evictFromCache(machine: Machine, frame: number): Promise<boolean> {
+export async function evictFromCache(machine: Machine, frame: number): Promise<boolean> {
   const { frames } = machine;
   const mapping = frames.words[(frame << FRAME_SHIFT) + MAPPING];
   const cache = machine.pageCache(mapping >>> MAPPING_KIND_SHIFT);
@@ -132,27 +137,42 @@ function unmapFilePage(machine: Machine, frame: number): void {
 /** Unmaps a locked page and writes it to swap; true when our own reference is the only one left. */
 async function swapOut(machine: Machine, frame: number): Promise<boolean> {
   const { swap, frames, zones } = machine;
-  if (swap === null || frames.maybeDmaPinned(frame)) return false;
-  if ((frames.flags(frame) & PG_SWAPCACHE) === 0) {
-    const slot = swap.allocate();
-    if (slot === 0) return false;
-    swap.add(slot, frame);
-    frames.setFlags(frame, PG_DIRTY);
-  }
-  const slot = frames.private(frame);
-  unmapToSwap(machine, swap, frame, slot);
-  if (frames.mapcount(frame) > 0) return false;
+  if (swap === null || !unmapForSwap(machine, swap, frame)) return false;
   if ((frames.flags(frame) & PG_DIRTY) !== 0) {
     if (frames.refcount(frame) !== UNUSED) return false;
     frames.clearFlags(frame, PG_DIRTY);
     try {
-      await swap.store.write(slot, zones.bytes(frame));
+      await swap.write(frames.private(frame), zones.bytes(frame), 1);
     } catch {
       // The page stays in the cache, as it was, and is written the next time.
       frames.setFlags(frame, PG_DIRTY);
       return false;
     }
   }
+  return leaveSwapCache(machine, swap, frame);
+}
+
+/**
+ * Gives a locked page a slot and puts swap entries in the place of its mappings; false when it stays. If it is dirty, its
+ * slot (`private`) does not hold its bytes yet.
+ */
+export function unmapForSwap(machine: Machine, swap: Swap, frame: number): boolean {
+  const { frames } = machine;
+  if (frames.maybeDmaPinned(frame)) return false;
+  if ((frames.flags(frame) & PG_SWAPCACHE) === 0) {
+    const slot = swap.allocate();
+    if (slot === 0) return false;
+    swap.add(slot, frame);
+    frames.setFlags(frame, PG_DIRTY);
+    // What comes back may be made writable at once.
+    frames.clearFlags(frame, PG_FILE_COPY);
+  }
+  unmapToSwap(machine, swap, frame, frames.private(frame));
+  return frames.mapcount(frame) === 0;
+}
+
+/** The bytes of a locked page are in its slot: it leaves the cache, unless somebody has come to use it. */
+export function leaveSwapCache({ frames }: Machine, swap: Swap, frame: number): boolean {
   if (frames.refcount(frame) !== UNUSED) return false;
   swap.remove(frame);
   return true;

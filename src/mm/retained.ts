@@ -13,7 +13,7 @@ import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FLAGS, FRAME_SHIFT, PG_HAS_COPY, PG_RETAINED, PRIVATE } = frameTable;
+const { FLAGS, FRAME_SHIFT, PG_FILE_COPY, PG_HAS_COPY, PG_RETAINED, PRIVATE } = frameTable;
 
 export class RetainedFrames {
   readonly list: FrameList;
@@ -47,8 +47,12 @@ export class RetainedFrames {
     return this.#frames.private(device);
   }
 
-  /** A device is about to write the frame, its own or one of the host: a retained copy goes stale and is given up. */
+  /**
+   * A device is about to write the frame, its own or one of the host: a retained copy goes stale and is given up, and the
+   * page is no copy of a file any more.
+   */
   wrote(device: number): void {
+    this.#frames.clearFlags(device, PG_FILE_COPY);
     if (this.hasCopy(device)) this.drop(this.of(device));
   }
 

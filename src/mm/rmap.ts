@@ -19,6 +19,7 @@ const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_MIGRATION, PTE_PRESENT, P
 const {
   FLAGS,
   FRAME_SHIFT,
+  GUP_PIN_COUNTING_BIAS,
   INDEX,
   MAPCOUNT,
   MAPPING,
@@ -27,9 +28,10 @@ const {
   MAPPING_KIND_MASK,
   MAPPING_KIND_SHIFT,
   PG_DIRTY,
+  REFCOUNT,
 } = frameTable;
 const { BLOCK_FRAMES, TABLE_MASK } = pageTables;
-const { exchangeWord, storeWord } = sharedWord;
+const { exchangeWord, loadWord, storeWord } = sharedWord;
 const { isDevicePrivateEntry, mapsFrame } = pageTableEntry;
 
 /** Makes the frame the anonymous page at `page` of the VMA, mapped there once (`page_add_new_anon_rmap`). */
@@ -99,10 +101,11 @@ export function vmasOf(machine: Machine, frame: number): readonly Vma[] {
 
 /**
  * May an anonymous-exclusive page stop being exclusive? Not while it may be pinned for DMA: whoever pinned it relies on
- * seeing the writes through this mapping. Its entry has been cleared before (`page_try_share_anon_rmap`).
+ * seeing the writes through this mapping. Its entry has been cleared before, and it is no part of a compound page
+ * (`page_try_share_anon_rmap`).
  */
 export function mayShareAnonRmap(machine: Machine, frame: number): boolean {
-  return !machine.frames.maybeDmaPinned(frame);
+  return loadWord(machine.frames.words, (frame << FRAME_SHIFT) + REFCOUNT) < GUP_PIN_COUNTING_BIAS;
 }
 
 /** The migration entry that takes the place of an entry of a locked page. */

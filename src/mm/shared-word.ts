@@ -46,6 +46,14 @@ export function addToWord(words: Int32Array, at: number, addend: number): number
   return before;
 }
 
+/** Clears bits of a word and returns what stood there. */
+export function clearBitsOfWord(words: Int32Array, at: number, bits: number): number {
+  if (shared) return Atomics.and(words, at, ~bits);
+  const before = words[at];
+  words[at] = before & ~bits;
+  return before;
+}
+
 /** Sets bits of a word. */
 export function setBitsOfWord(words: Int32Array, at: number, bits: number): void {
   if (shared) Atomics.or(words, at, bits);

@@ -9,8 +9,11 @@ import type { AddressSpace } from "./address-space.js";
 import { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_MAKE_DIRTY, PTE_SOFT_DIRTY, PTE_UFFD_WP, PTE_WRITE } from "./entry.js";
 import { assert } from "./errors.js";
 import { PG_LRU, PG_SWAPCACHE } from "./frames.js";
+import { forEachRun } from "./frame-runs.js";
 import { homeFrameOf } from "./home-range.js";
+import type { Machine } from "./machine.js";
 import { addAnonRmap } from "./rmap.js";
+import { settled } from "./settled.js";
 import type { Swap } from "./swap.js";
 import { makeEntry, maybeWritable, type Vma } from "./vma.js";
 
@@ -51,24 +54,53 @@ export function mapFromSwapCache(vma: Vma, page: number, word: number, frame: nu
  * host memory for it; rejects with the store's error.
  */
 export async function readIntoSwapCache(vma: Vma, page: number, slot: number): Promise<boolean> {
+  const { begun, done } = readRunIntoSwapCache(vma, page, slot, 1);
+  await done;
+  return begun === 1;
+}
+
+/**
+ * Starts to read neighbouring slots, of `pages` pages from `page` on: as many as there is host memory for. Their number
+ * comes at once; the promise is that they are all there, or the store's error.
+ */
+export function readRunIntoSwapCache(
+  vma: Vma,
+  page: number,
+  slot: number,
+  pages: number,
+): { readonly begun: number; readonly done: Promise<void> } {
   const { mm } = vma;
   const { machine } = mm;
   const swap = swapOf(mm);
-  const frame = machine.host.allocate(homeFrameOf(vma.home, page), false);
-  if (frame === 0) return false;
-  machine.frames.tryLock(frame);
-  swap.add(slot, frame);
-  try {
-    await swap.store.read(slot, machine.zones.bytes(frame));
-    machine.lru.add(frame);
-  } catch (error) {
-    swap.remove(frame);
-    throw error;
-  } finally {
-    machine.pageLocks.unlock(frame);
-    // The entry may have been given up meanwhile, which could not take the locked page out of the cache.
-    if ((machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) swap.releaseUnmapped(frame);
-    machine.put(frame);
+  const added: number[] = [];
+  for (let i = 0; i < pages; i++) {
+    const frame = machine.host.allocate(homeFrameOf(vma.home, page + i), false);
+    if (frame === 0) break;
+    machine.frames.tryLock(frame);
+    swap.add(slot + i, frame);
+    added.push(frame);
   }
-  return true;
+  const reads: Promise<void>[] = [];
+  const together = (): boolean => true;
+  forEachRun(machine.zones, added, swap.store.maxRun ?? 1, together, (from, count) => {
+    reads.push(fillFromSwap(machine, swap, slot + from, added[from], count));
+  });
+  return { begun: added.length, done: settled(reads) };
+}
+
+async function fillFromSwap(machine: Machine, swap: Swap, slot: number, first: number, count: number): Promise<void> {
+  let failed = true;
+  try {
+    await swap.read(slot, machine.zones.run(first, count), count);
+    failed = false;
+  } finally {
+    for (let frame = first; frame < first + count; frame++) {
+      if (failed) swap.remove(frame);
+      else machine.lru.add(frame);
+      machine.pageLocks.unlock(frame);
+      // The entry may have been given up meanwhile, which could not take the locked page out of the cache.
+      if ((machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) swap.releaseUnmapped(frame);
+      machine.put(frame);
+    }
+  }
 }

@@ -14,26 +14,44 @@ import { FRAME_SHIFT, type Frames, PG_DIRTY, PG_LOCKED, PG_SWAPCACHE, PRIVATE } 
 /** Where the bytes of slots lie. Slots are numbered from 1; each holds a page. */
 export interface SwapStore {
   readonly slots: number;
-  /** Keeps the bytes; the view is the engine's again when the promise settles. A rejection leaves the page in memory. */
+  /**
+   * Slots that one call may cover: pages from `slot` on, side by side in the view, so that a disk sees large requests.
+   * Default 1. Several calls may be under way at once, never on the same slot.
+   */
+  readonly maxRun?: number;
+  /** Keeps the bytes; the view is the engine's again when the promise settles. A rejection leaves the pages in memory. */
   write(slot: number, bytes: Uint8Array): Promise<void>;
-  /** Fills the view. A rejection makes the access fail; the slot keeps its bytes. */
+  /** Fills the view. A rejection makes the access fail; the slots keep their bytes. */
   read(slot: number, into: Uint8Array): Promise<void>;
   /** Nobody will read the slot again before it is written. Synchronous. */
   discard(slot: number): void;
+  /** The machine is gone; called once, when nothing is under way. */
+  close?(): Promise<void>;
 }
 
 export const MAX_SWAP_SLOTS = (1 << 24) - 1;
+/** Slots that are accounted for at first; the account doubles as they are used. */
+const FIRST_SLOTS = 1024;
+/** Free slots are used again once they are this part of all that were ever used: then a search finds one soon. */
+const MANY_FREE = 4;
 
 export class Swap {
   readonly store: SwapStore;
   readonly #frames: Frames;
   readonly #put: (frame: number) => void;
-  /** By slot: entries that name it. */
-  readonly #counts: Int32Array;
+  /** Pages written and read so far. */
+  written = 0;
+  filled = 0;
+  /** By slot: entries that name it. These grow with the slots in use. */
+  #counts = new Int32Array(FIRST_SLOTS);
   /** By slot: its page in the swap cache, 0 for none. */
-  readonly #cache: Int32Array;
-  readonly #free: number[] = [];
+  #cache = new Int32Array(FIRST_SLOTS);
+  /** By slot: is it taken? */
+  #taken = new Uint8Array(FIRST_SLOTS);
+  #free = 0;
   #next = 1;
+  /** Where the search for a free slot goes on. */
+  #cursor = 1;
 
   constructor(store: SwapStore, frames: Frames, put: (frame: number) => void) {
     if (!Number.isInteger(store.slots) || store.slots < 1 || store.slots > MAX_SWAP_SLOTS) {
@@ -42,13 +60,32 @@ export class Swap {
     this.store = store;
     this.#frames = frames;
     this.#put = put;
-    this.#counts = new Int32Array(store.slots + 1);
-    this.#cache = new Int32Array(store.slots + 1);
   }
 
-  /** A slot that nothing names yet, 0 when all are taken. */
+  /**
+   * A slot that nothing names yet, 0 when all are taken. Neighbours in time become neighbours in the store: new slots are
+   * taken in order, and free ones, once they are many, in order too.
+   */
   allocate(): number {
-    return this.#free.pop() ?? (this.#next <= this.store.slots ? this.#next++ : 0);
+    const isAtEnd = this.#next > this.store.slots;
+    if (this.#free > 0 && (isAtEnd || this.#free * MANY_FREE >= this.#next)) return this.#takeFree();
+    if (isAtEnd) return this.#takeFromCache() ? this.#takeFree() : 0;
+    const slot = this.#next++;
+    if (slot >= this.#taken.length) this.#grow();
+    this.#taken[slot] = 1;
+    return slot;
+  }
+
+  /** Writes pages that lie side by side to slots that do. */
+  async write(slot: number, bytes: Uint8Array, pages: number): Promise<void> {
+    await this.store.write(slot, bytes);
+    this.written += pages;
+  }
+
+  /** The way back. */
+  async read(slot: number, into: Uint8Array, pages: number): Promise<void> {
+    await this.store.read(slot, into);
+    this.filled += pages;
   }
 
   /** Gives back a slot that nothing came to name. */
@@ -58,7 +95,7 @@ export class Swap {
 
   /** Slots in use. */
   get used(): number {
-    return this.#next - 1 - this.#free.length;
+    return this.#next - 1 - this.#free;
   }
 
   /** The highest slot that was ever used. */
@@ -67,12 +104,12 @@ export class Swap {
   }
 
   count(slot: number): number {
-    return this.#counts[slot];
+    return this.#counts[slot] ?? 0;
   }
 
   /** The slot's page in the swap cache, 0 for none. */
   cached(slot: number): number {
-    return this.#cache[slot];
+    return this.#cache[slot] ?? 0;
   }
 
   /** One more entry names the slot. */
@@ -144,6 +181,36 @@ export class Swap {
 
   #freeSlot(slot: number): void {
     this.store.discard(slot);
-    this.#free.push(slot);
+    this.#taken[slot] = 0;
+    this.#free++;
+  }
+
+  /** There is a free slot. */
+  #takeFree(): number {
+    while (this.#taken[this.#cursor] !== 0) this.#cursor = this.#cursor + 1 < this.#next ? this.#cursor + 1 : 1;
+    this.#taken[this.#cursor] = 1;
+    this.#free--;
+    return this.#cursor;
+  }
+
+  /** Frees the slot of a page that is back in memory, so that its slot is only a spare copy; false when there is none. */
+  #takeFromCache(): boolean {
+    for (let slot = 1; slot < this.#next; slot++) {
+      const frame = this.#cache[slot];
+      if (frame === 0 || this.#counts[slot] > 0 || !this.#frames.tryLock(frame)) continue;
+      this.tryRemove(frame);
+      this.#frames.clearFlags(frame, PG_LOCKED);
+      return true;
+    }
+    return false;
+  }
+
+  #grow(): void {
+    const length = Math.min(this.#taken.length * 2, this.store.slots + 1);
+    const [counts, cache, taken] = [new Int32Array(length), new Int32Array(length), new Uint8Array(length)];
+    counts.set(this.#counts);
+    cache.set(this.#cache);
+    taken.set(this.#taken);
+    [this.#counts, this.#cache, this.#taken] = [counts, cache, taken];
   }
 }

@@ -5,7 +5,9 @@
 
 import type { HomeRange } from "../mm/home-range.js";
 import { mmap } from "../mm/mapping.js";
+import type { PageCache } from "../mm/page-cache.js";
 import { snapshotRange } from "../mm/snapshot.js";
+import { reserveHome } from "./array-home.js";
 import type { MemoryCore } from "./memory-core.js";
 
 export interface ArrayPlace {
@@ -14,13 +16,43 @@ export interface ArrayPlace {
   readonly readOnly: boolean;
   /** Maps the pages; the number of the first. Called once, when the array's turn comes. */
   map(): Promise<number>;
+  /** The pages are mapped no more, or never will be. */
+  leave?(): void;
 }
 
 /** Pages that are 0 until they are written. ENOMEM when no home can be reserved. */
 export function ownPages({ machine, mm }: MemoryCore, pages: number): ArrayPlace {
-  const home = machine.host.reserveHome(pages);
+  const home = reserveHome(machine, pages, false);
   const { pageSize } = machine;
   return { home, readOnly: false, map: async () => (await mmap(mm, { length: pages * pageSize, home })) / pageSize };
+}
+
+/** The pages of a file, as it is until they are written; the cache's holder from now on. ENOMEM when no home can be reserved. */
+export function mappedPages({ machine, mm }: MemoryCore, file: PageCache): ArrayPlace {
+  const { pageSize } = machine;
+  const pages = file.length;
+  const home = reserveHome(machine, pages, true);
+  let held = true;
+  // The mapping holds the cache from then on.
+  const release = (): void => {
+    if (held) file.release();
+    held = false;
+  };
+  file.place = home;
+  return {
+    home,
+    readOnly: false,
+    async map() {
+      const address = await mmap(mm, { length: pages * pageSize, home, file });
+      release();
+      return address / pageSize;
+    },
+    leave() {
+      // A snapshot may still map the file, and the home is somebody else's now.
+      file.place = null;
+      release();
+    },
+  };
 }
 
 /** The pages from `firstPage` on, asked for when the turn comes: copy-on-write, and never written here. */

@@ -7,6 +7,7 @@ import type { OperationQueue } from "./operation-queue.js";
 import type { PagedArray } from "./paged-array.js";
 import type { PinLeaks } from "./pin-leaks.js";
 import type { Residency } from "./residency.js";
+import type { Sources } from "./sources.js";
 
 export interface MemoryCore {
   readonly machine: Machine;
@@ -15,6 +16,8 @@ export interface MemoryCore {
   readonly residency: Residency;
   readonly queue: OperationQueue;
   readonly arrays: Set<PagedArray>;
+  /** What mapped arrays are read from. */
+  readonly sources: Sources;
   /** With `debug`: watches for pins that are collected unreleased. */
   readonly leaks: PinLeaks | null;
 }

@@ -11,6 +11,7 @@ import { migrateToHost } from "../device/migrate-to-host.js";
 import { type ElementType, isViewOf, strideOf, type View, viewOf } from "../device/element.js";
 import { MemoryError } from "../mm/errors.js";
 import { munmap } from "../mm/mapping.js";
+import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, ownPages, snapshotPages } from "./array-place.js";
 import type { MemoryCore } from "./memory-core.js";
 import type { Checkpoint, Outside } from "./operation-queue.js";
@@ -58,7 +59,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   #unmappable: unknown;
   #destroyed = false;
 
-  /** Made by `UnifiedMemory.createArray`; with a `place` by `snapshot`. */
+  /** Made by `UnifiedMemory.createArray`; with a `place` by `snapshot`, `mapFile` and `mapBlob`. */
   constructor(core: MemoryCore, type: T, length: number, label: string, place?: ArrayPlace) {
     this.type = type;
     this.length = length;
@@ -68,7 +69,12 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#written = new WrittenPages(core);
     core.arrays.add(this);
     // The mapping takes its place in the order of operations; what comes later finds it.
-    core.queue.run(() => this.#map()).catch((error: unknown) => (this.#unmappable = error));
+    core.queue
+      .run(() => this.#map())
+      .catch((error: unknown) => {
+        this.#unmappable = error;
+        this.#place.leave?.();
+      });
   }
 
   get byteLength(): number {
@@ -220,8 +226,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return this.#core.queue.run(async (checkpoint) => {
       const { attached, mm, residency } = this.#core;
       const { first, end } = this.#pagesOf(start, length);
-      if (to === "host") await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
-      else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+      if (to === "host") {
+        await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
+        await prefetchFromStores(mm, first, end, checkpoint);
+      } else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
     }, range.signal);
   }
 
@@ -295,6 +303,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     if (this.#page >= 0) await munmap(mm, this.#page * machine.pageSize, this.pages * machine.pageSize);
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
+    this.#place.leave?.();
     if (this.#place.home !== null) machine.host.releaseHome(this.#place.home);
     this.#page = -1;
   }
@@ -333,7 +342,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Is it a view of the array's own pages, such as a pin gives? Then a copy in parts would overtake itself. */
   #isOwnMemory({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
     const { zones, pageSize } = this.#core.machine;
-    const { home } = this.#place;
+    const home = this.#place.home?.shared ?? this.#place.home;
     if (home === null) return false;
     const zone = zones.of(home.first);
     if (zone.bytes?.buffer !== buffer) return false;

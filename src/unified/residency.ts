@@ -8,10 +8,13 @@
 import type { AttachedDevice } from "../device/attached-device.js";
 import { evictFrames } from "../device/migrate-to-host.js";
 import { migrateToDevice } from "../device/migrate-to-device.js";
+import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { DevicePageTable } from "../device/page-table.js";
 import type { AddressSpace } from "../mm/address-space.js";
 import { mapsFrame, pteFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "../mm/entry.js";
 import { assert, MemoryError } from "../mm/errors.js";
+import { PG_FILE_COPY } from "../mm/frames.js";
+import { readInForDevice, readInPages } from "../mm/read-in.js";
 import type { ToDeviceCause } from "../trace/counters.js";
 import type { Checkpoint } from "./operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
@@ -154,6 +157,7 @@ export class Residency {
       assert(mapsFrame(word, frame) && (word & PTE_EXCLUSIVE) !== 0, `page ${page} is not the writing kernel's own`);
       if ((word & WRITTEN) === WRITTEN) continue;
       const dirty = (word & PTE_PRESENT) === 0 ? 0 : PTE_DIRTY;
+      this.#attached.machine.frames.clearFlags(frame, PG_FILE_COPY);
       pageTable.exchange(page, word | WRITTEN | dirty);
       table.set(page, frame, true);
     }
@@ -256,7 +260,13 @@ export class Residency {
       this.#lastUse[frame] = this.#loading;
       return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
     };
-    await migrateToDevice(this.#attached, this.#mm, page, page + length, cause, placement, checkpoint);
+    const part = readInPages(this.#mm, length);
+    for (let from = page; from < page + length; from += part) {
+      const to = Math.min(from + part, page + length);
+      const homeless = await readInForDevice(this.#mm, from, to);
+      if (homeless >= 0) throw outOfHostMemory(this.#mm.machine, homeless);
+      await migrateToDevice(this.#attached, this.#mm, from, to, cause, placement, checkpoint);
+    }
     return length;
   }
 

@@ -1,5 +1,6 @@
 /** A snapshot of budgets and of what has moved; plain data, the caller's own. */
 
+import type { Swap } from "../mm/swap.js";
 import type { MigrationCounters } from "../trace/counters.js";
 import type { MemoryCore } from "./memory-core.js";
 
@@ -18,6 +19,15 @@ export interface Stats {
     readonly retainedBytes: number;
     readonly reclaimedPages: number;
   };
+  /** What is in swap now, and what went there and back; null without swap. `budgetBytes` is what the store takes at most. */
+  readonly swap: {
+    readonly budgetBytes: number;
+    readonly usedBytes: number;
+    readonly writtenBytes: number;
+    readonly readBytes: number;
+  } | null;
+  /** Bytes read from what arrays are mapped from. */
+  readonly files: { readonly readBytes: number };
   readonly migrations: Pick<MigrationCounters, "toDevice" | "toHost">;
   /** Pages that left the device without a copy, since nothing had written them there. */
   readonly droppedClean: MigrationCounters["droppedClean"];
@@ -30,8 +40,8 @@ export interface Stats {
   readonly time: MigrationCounters["time"];
 }
 
-export function takeStats({ machine, attached }: MemoryCore): Stats {
-  const { pageSize, host, counters } = machine;
+export function takeStats({ machine, attached, sources }: MemoryCore): Stats {
+  const { pageSize, host, swap, counters } = machine;
   const { driver, device, usedFrames } = attached;
   const { toDevice, toHost, droppedClean, evictions, time } = structuredCopy(attached.counters);
   return {
@@ -48,12 +58,23 @@ export function takeStats({ machine, attached }: MemoryCore): Stats {
       retainedBytes: host.retained.list.length * pageSize,
       reclaimedPages: host.retained.reclaimed,
     },
+    swap: swap === null ? null : swapStats(swap, pageSize),
+    files: { readBytes: sources.readBytes },
     migrations: { toDevice, toHost },
     droppedClean,
     evictions,
     faults: { cpu: counters.faults, device: counters.deviceFaults, waited: counters.waits },
     copies: { onWrite: counters.copiedOnWrite, pinned: counters.copiedPinned },
     time,
+  };
+}
+
+function swapStats({ store, used, written, filled }: Swap, pageSize: number): NonNullable<Stats["swap"]> {
+  return {
+    budgetBytes: store.slots * pageSize,
+    usedBytes: used * pageSize,
+    writtenBytes: written * pageSize,
+    readBytes: filled * pageSize,
   };
 }
 

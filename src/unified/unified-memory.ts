@@ -11,21 +11,35 @@ import { mirrorDevice } from "../device/mirror/index.js";
 import { MAX_FRAMES } from "../mm/entry.js";
 import type { Environment } from "../mm/environment.js";
 import { MemoryError } from "../mm/errors.js";
-import { Machine, type MachineOptions } from "../mm/machine.js";
+import { DEFAULT_PAGE_SIZE, Machine, type MachineOptions } from "../mm/machine.js";
 import { exitAddressSpace } from "../mm/mapping.js";
+import type { PageCache } from "../mm/page-cache.js";
+import type { SwapStore } from "../mm/swap.js";
+import { BlobSource, type ByteSource, FileSource } from "./byte-source.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
+import { mappedPages } from "./array-place.js";
+import { checkMapping, type MapSourceOptions } from "./mapped-source.js";
 import type { MemoryCore } from "./memory-core.js";
 import { OperationQueue } from "./operation-queue.js";
 import { type ArrayOptions, PagedArray } from "./paged-array.js";
 import { PinLeaks } from "./pin-leaks.js";
 import { Residency } from "./residency.js";
+import { Sources } from "./sources.js";
 import { type Stats, takeStats } from "./stats.js";
+import { checkSwapFile, SwapFile, type SwapFileOptions } from "./swap-file.js";
 
 export interface UnifiedMemoryOptions {
   /** Default: the embedded software device, `mirrorDevice()`. */
   device?: DeviceDriver;
   /** Bytes of host memory that pages may use, those retained for pages on the device included. Default: no limit. */
   hostBudget?: number;
+  /**
+   * Where pages go when the host budget is used up, so that arrays may exceed it: a path at which nothing is yet, for a
+   * file that lasts as long as the memory. Needs Node and a host budget.
+   */
+  swapFile?: string | URL | SwapFileOptions;
+  /** The same by a store of the caller's, which `destroy` closes. */
+  swapStore?: SwapStore;
   /** Bytes a page: a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
   pageSize?: number;
   /** Poison frames that are given back, and report pins that are collected unreleased. */
@@ -52,14 +66,36 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
   if (hostBudget !== undefined) machineOptions.hostBudget = hostBudget;
   if (pageSize !== undefined) machineOptions.pageSize = pageSize;
   if (environment !== undefined) machineOptions.environment = environment;
-  const machine = new Machine(machineOptions);
-  const attached = await attachUnlessAborted(machine, device, signal);
+  const wantsSwap = options.swapFile !== undefined || options.swapStore !== undefined;
+  const swap = wantsSwap ? await openSwap(options, pageSize) : null;
+  if (swap !== null) machineOptions.swap = swap;
   try {
-    return new UnifiedMemory(machine, attached, debug);
+    signal?.throwIfAborted();
+    const machine = new Machine(machineOptions);
+    const attached = await attachUnlessAborted(machine, device, signal);
+    try {
+      return new UnifiedMemory(machine, attached, debug);
+    } catch (error) {
+      await attached.device.close();
+      throw error;
+    }
   } catch (error) {
-    await attached.device.close();
+    await swap?.close?.();
     throw error;
   }
+}
+
+async function openSwap(
+  { swapFile, swapStore, hostBudget }: UnifiedMemoryOptions,
+  pageSize = DEFAULT_PAGE_SIZE,
+): Promise<SwapStore> {
+  const name = swapFile === undefined ? "swapStore" : "swapFile";
+  if (swapFile !== undefined && swapStore !== undefined)
+    throw new MemoryError("EINVAL", "swapFile and swapStore are two places to swap to: give one of them");
+  if (hostBudget === undefined || hostBudget === Infinity)
+    throw new MemoryError("EINVAL", `${name} needs a hostBudget: without one nothing is ever swapped`);
+  if (swapStore !== undefined) return swapStore;
+  return SwapFile.create(checkSwapFile(swapFile, pageSize), pageSize);
 }
 
 /** Aborted while the driver opens the device, it does not wait for that; the device is closed once it is open. */
@@ -98,6 +134,7 @@ export class UnifiedMemory implements AsyncDisposable {
       residency: new Residency(attached, mm),
       queue: new OperationQueue(),
       arrays: new Set(),
+      sources: new Sources(machine),
       leaks: debug ? new PinLeaks() : null,
     };
   }
@@ -110,15 +147,59 @@ export class UnifiedMemory implements AsyncDisposable {
     if (!Number.isSafeInteger(length) || length < 1) {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
     }
+    this.#checkPages(length * strideOf(type));
+    return new PagedArray(this.#core, type, length, this.#labelOf(options));
+  }
+
+  /**
+   * An array over a file, as it is now: only pages that are used are read, and pages that nobody has changed take memory
+   * no longer than it is needed for others. Writes stay in the memory and never reach the file. Needs Node. Rejects with
+   * EINVAL for what is not within the file, or the system's error. The file stays open until the array is destroyed; a file
+   * that is cut short meanwhile makes what reads there fail with EIO.
+   */
+  async mapFile<T extends ElementType>(path: string | URL, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
+    if (this.#destroyed !== null) throw destroyedError();
+    return this.#mapSource(await FileSource.open(path), options);
+  }
+
+  /** The same over a `Blob` or a `File`, everywhere. */
+  async mapBlob<T extends ElementType>(blob: Blob, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
+    if (typeof blob?.slice !== "function" || typeof blob.size !== "number")
+      throw new MemoryError("EINVAL", "mapBlob takes a Blob or a File");
+    return this.#mapSource(new BlobSource(blob), options);
+  }
+
+  async #mapSource<T extends ElementType>(source: ByteSource, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
+    let cache: PageCache | null = null;
+    try {
+      if (this.#destroyed !== null) throw destroyedError();
+      const { type, offset = 0 } = options;
+      const length = checkMapping(source, options);
+      this.#checkPages(length * strideOf(type));
+      cache = this.#core.sources.createCache(source, offset, length * strideOf(type));
+      const place = mappedPages(this.#core, cache);
+      return new PagedArray(this.#core, type, length, this.#labelOf(options), place);
+    } catch (error) {
+      // The cache closes the source when nobody holds it any more.
+      if (cache === null) await source.close();
+      else cache.release();
+      throw error;
+    }
+  }
+
+  #labelOf({ label }: ArrayOptions): string {
+    return label ?? `array ${++this.#unnamed}`;
+  }
+
+  #checkPages(byteLength: number): void {
     const { frames, pageSize } = this.#core.machine;
-    const pages = Math.ceil((length * strideOf(type)) / pageSize);
+    const pages = Math.ceil(byteLength / pageSize);
     if (pages > MAX_FRAMES - frames.count) {
       throw new MemoryError(
         "ENOMEM",
         `an array of ${pages} pages exceeds the ${MAX_FRAMES - frames.count} that are left`,
       );
     }
-    return new PagedArray(this.#core, type, length, options.label ?? `array ${++this.#unnamed}`);
   }
 
   /** Compiles a kernel for the memory's device. EINVAL says what in the descriptor is wrong. */
@@ -146,13 +227,15 @@ export class UnifiedMemory implements AsyncDisposable {
   }
 
   async #tearDown(): Promise<void> {
-    const { queue, arrays, machine, mm, attached } = this.#core;
+    const { queue, arrays, machine, mm, attached, sources } = this.#core;
     await queue.close(destroyedError());
     arrays.clear();
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);
     await attached.device.close();
+    await sources.allEnded();
+    await machine.swap?.store.close?.();
   }
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadWord, storeWord } from "../../src/access/cpu.js";
 import { AttachedDevice } from "../../src/device/attached-device.js";
-import { deviceWrite } from "../../src/device/device-access.js";
+import { deviceRead, deviceWrite } from "../../src/device/device-access.js";
 import { mirrorDevice } from "../../src/device/mirror/index.js";
 import { exitAddressSpace, Machine, MemorySwapStore, mmap, pageOut } from "../../src/mm/index.js";
 import { checkInvariants } from "../invariants.js";
@@ -28,4 +28,18 @@ test("a device writes pages of the swap cache in place, and every count stays ri
   checkInvariants(machine);
   assert.equal(machine.host.charge.usage, 0);
   assert.equal(machine.swap?.used, 0);
+});
+
+test("what only a device stored to shared memory is kept when the page is paged out", async () => {
+  const machine = new Machine({ pageSize: PAGE, swap: new MemorySwapStore(64) });
+  const attached = await AttachedDevice.attach(machine, mirrorDevice({ budget: 8 * PAGE }));
+  const mm = machine.createAddressSpace();
+  const object = machine.createPageCache(1);
+  const address = await mmap(mm, { length: PAGE, file: object, shared: true });
+  // The read maps the page writable, so that the store needs no fault of the CPU.
+  await deviceRead(attached, mm, address / PAGE, address / PAGE + 1);
+  await deviceWrite(attached, mm, address / PAGE, new Uint8Array(PAGE).fill(7));
+  await pageOut(mm, address, PAGE);
+  checkInvariants(machine);
+  assert.equal(await loadWord(mm, address), 0x07070707);
 });

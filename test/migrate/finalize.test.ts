@@ -15,6 +15,8 @@ import {
   PTE_YOUNG,
 } from "../../src/mm/entry.js";
 import { PG_DIRTY, PG_LOCKED } from "../../src/mm/frames.js";
+import { dontNeed } from "../../src/mm/mapping.js";
+import { pageOut } from "../../src/mm/pageout.js";
 import { changeProtection } from "../../src/mm/protect.js";
 import {
   MIGRATE_PFN_MIGRATE,
@@ -35,7 +37,9 @@ import {
   migration,
   migrationEntries,
   reading,
+  PAGE,
   store,
+  TestSwapStore,
   word,
 } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
@@ -372,4 +376,29 @@ describe("the entry of a page that moved", () => {
     assert.notEqual(bitsOf(mm, page) & PTE_NO_ACCESS, 0);
     checkInvariants(machine);
   });
+});
+
+test("a page of the swap cache that was given up while a migration held it leaves the cache", async () => {
+  const swap = new TestSwapStore();
+  const { machine } = createMachine({ swap });
+  const device = new TestDevice(machine, "private", 8);
+  const mm = machine.createAddressSpace();
+  const page = await mapPages(mm, 1);
+  await store(mm, page, 1);
+  await pageOut(mm, page * PAGE, PAGE);
+  assert.equal(await load(mm, page), 1);
+  await reading(mm, async () => {
+    const args = migration(mm, page, 1, { flags: SYSTEM, owner: device.owner });
+    migrateVmaSetup(args);
+    assert.equal(args.cpages, 1);
+    device.offer(args);
+    await dontNeed(mm, page * PAGE, PAGE);
+    migrateVmaPages(args);
+    migrateVmaFinalize(args);
+  });
+  machine.lru.drain();
+  checkInvariants(machine);
+  assert.equal(machine.swap?.used, 0);
+  assert.equal(machine.host.charge.usage, 0);
+  assert.equal(swap.pages.size, 0);
 });

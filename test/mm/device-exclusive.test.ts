@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { makeDeviceExclusiveRange } from "../../src/mm/device-exclusive.js";
+import { letGoOfExclusivePages, makeDeviceExclusiveRange } from "../../src/mm/device-exclusive.js";
 import {
   isDeviceExclusiveEntry,
   PTE_DIRTY,
@@ -404,4 +404,35 @@ describe("a page that a device has for itself", () => {
     assert.equal(await reader, 10);
     checkInvariants(machine);
   });
+});
+
+test("a page of the swap cache that was given up while a device had it locked leaves the cache", async () => {
+  const { machine, swap, mm, page } = await createPages(1);
+  await pageOut(mm, page * PAGE, PAGE);
+  assert.equal(await load(mm, page), 10);
+  const frames = new Int32Array(1);
+  assert.equal(await makeDeviceExclusiveRange(mm, page, frames, null), 1);
+  checkInvariants(machine, held(frames));
+  await dontNeed(mm, page * PAGE, PAGE);
+  letGoOfExclusivePages(mm, page, frames);
+  machine.lru.drain();
+  checkInvariants(machine);
+  assert.equal(machine.swap?.used, 0);
+  assert.equal(machine.host.charge.usage, 0);
+  assert.equal(swap.pages.size, 0);
+});
+
+test("one that a device has for itself stays in the swap cache when it is unlocked", async () => {
+  const { machine, mm, page } = await createPages(1);
+  await pageOut(mm, page * PAGE, PAGE);
+  assert.equal(await load(mm, page), 10);
+  const frames = new Int32Array(1);
+  await makeDeviceExclusiveRange(mm, page, frames, null);
+  letGoOfExclusivePages(mm, page, frames);
+  checkInvariants(machine);
+  assert.equal(machine.swap?.used, 1);
+  assert.equal(await load(mm, page), 10);
+  await exitAddressSpace(mm);
+  checkEmpty(machine);
+  assert.equal(machine.swap?.used, 0);
 });

@@ -11,8 +11,9 @@ export const EBUSY = 16;
 export const ENODEV = 19;
 export const EINVAL = 22;
 
-const NUMBERS: Readonly<Record<ErrorCode, number>> = { EPERM, EIO, ENOMEM, EFAULT, EBUSY, ENODEV, EINVAL };
+const NUMBERS: Readonly<Partial<Record<ErrorCode, number>>> = { EPERM, EIO, ENOMEM, EFAULT, EBUSY, ENODEV, EINVAL };
 
+/** No operation of a trace ends with a code of files: those are an input/output error. */
 export function errnoOf(code: ErrorCode): number {
-  return NUMBERS[code];
+  return NUMBERS[code] ?? EIO;
 }

@@ -10,6 +10,7 @@ import {
   HMM_FRAME_SHIFT,
   HMM_WRITE,
   hmmRangeFault,
+  letGoOfExclusivePages,
   makeDeviceExclusiveRange,
   type HmmRange,
   type Vma,
@@ -86,9 +87,8 @@ export async function makeExclusive(client: Client, first: number, end: number):
         table.enter(page + i, frame, false);
         entered++;
       }
-      mm.machine.pageLocks.unlock(frame);
-      mm.machine.put(frame);
     });
+    letGoOfExclusivePages(mm, page, frames);
     if (entered < frames.length) return { rc: -EBUSY };
   }
   for (let page = first; page < end; page++) {

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { SHORT_REFERENCE } from "../../../src/mm/gup.js";
 import { PROT_READ, PROT_WRITE } from "../../../src/mm/vma.js";
 import { letPromisesSettle, SimulatedEnvironment } from "../../simulation/simulated-environment.js";
-import * as operations from "./operations.js";
-import type { Target } from "./operations.js";
+import * as operations from "./operations/index.js";
+import type { Target } from "./operations/index.js";
 import { type DeviceSetup, World } from "./world.js";
 
 const PAGES = 4;
@@ -26,6 +26,7 @@ async function meeting(second: DeviceSetup["kind"], link: DeviceSetup["link"] = 
         { ...device, kind: second },
       ],
       hostPages: Infinity,
+      swap: { slots: 2 * PAGES, link: "late" },
     },
     environment,
   );

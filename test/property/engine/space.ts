@@ -4,14 +4,24 @@
  */
 
 import type { AddressSpace } from "../../../src/mm/address-space.js";
-import { isMigrationEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "../../../src/mm/entry.js";
+import {
+  isDeviceExclusiveEntry,
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  isSwapEntry,
+  PTE_FRAME_SHIFT,
+  PTE_PRESENT,
+  PTE_WRITE,
+} from "../../../src/mm/entry.js";
 import { DMA_PIN } from "../../../src/mm/gup.js";
 import type { HomeRange } from "../../../src/mm/home-range.js";
 import type { Invalidation, MmuInterval } from "../../../src/mm/notifier.js";
 import { ADDRESS_SPACE_PAGES } from "../../../src/mm/page-table.js";
-import { VM_ACCESS_FLAGS } from "../../../src/mm/vma.js";
+import { PROT_READ, PROT_WRITE, VM_ACCESS_FLAGS } from "../../../src/mm/vma.js";
 import { valueOf } from "./page-contents.js";
 import { Shadow } from "./shadow.js";
+import type { Behind, SharedObject } from "./shared-object.js";
+import { SoftDirtyTruth } from "./soft-dirty-truth.js";
 
 /** A stretch of pages that was mapped at once; parts of it may be gone again. */
 export interface Mapping {
@@ -29,8 +39,10 @@ export interface HeldPin {
   readonly write: boolean;
   /** The page was unmapped or given up since: the frame is the pin's alone. */
   orphaned: boolean;
-  /** The page is shared after a fork, and the pin is not one that prevents it: who writes first gets another page. */
+  /** The page is shared, and the pin is not one that prevents it: who writes first gets another page. */
   shared: boolean;
+  /** Of a page of an object: which one. */
+  readonly behind: Behind | null;
   /** What an orphaned frame holds. */
   value: number;
 }
@@ -39,7 +51,8 @@ export class Space implements MmuInterval {
   readonly start = 0;
   readonly end = ADDRESS_SPACE_PAGES;
   readonly mm: AddressSpace;
-  readonly shadow = new Shadow();
+  readonly shadow: Shadow;
+  readonly softDirty: SoftDirtyTruth;
   /** By page: PROT_READ, PROT_WRITE. */
   readonly #protections = new Map<number, number>();
   readonly pins = new Set<HeldPin>();
@@ -52,12 +65,16 @@ export class Space implements MmuInterval {
   constructor(mm: AddressSpace, onChange: (space: Space, start: number, end: number) => void) {
     this.mm = mm;
     this.#onChange = onChange;
+    this.shadow = new Shadow((page) => this.isOwn(page));
+    this.softDirty = new SoftDirtyTruth(mm);
     mm.notifiers.register(this);
   }
 
   invalidate({ event, start, end }: Readonly<Invalidation>): boolean {
     if (event === "unmap" || event === "release") this.#unmapped(start, end);
     else if (event === "clear") this.#maybeGivenUp(start, end);
+    else if (event === "protection") this.softDirty.protecting(start, end);
+    else if (event === "soft-dirty") this.softDirty.clearing(this.shadow.pages, (page) => this.#staysSoftDirty(page));
     return true;
   }
 
@@ -66,9 +83,21 @@ export class Space implements MmuInterval {
     this.protect(start, start + pages, protection);
   }
 
+  mappedObject(start: number, pages: number, object: SharedObject, first: number, shared: boolean): void {
+    this.shadow.mapObject(start, start + pages, object, first, shared);
+    this.protect(start, start + pages, PROT_READ | PROT_WRITE);
+  }
+
+  /** Somebody stores to the page through its entry. */
+  stored(page: number, value: number): void {
+    this.shadow.write(page, value);
+    if (this.shadow.behind(page)?.shared !== true) this.softDirty.stored(page);
+  }
+
   /** Takes over what a parent's pages hold and allow. */
   inherit(parent: Space): void {
     this.shadow.inherit(parent.shadow);
+    this.softDirty.inherit(parent.softDirty);
     for (const [page, protection] of parent.#protections) this.#protections.set(page, protection);
   }
 
@@ -102,10 +131,20 @@ export class Space implements MmuInterval {
     return this.mm.vmas.some((vma) => vma.start < start + pages && start < vma.end && vma.home === home);
   }
 
-  /** Does the page's entry name the frame, as its page or as one that is about to move? */
+  /** Does the page's entry name the frame: as its page, as one that is about to move, or by way of the swap cache? */
   names(page: number, frame: number): boolean {
     const word = this.mm.pageTable.read(page);
-    return word >>> PTE_FRAME_SHIFT === frame && ((word & PTE_PRESENT) !== 0 || isMigrationEntry(word));
+    const named = word >>> PTE_FRAME_SHIFT;
+    if (isSwapEntry(word)) return this.mm.machine.swap?.cached(named) === frame;
+    return named === frame && ((word & PTE_PRESENT) !== 0 || isMigrationEntry(word) || isDeviceExclusiveEntry(word));
+  }
+
+  /** Is there an anonymous page behind the entry, wherever it is? */
+  isOwn(page: number): boolean {
+    const word = this.mm.pageTable.read(page);
+    if (isSwapEntry(word) || isDevicePrivateEntry(word) || isDeviceExclusiveEntry(word)) return true;
+    const frame = word >>> PTE_FRAME_SHIFT;
+    return frame !== 0 && this.mm.machine.frames.isAnonymous(frame);
   }
 
   /** A sentence for each page whose mapping is not as it should be. */
@@ -122,6 +161,8 @@ export class Space implements MmuInterval {
       }
     }
     if (mapped !== this.shadow.size) yield `${mapped} pages are mapped and ${this.shadow.size} should be`;
+    for (const page of this.softDirty.lost(this.shadow.pages))
+      yield `${this.name(page)} was stored to and is not soft-dirty`;
   }
 
   name(page: number): string {
@@ -130,6 +171,7 @@ export class Space implements MmuInterval {
 
   #unmapped(start: number, end: number): void {
     this.#orphan(start, end);
+    this.softDirty.givenUp(start, end);
     this.shadow.unmap(start, end);
     for (const page of this.#protections.keys()) if (page >= start && page < end) this.#protections.delete(page);
     this.#onChange(this, start, end);
@@ -145,12 +187,22 @@ export class Space implements MmuInterval {
       const to = Math.min(end, range.end);
       if (from >= to) continue;
       this.#orphan(from, to);
+      this.softDirty.givenUp(from, to);
       for (let page = from; page < to; page++) {
-        if (!this.shadow.has(page)) continue;
-        if (end - start > 1) this.shadow.write(page, 0);
+        if (end - start > 1) this.shadow.cleared(page);
         else this.shadow.maybeCleared(page);
       }
     }
+  }
+
+  /** Whoever pinned the page for DMA may write it at any time, so that clearing leaves its mark. */
+  #staysSoftDirty(page: number): boolean {
+    const word = this.mm.pageTable.read(page);
+    if ((word & (PTE_PRESENT | PTE_WRITE)) !== (PTE_PRESENT | PTE_WRITE)) return false;
+    for (const pin of this.pins) {
+      if (pin.references === DMA_PIN && pin.page === page && pin.frame === word >>> PTE_FRAME_SHIFT) return true;
+    }
+    return false;
   }
 
   #orphan(start: number, end: number): void {

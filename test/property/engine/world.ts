@@ -1,6 +1,6 @@
 /**
- * A machine with two devices under a seeded environment, address spaces, and the truth about them. Operations are begun
- * and overlap; after every step `check` compares each page with the truth, and the machine with its invariants.
+ * A machine with two devices and swap under a seeded environment, address spaces, and the truth about them. Operations are
+ * begun and overlap; after every step `check` compares each page with the truth, and the machine with its invariants.
  */
 
 import assert from "node:assert/strict";
@@ -12,13 +12,20 @@ import type { Transfer } from "../../../src/device/transfers.js";
 import type { AddressSpace } from "../../../src/mm/address-space.js";
 import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "../../../src/mm/entry.js";
 import { MemoryError } from "../../../src/mm/errors.js";
-import { PG_HOME } from "../../../src/mm/frames.js";
+import { PG_DIRTY, PG_HOME, PG_SWAPCACHE } from "../../../src/mm/frames.js";
 import { Machine } from "../../../src/mm/machine.js";
-import { ZONE_PRIVATE } from "../../../src/mm/zone.js";
+import { ZONE_COHERENT } from "../../../src/mm/zone.js";
 import { checkInvariants } from "../../invariants.js";
+import { SimulatedFile } from "../../simulation/simulated-file.js";
 import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";
+import { SimulatedSwapStore } from "../../simulation/simulated-swap-store.js";
+import { SimulatedTransfers } from "../../simulation/simulated-transfer.js";
+import { Contents } from "./contents.js";
+import { watchIsolatedPages } from "./isolated-pages.js";
 import { valueOf } from "./page-contents.js";
+import { type Behind, SharedObject } from "./shared-object.js";
 import { type HeldPin, type Mapping, Space } from "./space.js";
+import { type Tallies, tallyOf } from "./tally.js";
 
 export const PAGE_SIZE = 4096;
 
@@ -32,20 +39,44 @@ export interface DeviceSetup {
   readonly link: "instant" | "late" | "early";
 }
 
+export interface SwapSetup {
+  /** 0 for a machine without swap. */
+  readonly slots: number;
+  /** When the bytes of a page move: after a wait or before it. Also those of files. */
+  readonly link: "late" | "early";
+}
+
 export interface WorldSetup {
   readonly devices: readonly [DeviceSetup, DeviceSetup];
   /** Pages of host memory; Infinity for no limit. */
   readonly hostPages: number;
+  readonly swap: SwapSetup;
 }
 
 /** Something that was begun and may not have ended. */
 export interface Operation {
+  readonly kind: string;
   readonly what: string;
   readonly space: Space | null;
   readonly start: number;
   readonly end: number;
   /** The rights of one of its pages changed since it began: either answer is right. */
   uncertain: boolean;
+  /** Another one was under way with it. */
+  met: boolean;
+  /** Frames, or what is below 0: to each it was given a reference, and will drop it. */
+  held: ArrayLike<number>;
+  /** It has these frames locked as well. */
+  hasLocked: boolean;
+  /** It may hold one more reference to a coherent page while it waits for the page's lock. */
+  readonly waitsWithReference: boolean;
+}
+
+/** A migration that is carried out step by step. */
+export interface Steps {
+  readonly src: Int32Array;
+  readonly dst: Int32Array;
+  readonly npages: number;
 }
 
 export class World {
@@ -56,21 +87,37 @@ export class World {
   mappings: Mapping[] = [];
   /** Pages that the test has locked, with a reference to each, as who writes a page back does. */
   readonly lockedFrames: number[] = [];
-  /** References that an operation was given and will drop. */
-  readonly lent = new Map<Operation, number>();
+  /** Shared memory objects and files that the test holds, and those that are mapped. */
+  readonly objects: SharedObject[] = [];
+  readonly heldObjects = new Set<SharedObject>();
+  readonly inFlight = new Set<Steps>();
+  readonly store: SimulatedSwapStore | null;
+  readonly pageTransfers: SimulatedTransfers;
+  readonly contents: Contents;
+  readonly tallies: Tallies = new Map();
+  /** Pages that a device had for itself, and pages that left a device that was emptied step by step. */
+  exclusivePages = 0;
+  emptiedPages = 0;
   /** What operations ended with, if not with success. */
   readonly errors: MemoryError[] = [];
   readonly #setup: WorldSetup;
   readonly #underWay = new Set<Operation>();
   readonly #transfers = new Set<Transfer>();
+  readonly #isolated: ReadonlySet<number>;
   readonly #broken: unknown[] = [];
   #lastValue = 0;
 
   private constructor(setup: WorldSetup, environment: SimulatedEnvironment) {
     this.#setup = setup;
     this.environment = environment;
+    const { slots, link } = setup.swap;
+    this.pageTransfers = new SimulatedTransfers(environment, link === "early");
+    this.store = slots === 0 ? null : new SimulatedSwapStore(slots, this.pageTransfers);
     const hostBudget = setup.hostPages * PAGE_SIZE;
-    this.machine = new Machine({ pageSize: PAGE_SIZE, hostBudget, environment, debug: true });
+    const swap = this.store === null ? {} : { swap: this.store };
+    this.machine = new Machine({ pageSize: PAGE_SIZE, hostBudget, environment, debug: true, ...swap });
+    this.contents = new Contents(this.machine, this.devices, this.store, this.pageTransfers);
+    this.#isolated = watchIsolatedPages(this.machine);
   }
 
   static async create(setup: WorldSetup, environment: SimulatedEnvironment): Promise<World> {
@@ -123,16 +170,29 @@ export class World {
    * stands for success.
    */
   begin(
+    kind: string,
     what: string,
     where: { space: Space | null; start: number; end: number },
     act: (operation: Operation) => Promise<void>,
     accepts: (error: MemoryError | null) => boolean = (error) => error === null,
   ): void {
-    const operation: Operation = { what, ...where, uncertain: false };
+    const operation: Operation = {
+      kind,
+      what,
+      ...where,
+      uncertain: false,
+      met: this.#underWay.size > 0,
+      held: [],
+      hasLocked: false,
+      waitsWithReference: kind === "pinLongTerm",
+    };
+    for (const other of this.#underWay) other.met = true;
     this.#underWay.add(operation);
     const ended = (error: unknown): void => {
       this.#underWay.delete(operation);
-      this.lent.delete(operation);
+      const tally = tallyOf(this.tallies, kind);
+      tally.taken++;
+      if (operation.met) tally.met++;
       if (error !== null && !(error instanceof MemoryError)) this.#broken.push(error);
       else {
         if (error !== null) this.errors.push(error);
@@ -145,25 +205,45 @@ export class World {
     act(operation).then(() => ended(null), ended);
   }
 
+  /** Counts something that was done at once. */
+  did(kind: string): void {
+    const tally = tallyOf(this.tallies, kind);
+    tally.taken++;
+    if (this.#underWay.size > 0) tally.met++;
+  }
+
+  /** Makes a shared memory object, or a file with a value of its own in each page. */
+  createObject(pages: number, isFile: boolean): SharedObject {
+    const values = Array.from({ length: pages }, () => (isFile ? this.newValue() : 0));
+    const cache = this.machine.createPageCache(pages, isFile ? new SimulatedFile(values, this.pageTransfers) : null);
+    const object = new SharedObject(cache, values);
+    this.objects.push(object);
+    this.heldObjects.add(object);
+    return object;
+  }
+
+  isInUse({ cache }: SharedObject): boolean {
+    return this.machine.pageCache(cache.id) === cache;
+  }
+
+  /** The object lives on as long as it is mapped. */
+  releaseObject(object: SharedObject): void {
+    if (this.heldObjects.delete(object)) object.cache.release();
+  }
+
   /** Notes something that should not be. */
   report(broken: string): void {
     this.#broken.push(new Error(broken));
   }
 
-  /** What fills the page now, wherever it is; a page that is about to move still is where it was. */
-  peek(space: Space, page: number): number {
-    const word = space.mm.pageTable.read(page);
-    const frame = word >>> PTE_FRAME_SHIFT;
-    return frame === 0 ? 0 : valueOf(this.#bytes(frame));
-  }
-
   check(): void {
     for (const broken of this.#broken) throw broken;
     this.#releaseHomes();
+    this.contents.refresh();
     for (const space of this.spaces) {
       for (const broken of space.brokenMappings()) throw new Error(broken);
       for (const page of space.shadow.pages) {
-        const value = this.peek(space, page);
+        const value = this.contents.page(space, page);
         assert.ok(
           space.shadow.agrees(page, value),
           `${space.name(page)} holds ${value} and should hold ${space.shadow.expected(page)}`,
@@ -173,12 +253,17 @@ export class World {
       for (const device of this.devices) this.#checkTable(space, device);
     }
     for (const device of this.devices) this.#checkFrames(device);
+    for (const object of this.objects) if (this.isInUse(object)) this.#checkObject(object);
+    const transfers = [...this.pageTransfers.underWay];
     checkInvariants(this.machine, {
       references: this.#references(),
-      inFlight: [...this.#transfers].map(({ args }) => args),
-      locked: this.lockedFrames,
+      unsure: this.#unsureReferences(),
+      isolated: this.#isolated,
+      inFlight: [...[...this.#transfers].map(({ args }) => args), ...this.inFlight],
+      locked: this.#locked(),
+      writtenSlots: transfers.filter(({ site }) => site === "swap-write").map(({ index }) => index),
       busy: this.#underWay.size > 0,
-      deviceBytes: (frame) => this.#bytes(frame),
+      deviceBytes: (frame) => this.contents.bytes(frame),
     });
   }
 
@@ -198,6 +283,7 @@ export class World {
     while (this.unlockPage());
     for (const pin of this.pins) this.dropPin(pin);
     for (const space of this.spaces) if (space.alive) exit(space);
+    for (const object of this.heldObjects) this.releaseObject(object);
     await this.quiesce();
     this.machine.lru.drain();
     this.check();
@@ -208,6 +294,9 @@ export class World {
     }
     assert.equal(machine.tables.used, 0, "page tables are left over");
     assert.equal(machine.anonVmaCount, 0, "roots of the reverse map are left over");
+    assert.equal(machine.swap?.used ?? 0, 0, "swap slots are left over");
+    assert.equal(this.store?.pages.size ?? 0, 0, "pages in swap are left over");
+    assert.deepEqual([...machine.pageCaches], [], "page caches are left over");
     assert.equal(machine.host.charge.usage, 0, "host memory is still charged");
     assert.equal(machine.host.retained.list.length, 0, "home frames are still retained");
     for (const device of this.devices) assert.equal(device.usedFrames, 0, "device frames are still in use");
@@ -219,17 +308,19 @@ export class World {
 
   dropPin(pin: HeldPin): void {
     pin.space.pins.delete(pin);
+    if (pin.write) this.machine.frames.setFlags(pin.frame, PG_DIRTY);
     this.machine.put(pin.frame, pin.references);
   }
 
-  /** Locks the page behind an address, if somebody is there and nobody has locked it. */
-  lockPage(space: Space, page: number): void {
+  /** Locks the page behind an address; false if nobody is there or somebody has locked it. */
+  lockPage(space: Space, page: number): boolean {
     const { frames } = this.machine;
     const word = space.mm.pageTable.read(page);
     const frame = word >>> PTE_FRAME_SHIFT;
-    if ((word & PTE_PRESENT) === 0 || frame === 0 || !frames.tryLock(frame)) return;
+    if ((word & PTE_PRESENT) === 0 || frame === 0 || !frames.tryLock(frame)) return false;
     frames.get(frame);
     this.lockedFrames.push(frame);
+    return true;
   }
 
   /** Unlocks the page that was locked first; false when there is none. */
@@ -237,6 +328,8 @@ export class World {
     const frame = this.lockedFrames.shift();
     if (frame === undefined) return false;
     this.machine.pageLocks.unlock(frame);
+    // Who gave the page up while it was locked could not take it out of the swap cache.
+    if ((this.machine.frames.flags(frame) & PG_SWAPCACHE) !== 0) this.machine.swap?.releaseUnmapped(frame);
     this.machine.put(frame);
     return true;
   }
@@ -285,30 +378,57 @@ export class World {
     }
   }
 
-  #bytes(frame: number): Uint8Array {
-    const zone = this.machine.zones.of(frame);
-    if (zone.kind !== ZONE_PRIVATE) return this.machine.zones.bytes(frame);
-    const device = this.devices.find((candidate) => candidate.zone === zone);
-    const bytes = device?.device.run(frame - zone.first, 1);
-    assert.ok(bytes !== undefined && bytes !== null, `page frame ${frame} belongs to no device`);
-    return bytes;
-  }
-
   *#references(): Generator<readonly [frame: number, references: number]> {
     for (const { frame, references } of this.pins) yield [frame, references];
-    for (const frame of [...this.lent.values(), ...this.lockedFrames]) yield [frame, 1];
+    for (const frame of this.lockedFrames) yield [frame, 1];
+    for (const { held } of this.#underWay) yield* onceEach(held);
     for (const { args } of this.#transfers) if (args.faultPage >= 0) yield [args.faultPage, 1];
+    for (const { site, bytes } of this.pageTransfers.underWay)
+      if (site !== "swap-write") yield [this.contents.frameOf(bytes), 1];
+  }
+
+  *#locked(): Generator<number> {
+    yield* this.lockedFrames;
+    for (const { held, hasLocked } of this.#underWay) if (hasLocked) for (const [frame] of onceEach(held)) yield frame;
+    for (const { bytes } of this.pageTransfers.underWay) yield this.contents.frameOf(bytes);
+  }
+
+  /** Coherent pages for whose lock a pin may be waiting. */
+  #unsureReferences(): ReadonlyMap<number, number> {
+    const unsure = new Map<number, number>();
+    let waiting = 0;
+    for (const { waitsWithReference } of this.#underWay) if (waitsWithReference) waiting++;
+    if (waiting === 0) return unsure;
+    for (const { zone } of this.devices) {
+      if (zone.kind !== ZONE_COHERENT) continue;
+      for (let frame = zone.first; frame < zone.first + zone.frames; frame++) unsure.set(frame, waiting);
+    }
+    return unsure;
   }
 
   #checkPin(pin: HeldPin): void {
-    const { space, page, frame } = pin;
+    const { space, page, frame, behind } = pin;
     // The zero page is not pinned to an address: the next store there brings another page.
     if (frame === 0) return;
+    if (behind !== null) return this.#checkObjectPin(pin, behind);
     if (pin.shared) return;
     if (!pin.orphaned) assert.ok(space.names(page, frame), `${space.name(page)} moved although it is pinned`);
     else if (!space.names(page, frame)) {
       const value = valueOf(this.machine.zones.bytes(frame));
       assert.equal(value, pin.value, `the pinned frame ${frame} of ${space.name(page)} changed`);
+    }
+  }
+
+  /** A pinned page of an object stays in the object's cache as long as there is one. */
+  #checkObjectPin({ frame }: HeldPin, { object, index }: Behind): void {
+    if (!this.isInUse(object)) return;
+    assert.equal(object.cache.page(index), frame, `page ${index} of ${object.name} left memory although it is pinned`);
+  }
+
+  #checkObject(object: SharedObject): void {
+    for (let index = 0; index < object.cache.length; index++) {
+      const value = this.contents.object(object, index);
+      assert.equal(value, object.value(index), `page ${index} of ${object.name}`);
     }
   }
 
@@ -345,4 +465,8 @@ export class World {
       return false;
     });
   }
+}
+
+function* onceEach(frames: ArrayLike<number>): Generator<readonly [frame: number, references: number]> {
+  for (let i = 0; i < frames.length; i++) if (frames[i] >= 0) yield [frames[i], 1];
 }

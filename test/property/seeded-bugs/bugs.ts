@@ -3,6 +3,8 @@
  * occur there exactly once, what stands in its place, and what finds the bug, alone.
  */
 
+import type { Kind } from "../engine/actions.js";
+
 /** Random programs over the engine; the recorded runs of Linux. */
 export type Finder = "random programs" | "recorded runs";
 
@@ -13,15 +15,18 @@ export interface Bug {
   readonly text: string;
   readonly replacement: string;
   readonly found: Finder;
+  /** Kinds of actions that make up the programs of the search, where any programs would take long. */
+  readonly focus?: readonly Kind[];
 }
 
 export const bugs: readonly Bug[] = [
   {
     name: "a store by a device leaves the retained copy of the page valid",
     file: "device/device-access.js",
-    text: "attached.machine.host.retained.wrote(frame);",
+    text: "machine.host.retained.wrote(frame);",
     replacement: ";",
     found: "random programs",
+    focus: ["deviceStore", "toDevice", "load"],
   },
   {
     name: "a page that comes back is dropped without a copy although nothing is retained of it",
@@ -155,12 +160,182 @@ export const bugs: readonly Bug[] = [
     text: "return this.#find(interval).sequence !== sequence;",
     replacement: "return false;",
     found: "random programs",
+    focus: ["deviceStore", "deviceLoad", "toDevice", "evict"],
   },
   {
     name: "the reverse map looks for a page in the wrong place of its mapping",
     file: "mm/vma.js",
     text: "this.start + (index - this.offset)",
     replacement: "this.start + (index - this.offset) + 1",
+    found: "random programs",
+  },
+  {
+    name: "a page that a device had for itself comes back without its exclusive mark",
+    file: "mm/exclusive-entry.js",
+    text: "(PTE_SOFT_DIRTY | PTE_EXCLUSIVE)",
+    replacement: "PTE_SOFT_DIRTY",
+    found: "random programs",
+  },
+  {
+    name: "a fork shares a page that is pinned for DMA",
+    file: "mm/fork.js",
+    text: "machine.frames.maybeDmaPinned(frame)",
+    replacement: "false",
+    found: "random programs",
+  },
+  {
+    name: "a fork does not take pages back that a device has for itself",
+    file: "mm/fork.js",
+    text: "restoreExclusiveEntry(vma, page, word);",
+    replacement: ";",
+    found: "random programs",
+  },
+  {
+    name: "a fork leaves pages that are private to a device writable",
+    file: "mm/fork.js",
+    text: "word & ~(PTE_WRITE | PTE_EXCLUSIVE);",
+    replacement: "isDevicePrivateEntry(word) ? word : word & ~(PTE_WRITE | PTE_EXCLUSIVE);",
+    found: "random programs",
+  },
+  {
+    name: "a page that moves to private device memory forgets that it is soft-dirty",
+    file: "migrate/restore.js",
+    text: "(word & PTE_TRACKING) | writable | exclusive",
+    replacement: "writable | exclusive",
+    found: "random programs",
+  },
+  {
+    name: "a page that comes back to memory forgets that it is soft-dirty",
+    file: "migrate/restore.js",
+    text: "(word & (PTE_SOFT_DIRTY | PTE_YOUNG))",
+    replacement: "(word & PTE_YOUNG)",
+    found: "random programs",
+  },
+  {
+    name: "clearing soft-dirty leaves pages writable",
+    file: "mm/soft-dirty.js",
+    text: "& ~(PTE_WRITE | PTE_SOFT_DIRTY)",
+    replacement: "& ~PTE_SOFT_DIRTY",
+    found: "random programs",
+  },
+  {
+    name: "a swap slot is free as soon as one of its entries is gone",
+    file: "mm/swap.js",
+    text: "this.#counts[slot] === 0 && this.#cache[slot] === 0",
+    replacement: "this.#cache[slot] === 0",
+    found: "random programs",
+    focus: ["pageOut", "fork", "load"],
+  },
+  {
+    name: "unmapping leaves the slot of a page that is in swap taken",
+    file: "mm/zap.js",
+    text: "machine.swap?.releaseAndReclaim(frame)",
+    replacement: "void 0",
+    found: "random programs",
+  },
+  {
+    name: "a page of the swap cache that was written again counts as written to swap",
+    file: "mm/pageout.js",
+    text: "frames.setFlags(frame, PG_DIRTY);\n        swap.duplicate(slot);",
+    replacement: ";\n        swap.duplicate(slot);",
+    found: "random programs",
+    focus: ["pageOut", "load"],
+  },
+  {
+    name: "a page whose write to swap failed counts as written",
+    file: "mm/pageout.js",
+    text: "frames.setFlags(frame, PG_DIRTY);\n            return false;",
+    replacement: "return false;",
+    found: "random programs",
+    focus: ["pageOut", "load"],
+  },
+  {
+    name: "devices do not hear that a page is paged out",
+    file: "mm/pageout.js",
+    text: '        notifiers.notify("clear", page, page + 1, null);\n        if (!mapsFrame(pageTable',
+    replacement: "        if (!mapsFrame(pageTable",
+    found: "random programs",
+  },
+  {
+    name: "a page is paged out that is mapped more than once",
+    file: "mm/pageout.js",
+    text: "machine.frames.mapcount(frame) !== 1 || !machine.lru.isolate(frame)",
+    replacement: "!machine.lru.isolate(frame)",
+    found: "recorded runs",
+  },
+  {
+    name: "a page is mapped from the swap cache before its bytes are there",
+    file: "mm/fault.js",
+    text: "if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0)\n        return FAULT_WAIT | (frame << RESULT_BITS);\n    const write",
+    replacement: "const write",
+    found: "random programs",
+    focus: ["pageOut", "load"],
+  },
+  {
+    name: "a store to a private mapping of a file goes to the file's page",
+    file: "mm/fault.js",
+    text: "if (write && (vma.flags & VM_SHARED) === 0)",
+    replacement: "if (false)",
+    found: "random programs",
+  },
+  {
+    name: "a page of an object that is nowhere else is dropped when it is paged out",
+    file: "mm/page-cache.js",
+    text: "if ((frames.flags(frame) & PG_DIRTY) !== 0) {",
+    replacement: "if (false) {",
+    found: "random programs",
+    focus: ["pageOut", "mapObject", "load"],
+  },
+  {
+    name: "a page of an object that came back from swap counts as clean, although its slot is free",
+    file: "mm/page-cache.js",
+    text: "this.#releaseSlot(index);\n        frames.setFlags(frame, PG_DIRTY);\n    }\n    /**",
+    replacement: "this.#releaseSlot(index);\n    }\n    /**",
+    found: "random programs",
+    focus: ["pageOut", "mapObject", "load"],
+  },
+  {
+    name: "a write fault does not drain the LRU batch before it counts who else uses the page",
+    file: "mm/fault.js",
+    text: "lru.drain();",
+    replacement: ";",
+    found: "recorded runs",
+  },
+  {
+    name: "a device's migration takes pages of another device",
+    file: "migrate/collect.js",
+    text: "(flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0 && zones.of(frame).pageMap?.owner === owner",
+    replacement: "(flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE) !== 0",
+    found: "random programs",
+    focus: ["toDevice", "toHost", "load"],
+  },
+  {
+    name: "of several mappings of a page that moved only the first one comes back",
+    file: "migrate/restore.js",
+    text: "addToWord(words, at + REFCOUNT, 1);",
+    replacement: "addToWord(words, at + REFCOUNT, 1); break;",
+    found: "random programs",
+  },
+  {
+    name: "devices do not hear that a page moves which another process has migrated",
+    file: "mm/rmap.js",
+    text: 'notifiers.notify("clear", page, page + 1, null);',
+    replacement: ";",
+    found: "random programs",
+  },
+  {
+    name: "an exit during a migration drops a reference that the migration entry does not have",
+    file: "mm/zap.js",
+    text: "mm.resident.uncharge(machine.frames.isAnonymous(frame) ? 1 : 0);",
+    replacement: "(mm.resident.uncharge(machine.frames.isAnonymous(frame) ? 1 : 0), machine.put(frame));",
+    found: "random programs",
+    focus: ["toDevice", "fork", "exit"],
+  },
+  {
+    name: "a page of coherent device memory is pinned for long where it is",
+    file: "access/long-term-pin.js",
+    text: "if (!frames.some((frame) => machine.zones.of(frame).kind === ZONE_COHERENT))",
+    replacement: "if (true)",
     found: "random programs",
   },
 ];

@@ -15,7 +15,7 @@ const PROGRAMS = 150;
 const MOST_PROGRAMS = 2000;
 const FOUND_BY_PROGRAMS = 3;
 const FOUND_BY_RUNS = 1;
-const FEWEST_BUGS = 12;
+const FEWEST_BUGS = 24;
 
 assert.ok(bugs.length >= FEWEST_BUGS);
 
@@ -31,15 +31,20 @@ suite("seeded bugs", { concurrency: 2 }, () => {
   for (const bug of bugs) {
     test(`${bug.name}: found by ${bug.found}`, async (t) => {
       using build = buildWith(bug);
-      const { code, output } = await find(build, bug.found, MOST_PROGRAMS);
+      const { code, output } = await find(build, bug.found, MOST_PROGRAMS, bug.focus);
       t.diagnostic(output.trim().split("\n")[0]);
       assert.equal(code, bug.found === "random programs" ? FOUND_BY_PROGRAMS : FOUND_BY_RUNS, `not found: ${output}`);
     });
   }
 });
 
-function find({ hunt, command }: Build, finder: Finder, programs: number): Promise<{ code: unknown; output: string }> {
-  const args = finder === "random programs" ? [hunt, String(programs)] : [command, "conform", ...recorded];
+function find(
+  { hunt, command }: Build,
+  finder: Finder,
+  programs: number,
+  focus: readonly string[] = [],
+): Promise<{ code: unknown; output: string }> {
+  const args = finder === "random programs" ? [hunt, String(programs), ...focus] : [command, "conform", ...recorded];
   return new Promise((resolve) => {
     const child = execFile(process.execPath, args, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : child.exitCode, output: stdout + stderr });
