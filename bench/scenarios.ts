@@ -6,6 +6,7 @@ import { metadata } from "./metadata.js";
 import { pinAndRelease, pinnedView } from "./pins.js";
 import { protocolAtHome, protocolScrambled } from "./protocol.js";
 import type { Scenario } from "./scenario.js";
+import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
 import { writingKernel } from "./writing-kernel.js";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -18,5 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   mainJob,
   residentKernel,
   writingKernel,
+  snapshotTaken,
+  writeAfterSnapshot,
   metadata,
 ];

@@ -11,7 +11,7 @@ import type { AddressSpace } from "../mm/address-space.js";
 import { isDevicePrivateEntry, PTE_MAKE_DIRTY, PTE_YOUNG } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault.js";
-import { readIn, readInForWrite, readInPages } from "../mm/read-in.js";
+import { readIn, readInForWrite, pagesAtOnce } from "../mm/read-in.js";
 import { BLOCK_FRAMES } from "../mm/zone.js";
 import { touch } from "./cpu.js";
 
@@ -43,7 +43,7 @@ export async function accessHost(
 ): Promise<void> {
   for (let page = start; page < end;) {
     checkpoint();
-    const batchEnd = Math.min(end, page + readInPages(mm, BATCH_PAGES));
+    const batchEnd = Math.min(end, page + pagesAtOnce(mm.machine, BATCH_PAGES));
     await bringHome(attached, mm, page, batchEnd);
     await (write ? readInForWrite : readIn)(mm, page, batchEnd);
     const reached = useAccessible(mm, page, batchEnd, write, use);

@@ -12,7 +12,7 @@ import { MemoryError } from "../mm/errors.js";
 import { FAULT_OWN, FAULT_WRITE } from "../mm/fault.js";
 import { PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/gup.js";
-import { makeOwn, readIn, readInPages, tryMakeOwn } from "../mm/read-in.js";
+import { makeOwn, readIn, pagesAtOnce, tryMakeOwn } from "../mm/read-in.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
@@ -104,7 +104,7 @@ async function pinBeforeReclaim(
     try {
       for (let page = start; page < end;) {
         checkpoint();
-        const batchEnd = Math.min(end, page + readInPages(mm, BATCH_PAGES));
+        const batchEnd = Math.min(end, page + pagesAtOnce(mm.machine, BATCH_PAGES));
         await bringHome(attached, mm, page, batchEnd);
         await readIn(mm, page, batchEnd);
         for (; page < batchEnd; page++) held.push(await holdPage(attached, mm, page, write));

@@ -11,6 +11,7 @@ import { isDevicePrivateEntry } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { PG_LOCKED } from "../mm/frames.js";
 import { homeFrameOf } from "../mm/home-range.js";
+import { pagesAtOnce } from "../mm/read-in.js";
 import type { Vma } from "../mm/vma.js";
 import type { DeviceFault } from "../mm/zone.js";
 import { homeOfPage, migrateDeviceRange } from "../migrate/device-range.js";
@@ -46,16 +47,17 @@ export async function migrateToHost(
   checkpoint: () => void = () => {},
 ): Promise<number> {
   let moved = 0;
+  const batch = pagesAtOnce(attached.machine, BATCH_PAGES);
   for (let page = start; page < end;) {
     checkpoint();
-    const coming = countPrivate(attached, mm, page, Math.min(end, page + BATCH_PAGES));
-    if (lacksRoom(attached, coming)) await makeRoom(attached, coming);
+    const coming = countPrivate(attached, mm, page, Math.min(end, page + batch));
+    if (lacksRoom(attached, coming)) await attached.machine.reclaim.makeRoom(coming);
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {
       const vma = mm.vmaAt(page);
       if (vma === undefined) throw new MemoryError("EFAULT", `address ${page * mm.machine.pageSize} is not mapped`);
-      const batchEnd = Math.min(end, vma.end, page + BATCH_PAGES);
+      const batchEnd = Math.min(end, vma.end, page + batch);
       moved += await returnPages(attached, transfer, vma, page, batchEnd, -1, cause);
       page = batchEnd;
     } finally {
@@ -93,12 +95,13 @@ export async function evictFrames(
   const { machine, zone, counters } = attached;
   let moved = 0;
   counters.evictions++;
-  for (let from = 0; from < count; from += BATCH_PAGES) {
+  const batch = pagesAtOnce(machine, BATCH_PAGES);
+  for (let from = 0; from < count; from += batch) {
     checkpoint();
-    const npages = Math.min(BATCH_PAGES, count - from);
+    const npages = Math.min(batch, count - from);
     moved += dropFileCopies(attached, zone.first + first + from, npages);
     const coming = countUsed(attached, zone.first + first + from, npages);
-    if (lacksRoom(attached, coming)) await makeRoom(attached, coming);
+    if (lacksRoom(attached, coming)) await machine.reclaim.makeRoom(coming);
     const transfer = attached.transfers.take();
     const { args } = transfer;
     args.npages = npages;
@@ -119,14 +122,9 @@ export async function evictFrames(
 }
 
 /**
- * Setup takes only what is there, so host memory is reclaimed before. Where less can be had than the pages need, some of
- * them stay where they are.
+ * Is host memory to be reclaimed before a batch? Setup takes only what is there; where less can be had than the pages need,
+ * some of them stay where they are.
  */
-async function makeRoom({ machine }: AttachedDevice, pages: number): Promise<void> {
-  const { reclaim, host } = machine;
-  await reclaim.makeRoom(Math.min(pages, Math.max(1, Math.floor(host.charge.limit / 2))));
-}
-
 function lacksRoom({ machine }: AttachedDevice, pages: number): boolean {
   return pages > 0 && machine.reclaim.isPossible && machine.host.available < pages;
 }

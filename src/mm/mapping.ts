@@ -220,7 +220,7 @@ function checkObject(mm: AddressSpace, { file, offset = 0, shared = false, home 
     if (shared) throw new MemoryError("EINVAL", "a shared mapping needs an object to share");
     return;
   }
-  if (home !== undefined) throw new MemoryError("EINVAL", "pages of an object have no home range");
+  if (home !== undefined && shared) throw new MemoryError("EINVAL", "shared pages of an object have no home range");
   const first = pagesOf(mm, offset, "offset");
   if (first + pages > file.length) {
     throw new MemoryError(

@@ -14,6 +14,7 @@ import { FAULT_OOM, FAULT_UNSHARE, faultIn, handleFault } from "./fault.js";
 import { ownFilePage, takeFilePage } from "./file-copy.js";
 import { indexOf } from "./file-fault.js";
 import { PG_LOCKED, PG_SWAPCACHE } from "./frames.js";
+import type { Machine } from "./machine.js";
 import { settled } from "./settled.js";
 import { readRunIntoSwapCache, swapOf } from "./swap-in.js";
 import type { Vma } from "./vma.js";
@@ -25,8 +26,8 @@ const PART_OF_MEMORY = 4;
 /** How often a page is made its mapping's own again when somebody takes it away in between. */
 const ATTEMPTS = 8;
 
-/** Pages of a range that are worth reading at once, at most `pages`: never more than a part of host memory. */
-export function readInPages({ machine }: AddressSpace, pages: number): number {
+/** Pages that are worth bringing into host memory at once, at most `pages`: never more than a part of it. */
+export function pagesAtOnce(machine: Machine, pages: number): number {
   if (!machine.reclaim.isPossible) return pages;
   const most = Math.min(READ_BYTES / machine.pageSize, Math.floor(machine.host.charge.limit / PART_OF_MEMORY));
   return Math.max(1, Math.min(pages, most));

@@ -7,7 +7,7 @@
 import type { AddressSpace } from "../mm/address-space.js";
 import type { HomeRange } from "../mm/home-range.js";
 import type { Machine } from "../mm/machine.js";
-import { readIn, readInPages } from "../mm/read-in.js";
+import { readIn, pagesAtOnce } from "../mm/read-in.js";
 import type { Checkpoint } from "./operation-queue.js";
 
 export function reserveHome({ host, swap }: Machine, pages: number, mapped: boolean): HomeRange {
@@ -28,7 +28,7 @@ export async function prefetchFromStores(
   const until = Math.min(end, start + host.charge.limit);
   for (let page = start; page < until;) {
     checkpoint();
-    const next = Math.min(until, page + readInPages(mm, until - page));
+    const next = Math.min(until, page + pagesAtOnce(mm.machine, until - page));
     await readIn(mm, page, next);
     page = next;
   }

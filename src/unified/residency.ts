@@ -14,7 +14,7 @@ import type { AddressSpace } from "../mm/address-space.js";
 import { mapsFrame, pteFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "../mm/entry.js";
 import { assert, MemoryError } from "../mm/errors.js";
 import { PG_FILE_COPY } from "../mm/frames.js";
-import { readInForDevice, readInPages } from "../mm/read-in.js";
+import { readInForDevice, pagesAtOnce } from "../mm/read-in.js";
 import type { ToDeviceCause } from "../trace/counters.js";
 import type { Checkpoint } from "./operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
@@ -260,7 +260,7 @@ export class Residency {
       this.#lastUse[frame] = this.#loading;
       return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
     };
-    const part = readInPages(this.#mm, length);
+    const part = pagesAtOnce(this.#mm.machine, length);
     for (let from = page; from < page + length; from += part) {
       const to = Math.min(from + part, page + length);
       const homeless = await readInForDevice(this.#mm, from, to);

@@ -101,7 +101,7 @@ export class SwapFile implements SwapStore {
           );
         });
       if (bytesRead === 0)
-        throw new MemoryError("EIO", `swap file ${this.#name} ends at offset ${position + at}: somebody cut it`);
+        throw new MemoryError("EIO", `swap file ${this.#name} ends at offset ${position + at}: there is no slot`);
       at += bytesRead;
     }
   }

@@ -628,7 +628,10 @@ describe("mapping an object", () => {
     await assert.rejects(map({ offset: 100 }), memoryError("EINVAL", /100/));
     await assert.rejects(map({ offset: 3 * PAGE }), memoryError("EINVAL", /pages 3 to 5 are not within the 4/));
     await assert.rejects(mmap(mm, { length: PAGE, shared: true }), memoryError("EINVAL", /needs an object/));
-    await assert.rejects(map({ home: machine.host.reserveHome(2) }), memoryError("EINVAL", /no home range/));
+    await assert.rejects(
+      map({ shared: true, home: machine.host.reserveHome(2) }),
+      memoryError("EINVAL", /no home range/),
+    );
     assert.equal(file.vmas.length, 1);
     checkInvariants(machine);
   });

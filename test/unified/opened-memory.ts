@@ -15,6 +15,7 @@ import { PTE_FRAME_SHIFT } from "../../src/mm/entry.js";
 import type { Environment } from "../../src/mm/environment.js";
 import { DMA_PIN } from "../../src/mm/gup.js";
 import { Machine } from "../../src/mm/machine.js";
+import type { SwapStore } from "../../src/mm/swap.js";
 import { ZONE_PRIVATE } from "../../src/mm/zone.js";
 import type { PagedArray } from "../../src/unified/paged-array.js";
 import { UnifiedMemory } from "../../src/unified/unified-memory.js";
@@ -29,6 +30,8 @@ export interface MemorySetup {
   kind?: "private" | "coherent";
   link?: LinkOptions;
   debug?: boolean;
+  /** Where pages go when host memory is used up. */
+  swap?: SwapStore;
   /** In place of a mirror device. */
   driver?: DeviceDriver;
   environment?: Environment;
@@ -106,6 +109,8 @@ export class OpenedMemory {
     checkInvariants(this.machine);
     assert.equal(this.attached.usedFrames, 0, "device frames are left");
     assert.equal(this.machine.host.charge.usage, 0, "host frames are left");
+    assert.equal(this.machine.swap?.used ?? 0, 0, "swap slots are left");
+    assert.equal([...this.machine.pageCaches].length, 0, "page caches are left");
     assert.equal(this.machine.addressSpaces.size, 0);
   }
 }
@@ -128,7 +133,8 @@ export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemor
   } = setup;
   const { debug = false, environment = new TestEnvironment() } = setup;
   const driver = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
-  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment });
+  const swap = setup.swap === undefined ? {} : { swap: setup.swap };
+  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment, ...swap });
   const attached = await AttachedDevice.attach(machine, driver);
   return new OpenedMemory(new UnifiedMemory(machine, attached, debug), machine, attached);
 }

@@ -14,12 +14,14 @@ const PARTS = [
   "test/property",
   "test/simulation",
   "test/mm/huge/huge-space.js",
+  "test/unified/opened-memory.js",
   ...["builders", "environments", "invariants", "test-device"].map((module) => `test/${module}.js`),
 ];
 
 export interface Build extends Disposable {
   readonly hunt: string;
   readonly huntHuge: string;
+  readonly huntArrays: string;
   readonly command: string;
 }
 
@@ -42,6 +44,7 @@ export function buildWith(bug: Bug | null): Build {
   return {
     hunt: join(folder, "test/property/seeded-bugs/hunt.js"),
     huntHuge: join(folder, "test/property/seeded-bugs/hunt-huge.js"),
+    huntArrays: join(folder, "test/property/seeded-bugs/hunt-arrays.js"),
     command: join(folder, "src/cli/main.js"),
     [Symbol.dispose]: remove,
   };

@@ -17,14 +17,14 @@ const HUGE_PROGRAMS = 30;
 const MOST_HUGE_PROGRAMS = 300;
 const FOUND_BY_PROGRAMS = 3;
 const FOUND_BY_RUNS = 1;
-const FEWEST_BUGS = 24;
+const FEWEST_BUGS = 50;
 
 assert.ok(bugs.length >= FEWEST_BUGS);
 
 suite("seeded bugs", { concurrency: 2 }, () => {
   test("without a bug nothing is found", async () => {
     using build = buildWith(null);
-    for (const finder of ["random programs", "huge programs", "recorded runs"] as const) {
+    for (const finder of ["random programs", "huge programs", "random arrays", "recorded runs"] as const) {
       const { code, output } = await find(build, finder, finder === "huge programs" ? HUGE_PROGRAMS : PROGRAMS);
       assert.equal(code, 0, `${finder}: ${output}`);
     }
@@ -42,7 +42,7 @@ suite("seeded bugs", { concurrency: 2 }, () => {
 });
 
 function find(
-  { hunt, huntHuge, command }: Build,
+  { hunt, huntHuge, huntArrays, command }: Build,
   finder: Finder,
   programs: number,
   focus: readonly string[] = [],
@@ -50,6 +50,7 @@ function find(
   const args = {
     "random programs": [hunt, String(programs), ...focus],
     "huge programs": [huntHuge, String(programs)],
+    "random arrays": [huntArrays, String(programs)],
     "recorded runs": [command, "conform", ...recorded],
   }[finder];
   return new Promise((resolve) => {
