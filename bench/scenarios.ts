@@ -5,6 +5,7 @@ import { mainJob, residentKernel } from "./main-job.js";
 import { metadata } from "./metadata.js";
 import { pinAndRelease, pinnedView } from "./pins.js";
 import { protocolAtHome, protocolScrambled } from "./protocol.js";
+import { replayed } from "./replay.js";
 import type { Scenario } from "./scenario.js";
 import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
 import { writingKernel } from "./writing-kernel.js";
@@ -22,4 +23,5 @@ export const SCENARIOS: readonly Scenario[] = [
   snapshotTaken,
   writeAfterSnapshot,
   metadata,
+  replayed,
 ];
