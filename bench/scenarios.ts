@@ -6,6 +6,7 @@ import { metadata } from "./metadata.js";
 import { pinAndRelease, pinnedView } from "./pins.js";
 import { protocolAtHome, protocolScrambled } from "./protocol.js";
 import type { Scenario } from "./scenario.js";
+import { swapFile } from "./swap-file.js";
 import { writingKernel } from "./writing-kernel.js";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -19,4 +20,5 @@ export const SCENARIOS: readonly Scenario[] = [
   residentKernel,
   writingKernel,
   metadata,
+  swapFile,
 ];
