@@ -61,6 +61,9 @@ export const FAULT_SWAP = 6;
 /** The page is to be read into the cache of the object that is mapped: do that, then try again. */
 export const FAULT_READ = 7;
 
+/** How often a fault reclaims memory that others take, or that it gives up itself, before it fails (`MAX_RECLAIM_RETRIES`). */
+const MOST_RECLAIMS = 16;
+
 const RESULT_BITS = 3;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
 
@@ -282,6 +285,7 @@ function entryIndex(mm: AddressSpace, page: number): number {
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
   const { reclaim } = mm.machine;
   let starved = false;
+  let reclaims = 0;
   for (let again = false; ; again = true) {
     await mm.mmapLock.read();
     let result: number;
@@ -307,7 +311,7 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
     }
     if (faultCode(result) === FAULT_OOM && reclaim.isNeeded && !starved) {
       // A page that is only to come home is refused by its driver then, which says why.
-      starved = !(await reclaim.makeRoom(1));
+      starved = ++reclaims > MOST_RECLAIMS || !(await reclaim.makeRoom(1));
       continue;
     }
     if (faultCode(result) !== FAULT_WAIT) return result;
