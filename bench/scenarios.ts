@@ -5,7 +5,9 @@ import { mainJob, residentKernel } from "./main-job.js";
 import { metadata } from "./metadata.js";
 import { pinAndRelease, pinnedView } from "./pins.js";
 import { protocolAtHome, protocolScrambled } from "./protocol.js";
+import { replayed } from "./replay.js";
 import type { Scenario } from "./scenario.js";
+import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
 import { swapFile } from "./swap-file.js";
 import { writingKernel } from "./writing-kernel.js";
 
@@ -19,6 +21,9 @@ export const SCENARIOS: readonly Scenario[] = [
   mainJob,
   residentKernel,
   writingKernel,
+  snapshotTaken,
+  writeAfterSnapshot,
   metadata,
   swapFile,
+  replayed,
 ];

@@ -139,16 +139,17 @@ class Survey {
     this.#machine = machine;
     this.#words = frames.words;
     this.#deviceBytes = deviceBytes;
-    this.#mappings = new Int32Array(frames.count);
-    this.#hugeMappings = new Int32Array(frames.count);
-    this.#references = new Int32Array(frames.count);
-    this.#migrating = new Uint8Array(frames.count);
-    this.#mayBeLocked = new Uint8Array(frames.count);
-    this.#onLru = new Uint8Array(frames.count);
-    this.#isolated = new Uint8Array(frames.count);
-    this.#entriesOf = new Int32Array(frames.count);
-    this.#exclusiveOf = new Int32Array(frames.count);
-    this.#pinned = new Uint8Array(frames.count);
+    const { words, bytes } = zeroed(frames.count);
+    this.#mappings = words[0];
+    this.#hugeMappings = words[1];
+    this.#references = words[2];
+    this.#entriesOf = words[3];
+    this.#exclusiveOf = words[4];
+    this.#migrating = bytes[0];
+    this.#mayBeLocked = bytes[1];
+    this.#onLru = bytes[2];
+    this.#isolated = bytes[3];
+    this.#pinned = bytes[4];
     this.#unsure = holders.unsure ?? new Map();
     this.#writtenSlots = new Set(holders.writtenSlots);
     this.#references[0] = 1;
@@ -299,6 +300,7 @@ class Survey {
       this.#hold(frame, 1);
     }
     for (let frame = 0; frame < this.#onLru.length; frame++) {
+      if (this.#isBlank(frame)) continue;
       if ((this.#flags(frame) & PG_LRU) !== 0 && this.#onLru[frame] !== 1)
         this.#report(`frame ${frame} has the LRU flag and is not on the list`);
       const system = this.#kind(frame) === ZONE_SYSTEM;
@@ -344,7 +346,7 @@ class Survey {
 
   frames(): void {
     for (let frame = 0; frame < this.#mappings.length; frame++) {
-      if ((this.#flags(frame) & PG_TAIL) !== 0) continue;
+      if (this.#isBlank(frame) || (this.#flags(frame) & PG_TAIL) !== 0) continue;
       const refcount = this.#refcount(frame);
       const known = this.#knownHolders(frame);
       const unsure = this.#unsure.get(frame) ?? 0;
@@ -361,6 +363,23 @@ class Survey {
     }
   }
 
+  /** Most frames of a machine were never used: there is nothing to say about one that nobody knows anything of. */
+  #isBlank(frame: number): boolean {
+    const at = frame << FRAME_SHIFT;
+    const words = this.#words;
+    return (
+      words[at] === 0 &&
+      words[at + REFCOUNT] === 0 &&
+      words[at + MAPPING] === 0 &&
+      words[at + INDEX] === 0 &&
+      this.#mappings[frame] === 0 &&
+      this.#hugeMappings[frame] === 0 &&
+      this.#references[frame] === 0 &&
+      this.#migrating[frame] === 0 &&
+      this.#onLru[frame] === 0
+    );
+  }
+
   #knownHolders(frame: number): number {
     let known = this.#references[frame] + this.#hugeMappings[frame];
     const parts = (this.#flags(frame) & PG_HEAD) === 0 ? 1 : BLOCK_FRAMES;
@@ -373,7 +392,7 @@ class Survey {
     let used = 0;
     let retained = 0;
     for (let frame = 1; frame < this.#mappings.length; frame++) {
-      if (this.#kind(frame) !== ZONE_SYSTEM) continue;
+      if (this.#isBlank(frame) || this.#kind(frame) !== ZONE_SYSTEM) continue;
       if (this.#refcount(frame) !== 0) used++;
       else if ((this.#flags(frame) & PG_RETAINED) !== 0) retained++;
     }
@@ -654,4 +673,19 @@ class Survey {
 
 function count(counts: Map<number, number>, key: number): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** Counts by frame, used again by the next survey of as many frames: thousands are made in a run. */
+let spare = { frames: -1, words: [] as Int32Array[], bytes: [] as Uint8Array[] };
+
+function zeroed(frames: number): typeof spare {
+  if (spare.frames !== frames) {
+    spare = {
+      frames,
+      words: Array.from({ length: 5 }, () => new Int32Array(frames)),
+      bytes: Array.from({ length: 5 }, () => new Uint8Array(frames)),
+    };
+  }
+  for (const array of [...spare.words, ...spare.bytes]) array.fill(0);
+  return spare;
 }

@@ -22,6 +22,9 @@ import { bringHome, faultHost } from "./host-access.js";
 /** Pages made ready between two checkpoints. */
 const BATCH_PAGES = 512;
 
+/** How often a page is made ready that is taken away again before it can be pinned. */
+const MOST_ATTEMPTS = 64;
+
 /** Pinned pages: the frames in order. */
 export interface PinnedPages {
   /** The first frame when all are contiguous and in one region, else -1. */
@@ -186,7 +189,7 @@ async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame:
 
 async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const { machine } = mm;
-  for (;;) {
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const frame = tryPinPage(mm, page, write, DMA_PIN);
     if (frame > 0) {
       if (machine.zones.of(frame).kind === ZONE_SYSTEM) {
@@ -200,4 +203,6 @@ async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: nu
     if (frame === 0) machine.put(0, DMA_PIN);
     await faultHost(mm, page, write ? FAULT_WRITE : FAULT_OWN);
   }
+  // Reclaim takes the page back to make room for its copy, again and again.
+  throw outOfHostMemory(machine, page);
 }

@@ -61,9 +61,6 @@ export const FAULT_SWAP = 6;
 /** The page is to be read into the cache of the object that is mapped: do that, then try again. */
 export const FAULT_READ = 7;
 
-/** How often a fault reclaims memory that others take, or that it gives up itself, before it fails (`MAX_RECLAIM_RETRIES`). */
-const MOST_RECLAIMS = 16;
-
 const RESULT_BITS = 3;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
 
@@ -277,6 +274,11 @@ function entryIndex(mm: AddressSpace, page: number): number {
   return mm.pageTable.baseOf(mm.pageTable.leaf(page)) + (page & TABLE_MASK);
 }
 
+/** Pages that an access needs at once: one of a file or of swap, and the copy that a write makes of it. */
+const MOST_PAGES = 2;
+/** How often a fault makes room that others take before it gets there. */
+const MOST_ATTEMPTS = 16;
+
 /**
  * Makes the access possible, waiting where it must, and reclaiming host memory when the budget is used up. Resolves with
  * FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM; rejects with the error of the driver, the swap store or the file
@@ -285,7 +287,7 @@ function entryIndex(mm: AddressSpace, page: number): number {
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
   const { reclaim } = mm.machine;
   let starved = false;
-  let reclaims = 0;
+  let attempts = 0;
   for (let again = false; ; again = true) {
     await mm.mmapLock.read();
     let result: number;
@@ -311,7 +313,8 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
     }
     if (faultCode(result) === FAULT_OOM && reclaim.isNeeded && !starved) {
       // A page that is only to come home is refused by its driver then, which says why.
-      starved = ++reclaims > MOST_RECLAIMS || !(await reclaim.makeRoom(1));
+      attempts++;
+      starved = attempts > MOST_ATTEMPTS || !(await reclaim.makeRoom(Math.min(attempts, MOST_PAGES)));
       continue;
     }
     if (faultCode(result) !== FAULT_WAIT) return result;

@@ -10,7 +10,17 @@
  */
 
 import { PTE_FRAME_SHIFT, PTE_PRESENT, PTE_TRACKING, PTE_YOUNG, mapsFrame } from "./entry.js";
-import { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_DIRTY, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "./frames.js";
+import {
+  FLAGS,
+  FRAME_SHIFT,
+  INDEX,
+  MAPPING,
+  PG_DIRTY,
+  PG_FILE_COPY,
+  PG_LOCKED,
+  PG_LRU,
+  PG_SWAPCACHE,
+} from "./frames.js";
 import { homeFrameOf } from "./home-range.js";
 import type { Machine } from "./machine.js";
 import { duplicateRmap, removeRmap, vmasOf } from "./rmap.js";
@@ -59,7 +69,7 @@ export function moveSharers(vma: Vma, page: number, frame: number, copy: number,
   const to = copy << FRAME_SHIFT;
   words[to + MAPPING] = words[from + MAPPING];
   words[to + INDEX] = words[from + INDEX];
-  words[to + FLAGS] |= words[from + FLAGS] & PG_DIRTY;
+  words[to + FLAGS] |= words[from + FLAGS] & (PG_DIRTY | PG_FILE_COPY);
   for (const entry of taken) {
     duplicateRmap(machine, copy);
     entry.vma.mm.pageTable.exchange(entry.page, entryOfCopy(entry, copy));

@@ -10,6 +10,7 @@
 
 import type { AddressSpace } from "./address-space.js";
 import { forkAnonVma } from "./anon-vma.js";
+import { PTE_FRAME_SHIFT, PTE_PRESENT } from "./entry.js";
 import { MemoryError } from "./errors.js";
 import { COPIED, copyPages, restoreExclusiveEntries } from "./fork.js";
 import { findGap } from "./mapping.js";
@@ -29,18 +30,22 @@ import { zapRange } from "./zap.js";
 export async function snapshotRange(mm: AddressSpace, address: number, length: number): Promise<number> {
   const { start, end } = rangeOf(mm, address, length);
   assertNotInCallback();
-  for (;;) {
+  for (let starved = false; ;) {
     let locked = COPIED;
     if (!mm.mmapLock.tryWrite()) await mm.mmapLock.write();
     try {
       if (mm.exiting) throw new MemoryError("EINVAL", `address space ${mm.id} has exited`);
       const parts = partsOf(mm, start, end);
       locked = restoreExclusiveEntries(mm, start, end);
-      if (locked === COPIED) return mapCopies(mm, parts, findGap(mm, end - start) - start) * mm.machine.pageSize;
+      const copy = locked === COPIED ? mapCopies(mm, parts, findGap(mm, end - start) - start) : -1;
+      if (copy >= 0) return copy * mm.machine.pageSize;
     } finally {
       mm.mmapLock.writeUnlock();
     }
-    await mm.machine.pageLocks.wait(locked);
+    if (locked !== COPIED) await mm.machine.pageLocks.wait(locked);
+    else if (starved || !(await makeRoomForPinned(mm, start, end)))
+      throw new MemoryError("ENOMEM", `no memory for a snapshot of ${end - start} pages`);
+    else starved = true;
   }
 }
 
@@ -60,7 +65,17 @@ function partsOf(mm: AddressSpace, start: number, end: number): Part[] {
   return parts;
 }
 
-/** Maps each part `distance` pages further; the first page of the whole. */
+/** Pages out what has to give way to copies of pinned pages; false when that is not what there is no memory for. */
+async function makeRoomForPinned({ machine, pageTable }: AddressSpace, start: number, end: number): Promise<boolean> {
+  let pinned = 0;
+  for (let page = start; page < end; page++) {
+    const word = pageTable.read(page);
+    if ((word & PTE_PRESENT) !== 0 && machine.frames.maybeDmaPinned(word >>> PTE_FRAME_SHIFT)) pinned++;
+  }
+  return machine.host.available < pinned && machine.reclaim.isPossible && (await machine.reclaim.makeRoom(pinned));
+}
+
+/** Maps each part `distance` pages further; the first page of the whole, -1 when memory ran out. */
 function mapCopies(mm: AddressSpace, parts: readonly Part[], distance: number): number {
   const copies: Vma[] = [];
   for (const { vma, start, end } of parts) {
@@ -73,10 +88,7 @@ function mapCopies(mm: AddressSpace, parts: readonly Part[], distance: number): 
       if (vma.anonVma === null || copyPages(vma, copy)) continue;
     }
     for (const made of copies) unmap(mm, made);
-    throw new MemoryError(
-      "ENOMEM",
-      `no memory for a snapshot of ${parts.reduce((sum, part) => sum + part.end - part.start, 0)} pages`,
-    );
+    return -1;
   }
   return copies[0].start;
 }

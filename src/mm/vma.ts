@@ -51,7 +51,7 @@ export class Vma {
     public start: number,
     public end: number,
     public flags: number,
-    /** Page offset of `start` in what is mapped; of anonymous memory its own page number. */
+    /** Page offset of `start` in what is mapped; of anonymous memory the page number where it first lay. */
     public offset: number,
     /** Where the host pages of this VMA live when nothing is in the way. */
     readonly home: HomeRange | null,

@@ -3,8 +3,16 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { absentRows, type ProtocolRow, protocolRows } from "./protocol-rows.js";
-import { countBlocks, type Counts } from "./reached-places.js";
+import { countBlocks, type Counts, occurrencesOf } from "./reached-places.js";
 import { recorded } from "./traces.js";
+
+test("each case of the protocol has its place in the compiled sources", () => {
+  const missing = protocolRows.flatMap(({ source, at }) => {
+    const places = typeof at === "string" ? [at] : [...at.of, ...at.without];
+    return places.filter((place) => occurrencesOf(source, place) !== 1).map((place) => `${source}: ${place}`);
+  });
+  assert.deepEqual(missing, []);
+});
 
 describe("the cases of the protocol", () => {
   let runs: Counts;

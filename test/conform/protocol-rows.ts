@@ -279,7 +279,7 @@ const insert = table("insert", "migrate/insert.js", [
   ["VMA read-only: entry read-only", "(vma.flags & VM_WRITE) === 0 ? »0 : PTE_WRITE"],
 ]);
 
-const MAYBE_DIRTY = "if ((word & PTE_DIRTY) !== 0 && »(machine.frames.flags(destination)";
+const MAYBE_DIRTY = "if ((word & PTE_DIRTY) !== 0 && »(machine.frames";
 const DIRTY = "restored |= PTE_MAKE_DIRTY;";
 
 const finalize = [
@@ -289,7 +289,7 @@ const finalize = [
     ["... its dst, if any, unlocked and put", "pageLocks.unlock(to); machine.put(to);"],
     ["else: entries of dst", "? »dst[i] >>> MIGRATE_PFN_SHIFT : from);"],
     ["a system page is on the LRU again", "machine.lru.putback(frame);"],
-    ["a device page: its reference is put", "machine.lru.putback(frame); else »machine.put(frame);"],
+    ["a device page: its reference is put", "else »machine.put(frame);"],
   ]),
   ...table("finalize, each entry", "migrate/restore.js", [
     ["dst private: a device-private entry", "restored = devicePrivateEntry(destination"],

@@ -23,18 +23,25 @@ interface Script {
   readonly functions: readonly { readonly ranges: readonly Range[] }[];
 }
 
-/** Below dist/: a source's text, for the places in it. */
-export function sourceText(source: string): string {
+function sourceText(source: string): string {
   return readFileSync(join(dist, "src", source), "utf8");
 }
 
-/** The offset of a place. Throws when its text does not occur exactly once. */
-export function offsetOf(source: string, place: Place): number {
-  const marked = place.includes("»") ? place : `»${place}`;
-  const [before, after] = marked.split("»").map(patternOf);
-  const found = [...sourceText(source).matchAll(new RegExp(`(${before})${after}`, "g"))];
+/** How often a place's text occurs: once, or it is no place. */
+export function occurrencesOf(source: string, place: Place): number {
+  return find(source, place).length;
+}
+
+function offsetOf(source: string, place: Place): number {
+  const found = find(source, place);
   if (found.length !== 1) throw new Error(`${source} has ${found.length} times, not once: ${place}`);
   return found[0].index + found[0][1].length;
+}
+
+function find(source: string, place: Place): RegExpExecArray[] {
+  const marked = place.includes("»") ? place : `»${place}`;
+  const [before, after] = marked.split("»").map(patternOf);
+  return [...sourceText(source).matchAll(new RegExp(`(${before})${after}`, "g"))];
 }
 
 /** White space is as the compiler left it. */

@@ -14,6 +14,7 @@ import {
   PTE_PRESENT,
   PTE_WRITE,
   PTE_YOUNG,
+  swapEntry,
 } from "../../src/mm/entry.js";
 import {
   FLAGS,
@@ -34,6 +35,7 @@ import {
   PRIVATE,
   REFCOUNT,
 } from "../../src/mm/frames.js";
+import { DMA_PIN, tryPinPage } from "../../src/mm/gup.js";
 import { Machine } from "../../src/mm/machine.js";
 import { mprotect } from "../../src/mm/mapping.js";
 import { pageOut } from "../../src/mm/pageout.js";
@@ -577,3 +579,47 @@ for (const [part, cases] of Object.entries(breaks)) {
     }
   });
 }
+
+describe("the invariant checker, of pages with one user,", () => {
+  test("sees an exclusive page that has a second one", async () => {
+    const { machine, lruFrame } = await createScene();
+    const other = machine.createAddressSpace();
+    const page = await mapPages(other, 1);
+    await load(other, page);
+    other.pageTable.exchange(page, (lruFrame << PTE_FRAME_SHIFT) | PTE_PRESENT);
+    assert.match(brokenInvariants(machine).join("\n"), /is marked exclusive and has 2 users/);
+  });
+
+  test("sees an exclusive mark on a swap slot that two name", async () => {
+    const { machine, mm, slot, swap } = await createSwapScene();
+    const page = await mapPages(mm, 1);
+    await load(mm, page);
+    swap.duplicate(slot);
+    mm.pageTable.exchange(page, swapEntry(slot, 0));
+    assert.deepEqual(brokenInvariants(machine), [`swap slot ${slot} is marked exclusive and has 2 users`]);
+  });
+
+  test("sees a page that is pinned for DMA and shared copy-on-write", async () => {
+    const { machine, mm, onLru, lruFrame, holders } = await createScene();
+    const frame = tryPinPage(mm, onLru, true, DMA_PIN);
+    assert.equal(frame, lruFrame);
+    const pinned = { ...holders, references: [[frame, DMA_PIN] as const] };
+    checkInvariants(machine, pinned);
+    mm.pageTable.exchange(onLru, word(mm, onLru) & ~(PTE_WRITE | PTE_EXCLUSIVE));
+    assert.deepEqual(brokenInvariants(machine, pinned), [`frame ${frame} is pinned for DMA and shared copy-on-write`]);
+  });
+
+  test("knows of pages taken off the LRU and of references that may be held only what it is told", async () => {
+    const { machine, lruFrame, holders } = await createScene();
+    machine.lru.drain();
+    assert.ok(machine.lru.isolate(lruFrame));
+    machine.frames.get(lruFrame);
+    assert.equal(brokenInvariants(machine, holders).length, 2);
+    checkInvariants(machine, { ...holders, isolated: [lruFrame] });
+    machine.frames.get(lruFrame);
+    const unsure = new Map([[lruFrame, 1]]);
+    checkInvariants(machine, { ...holders, isolated: [lruFrame], unsure });
+    machine.frames.get(lruFrame);
+    assert.equal(brokenInvariants(machine, { ...holders, isolated: [lruFrame], unsure }).length, 1);
+  });
+});

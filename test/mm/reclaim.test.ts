@@ -8,7 +8,18 @@ import { isSwapEntry } from "../../src/mm/entry.js";
 import { DMA_PIN, pinPage } from "../../src/mm/gup.js";
 import { dontNeed, exitAddressSpace, mmap } from "../../src/mm/mapping.js";
 import { readIn, readInForDevice } from "../../src/mm/read-in.js";
-import { createMachine, frameAt, Gate, load, mapPages, PAGE, store, TestSwapStore, word } from "../builders.js";
+import {
+  createMachine,
+  frameAt,
+  Gate,
+  load,
+  mapPages,
+  memoryError,
+  PAGE,
+  store,
+  TestSwapStore,
+  word,
+} from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 
 async function createFull(hostPages = 8, pages = 20, swap = new TestSwapStore()) {
@@ -208,4 +219,21 @@ describe("reading ahead", () => {
     for (let i = 0; i < 4; i++) assert.equal(machine.frames.refcount(frameAt(mm, page + i)), 1);
     checkInvariants(machine);
   });
+});
+
+test("a store that needs a page of a file and its copy, where there is room for one of them, is ENOMEM", async () => {
+  const { machine, mm, page } = await createFull(2);
+  await store(mm, page, 1);
+  const pinned = await pinPage(mm, page, true, DMA_PIN);
+  const read = async (_index: number, into: Uint8Array): Promise<void> => void into.fill(2);
+  const file = machine.createPageCache(1, { read });
+  const copied = await mapPages(mm, 1, { file });
+  await assert.rejects(store(mm, copied, 3), memoryError("ENOMEM", /no memory for page/));
+  checkInvariants(machine, { references: [[pinned, DMA_PIN]] });
+  assert.equal(await load(mm, copied), 2);
+  machine.put(pinned, DMA_PIN);
+  await store(mm, copied, 3);
+  assert.equal(await load(mm, copied), 3);
+  assert.equal(await load(mm, page), 1);
+  checkInvariants(machine);
 });

@@ -12,12 +12,13 @@ import {
   PTE_SOFT_DIRTY,
 } from "../../src/mm/entry.js";
 import { forkAddressSpace } from "../../src/mm/fork.js";
+import { splitHugePage } from "../../src/mm/huge-page.js";
 import { exitAddressSpace } from "../../src/mm/mapping.js";
 import { pageOut } from "../../src/mm/pageout.js";
 import { TABLE_WORDS } from "../../src/mm/page-table.js";
 import { mremap } from "../../src/mm/remap.js";
 import { clearSoftDirty } from "../../src/mm/soft-dirty.js";
-import { PROT_READ, VM_SOFTDIRTY } from "../../src/mm/vma.js";
+import { PROT_READ, VM_HUGEPAGE, VM_SOFTDIRTY } from "../../src/mm/vma.js";
 import {
   createMachine,
   everybodyWaits,
@@ -241,6 +242,97 @@ describe("an entry that moves", () => {
     assert.equal(word(mm, ELSEWHERE), 0);
     assert.equal(await load(mm, ELSEWHERE), 0);
     checkInvariants(machine);
+  });
+});
+
+describe("a huge page that moves", () => {
+  const BLOCK = 300 * TABLE_WORDS;
+
+  async function createBlocks(blocks: number) {
+    const { machine, environment } = createMachine();
+    const mm = machine.createAddressSpace();
+    const page = await mapPages(mm, blocks * TABLE_WORDS, { flags: VM_HUGEPAGE });
+    for (let i = 0; i < blocks; i++) await store(mm, page + i * TABLE_WORDS + 1, 1 + i);
+    assert.notEqual(mm.pageTable.huge(page), 0);
+    return { machine, environment, mm, page };
+  }
+
+  test("to the place of a block stays one entry, soft-dirty", async () => {
+    const { machine, mm, page } = await createBlocks(3);
+    await clearSoftDirty(mm);
+    const before = mm.pageTable.huge(page + TABLE_WORDS);
+    await move(mm, page + TABLE_WORDS, TABLE_WORDS, BLOCK);
+    assert.equal(mm.pageTable.huge(BLOCK), before | PTE_SOFT_DIRTY);
+    assert.equal(mm.pageTable.huge(page + TABLE_WORDS), 0);
+    checkInvariants(machine);
+    assert.equal(await load(mm, BLOCK + 1), 2);
+    await store(mm, BLOCK + 511, 9);
+    assert.equal(await load(mm, page + 2 * TABLE_WORDS + 1), 3);
+    checkInvariants(machine);
+  });
+
+  test("takes the zero page along as one entry", async () => {
+    const { machine, mm } = await createBlocks(1);
+    const page = await mapPages(mm, TABLE_WORDS, { flags: VM_HUGEPAGE });
+    assert.equal(await load(mm, page), 0);
+    const before = mm.pageTable.huge(page);
+    await move(mm, page, TABLE_WORDS, BLOCK);
+    assert.equal(mm.pageTable.huge(BLOCK), before | PTE_SOFT_DIRTY);
+    assert.equal(await load(mm, BLOCK + 100), 0);
+    checkInvariants(machine);
+  });
+
+  test("between two blocks is mapped part by part, and can be split into pages there", async () => {
+    const { machine, mm, page } = await createBlocks(2);
+    const head = frameAt(mm, page);
+    await move(mm, page, 2 * TABLE_WORDS, BLOCK + 5);
+    assert.equal(mm.pageTable.huge(BLOCK), 0);
+    assert.equal(frameAt(mm, BLOCK + 5), head);
+    assert.equal(machine.frames.isCompound(head), true);
+    checkInvariants(machine);
+    assert.equal(await load(mm, BLOCK + 6), 1);
+    assert.equal(await load(mm, BLOCK + 6 + TABLE_WORDS), 2);
+    assert.equal(splitHugePage(machine, head), true);
+    assert.equal(await load(mm, BLOCK + 6), 1);
+    checkInvariants(machine);
+  });
+
+  test("in part is split, and its parts are at both places", async () => {
+    const { machine, mm, page } = await createBlocks(1);
+    const head = frameAt(mm, page);
+    await move(mm, page, 256, BLOCK);
+    assert.equal(frameAt(mm, BLOCK), head);
+    assert.equal(frameAt(mm, page + 256), head + 256);
+    assert.equal(machine.frames.isCompound(head), true);
+    checkInvariants(machine);
+    assert.equal(await load(mm, BLOCK + 1), 1);
+    await assert.rejects(load(mm, page), memoryError("EFAULT", /may not be accessed/));
+  });
+
+  test("to between two blocks goes on being shared with another process, where it is one entry until it is split", async () => {
+    const { machine, mm, page } = await createBlocks(2);
+    const head = frameAt(mm, page);
+    const child = await forkAddressSpace(mm);
+    await move(mm, page, 2 * TABLE_WORDS, BLOCK + 5);
+    checkInvariants(machine);
+    assert.notEqual(child.pageTable.huge(page), 0);
+    assert.equal(splitHugePage(machine, head), true);
+    assert.equal(child.pageTable.huge(page), 0);
+    await store(mm, BLOCK + 6, 8);
+    assert.deepEqual([await load(child, page + 1), await load(mm, BLOCK + 6)], [1, 8]);
+    checkInvariants(machine);
+  });
+
+  test("is as before when a page table cannot be had", async () => {
+    const { machine, environment, mm, page } = await createBlocks(2);
+    const before = [mm.pageTable.huge(page), mm.pageTable.huge(page + TABLE_WORDS)];
+    for (const to of [BLOCK, BLOCK + 5]) {
+      environment.exhaust("table");
+      await assert.rejects(move(mm, page, 2 * TABLE_WORDS, to), memoryError("ENOMEM", /page tables/));
+      environment.recover();
+      checkInvariants(machine);
+    }
+    assert.deepEqual([mm.pageTable.huge(page), mm.pageTable.huge(page + TABLE_WORDS)], before);
   });
 });
 

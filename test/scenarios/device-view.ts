@@ -4,6 +4,7 @@ import type { Client } from "../../src/cli/conform/recording-driver.js";
 import {
   HMM_ERROR,
   HMM_FRAME_SHIFT,
+  HMM_HUGE,
   HMM_VALID,
   HMM_WRITE,
   hmmSnapshot,
@@ -20,7 +21,9 @@ export function viewOf(client: Client, first: number, end: number): string[] {
 function describe(client: Client, seen: number): string {
   if ((seen & HMM_ERROR) !== 0) return "error";
   if ((seen & HMM_VALID) === 0) return "nothing";
-  return `${placeOf(client, seen >>> HMM_FRAME_SHIFT)}, ${(seen & HMM_WRITE) === 0 ? "read" : "write"}`;
+  const place = placeOf(client, seen >>> HMM_FRAME_SHIFT);
+  const permission = (seen & HMM_WRITE) === 0 ? "read" : "write";
+  return (seen & HMM_HUGE) === 0 ? `${place}, ${permission}` : `${place}, ${permission}, huge`;
 }
 
 function placeOf({ mm, device }: Client, frame: number): string {

@@ -5,6 +5,7 @@ import { MirrorTable } from "../../src/cli/conform/mirror-table.js";
 import type { Client } from "../../src/cli/conform/recording-driver.js";
 import { type AddressSpace, exitAddressSpace, forkAddressSpace, mmap, type MapOptions } from "../../src/mm/index.js";
 import { TABLE_WORDS } from "../../src/mm/page-table.js";
+import { VM_HUGEPAGE } from "../../src/mm/vma-flags.js";
 import { PAGE } from "../builders.js";
 import { Region } from "./region.js";
 import type { Stage } from "./scenario.js";
@@ -53,6 +54,11 @@ export class Process {
     await mmap(this.mm, { ...rest, address: first * PAGE, length: pages * PAGE });
     this.stage.check();
     return new Region(this, first, pages);
+  }
+
+  /** Maps blocks that ask for huge pages. */
+  mapHuge(blocks: number): Promise<Region> {
+    return this.map(blocks * TABLE_WORDS, { flags: VM_HUGEPAGE });
   }
 
   /** Maps anonymous memory that children share. */

@@ -15,7 +15,7 @@ import {
   migrateToSystem,
 } from "../../src/cli/conform/recording-driver.js";
 import type { Results } from "../../src/cli/conform/trace-format.js";
-import { MemoryError, mprotect, munmap } from "../../src/mm/index.js";
+import { MemoryError, mprotect, mremap, munmap } from "../../src/mm/index.js";
 import { PAGE } from "../builders.js";
 import { viewOf } from "./device-view.js";
 import type { Process } from "./process.js";
@@ -71,6 +71,11 @@ export class Region {
     assert.deepEqual(await this.values(), numbers(base, this.pages));
   }
 
+  /** The CPU finds nothing in it. */
+  async isZero(): Promise<void> {
+    assert.deepEqual(new Set(await this.values()), new Set([0]));
+  }
+
   /** The CPU adds 1 to every page's number. */
   async increment(): Promise<void> {
     const [base] = await this.values();
@@ -116,12 +121,25 @@ export class Region {
 
   /** The device finds the region filled from `base`, without any fault. */
   async deviceHolds(base: number, device = 0): Promise<void> {
+    assert.deepEqual(await this.#deviceValues(device), numbers(base, this.pages));
+  }
+
+  /** The device finds nothing in it, without any fault. */
+  async deviceIsZero(device = 0): Promise<void> {
+    assert.deepEqual(new Set(await this.#deviceValues(device)), new Set([0]));
+  }
+
+  async #deviceValues(device: number): Promise<number[]> {
+    const all: number[] = [];
     for (let i = 0; i < this.pages; i += MOST_VALUES) {
       const part = this.part(i, Math.min(MOST_VALUES, this.pages - i));
-      const results = await this.#step(device, (client) => deviceRead(client, part.first, part.end));
-      const values = numbers(base + i, part.pages);
-      assert.deepEqual(results, { rc: 0, cpages: part.pages, faults: 0, values });
+      const { values = [], ...results } = await this.#step(device, (client) =>
+        deviceRead(client, part.first, part.end),
+      );
+      assert.deepEqual(results, done(part.pages, 0));
+      all.push(...values);
     }
+    return all;
   }
 
   /** How many of the pages the device reaches without a fault. */
@@ -143,6 +161,13 @@ export class Region {
   async unmap(): Promise<void> {
     await munmap(this.process.mm, this.#address(0), this.pages * PAGE);
     this.#check();
+  }
+
+  /** Moves it to the addresses of another region, which goes. */
+  async moveTo(place: Region): Promise<Region> {
+    await mremap(this.process.mm, this.#address(0), this.pages * PAGE, place.first * PAGE);
+    this.#check();
+    return place;
   }
 
   async #step(device: number, act: (client: Client) => Promise<Results>): Promise<Results> {

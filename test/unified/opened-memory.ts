@@ -86,8 +86,8 @@ export class OpenedMemory {
     if (!isSwapEntry(word)) return this.attached.pageBytes(place);
     const cached = swap?.cached(place) ?? 0;
     if (cached !== 0) return this.attached.pageBytes(cached);
-    const { pages } = swap?.store as unknown as { readonly pages: ReadonlyMap<number, Uint8Array> };
-    const bytes = pages.get(place);
+    const store = swap?.store as { readonly pages?: ReadonlyMap<number, Uint8Array> } | undefined;
+    const bytes = store?.pages?.get(place);
     assert.ok(bytes !== undefined, `page ${page} is in swap slot ${place}, which holds nothing`);
     return bytes;
   }

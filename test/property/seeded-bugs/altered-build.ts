@@ -8,8 +8,20 @@ import type { Bug } from "./bugs.js";
 
 const dist = fileURLToPath(new URL("../../../", import.meta.url));
 
+/** What the searches need. */
+const PARTS = [
+  "src",
+  "test/property",
+  "test/simulation",
+  "test/mm/huge/huge-space.js",
+  "test/unified/opened-memory.js",
+  ...["builders", "environments", "invariants", "test-device"].map((module) => `test/${module}.js`),
+];
+
 export interface Build extends Disposable {
   readonly hunt: string;
+  readonly huntHuge: string;
+  readonly huntArrays: string;
   readonly command: string;
 }
 
@@ -19,7 +31,7 @@ export function buildWith(bug: Bug | null): Build {
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   try {
     const wanted = (source: string): boolean => !source.endsWith(".map") && !source.endsWith(".d.ts");
-    for (const part of ["src", "test/property", "test/simulation", "test/environments.js", "test/invariants.js"]) {
+    for (const part of PARTS) {
       cpSync(join(dist, part), join(folder, part), { recursive: true, filter: wanted });
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
@@ -31,6 +43,8 @@ export function buildWith(bug: Bug | null): Build {
   }
   return {
     hunt: join(folder, "test/property/seeded-bugs/hunt.js"),
+    huntHuge: join(folder, "test/property/seeded-bugs/hunt-huge.js"),
+    huntArrays: join(folder, "test/property/seeded-bugs/hunt-arrays.js"),
     command: join(folder, "src/cli/main.js"),
     [Symbol.dispose]: remove,
   };

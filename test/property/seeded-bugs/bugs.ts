@@ -5,8 +5,8 @@
 
 import type { Kind } from "../engine/actions.js";
 
-/** Random programs over the engine; the recorded runs of Linux. */
-export type Finder = "random programs" | "recorded runs";
+/** Random programs over the engine, over huge pages, or over arrays and kernels; the recorded runs of Linux. */
+export type Finder = "random programs" | "huge programs" | "random arrays" | "recorded runs";
 
 export interface Bug {
   readonly name: string;
@@ -337,5 +337,110 @@ export const bugs: readonly Bug[] = [
     text: "if (!frames.some((frame) => machine.zones.of(frame).kind === ZONE_COHERENT))",
     replacement: "if (true)",
     found: "random programs",
+  },
+  {
+    name: "a huge page is split although a part of it is pinned",
+    file: "mm/huge-page.js",
+    text: "|| frames.refcount(head) !== frames.totalMapcount(head)",
+    replacement: "",
+    found: "huge programs",
+  },
+  {
+    name: "splitting a huge entry forgets whose its pages are",
+    file: "mm/huge-entry.js",
+    text: "PTE_UFFD_WP | PTE_EXCLUSIVE));",
+    replacement: "PTE_UFFD_WP));",
+    found: "huge programs",
+  },
+  {
+    name: "devices do not hear that a huge entry is split",
+    file: "mm/huge-entry.js",
+    text: 'notifiers.notify("clear", first, first + TABLE_WORDS, null);',
+    replacement: ";",
+    found: "recorded runs",
+  },
+  {
+    name: "a part of a compound page migrates by itself",
+    file: "migrate/collect.js",
+    text: "|| (words[record + FLAGS] & PG_COMPOUND) !== 0",
+    replacement: "",
+    found: "recorded runs",
+  },
+  {
+    name: "a write to a huge page that is shared makes it this mapping's own",
+    file: "mm/huge-fault.js",
+    text: "if (machine.frames.refcount(head) !== 1)",
+    replacement: "if (false)",
+    found: "huge programs",
+  },
+  {
+    name: "a kernel writes a page that a snapshot shares",
+    file: "unified/kernel.js",
+    text: "await this.#unshareWritten(operands, invocations, checkpoint);",
+    replacement: ";",
+    found: "random arrays",
+  },
+  {
+    name: "those who share a page that is written at home get a frame without its bytes",
+    file: "mm/sharers.js",
+    text: "machine.zones.copy(copy, frame);",
+    replacement: ";",
+    found: "random arrays",
+  },
+  {
+    name: "the snapshot of a page that was written on the device is copied from its retained frame",
+    file: "device/unshare.js",
+    text: "host.retained.hasCopy(frame)",
+    replacement: "(vma.home !== null && (host.retained.wrote(frame), true))",
+    found: "random arrays",
+  },
+  {
+    name: "a fork of a page leaves it writable",
+    file: "mm/fork.js",
+    text: "const shared = word & ~(PTE_WRITE | PTE_EXCLUSIVE);",
+    replacement: "const shared = word;",
+    found: "random arrays",
+  },
+  {
+    name: "a snapshot shares a page that is pinned",
+    file: "mm/fork.js",
+    text: "&& machine.frames.maybeDmaPinned(frame)",
+    replacement: "&& child !== from.mm && machine.frames.maybeDmaPinned(frame)",
+    found: "random arrays",
+  },
+  {
+    name: "a pin for reading holds a page that is shared",
+    file: "mm/gup.js",
+    text: "return write || references < GUP_PIN_COUNTING_BIAS || !shared;",
+    replacement: "return true;",
+    found: "random arrays",
+  },
+  {
+    name: "what a kernel writes is not marked as written",
+    file: "unified/residency.js",
+    text: "word | WRITTEN | dirty",
+    replacement: "word | PTE_WRITE | dirty",
+    found: "random arrays",
+  },
+  {
+    name: "a store to a page that is writable already is not marked as written",
+    file: "access/host-access.js",
+    text: "const WRITTEN = PTE_YOUNG | PTE_MAKE_DIRTY;",
+    replacement: "const WRITTEN = PTE_YOUNG | 8;",
+    found: "random arrays",
+  },
+  {
+    name: "a clear of what was written forgets what is pinned for writing",
+    file: "unified/written-pages.js",
+    text: "[...this.#pinned, ...this.#released]",
+    replacement: "[]",
+    found: "random arrays",
+  },
+  {
+    name: "a snapshot of a page on a device forgets that it was written",
+    file: "mm/fork.js",
+    text: "const remade = to.mm !== from.mm &&",
+    replacement: "const remade =",
+    found: "random arrays",
   },
 ];

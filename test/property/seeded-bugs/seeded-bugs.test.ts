@@ -13,17 +13,19 @@ import { bugs, type Finder } from "./bugs.js";
 /** Programs to run: without a bug all of them are, with one as many as it takes. */
 const PROGRAMS = 150;
 const MOST_PROGRAMS = 2000;
+const HUGE_PROGRAMS = 30;
+const MOST_HUGE_PROGRAMS = 300;
 const FOUND_BY_PROGRAMS = 3;
 const FOUND_BY_RUNS = 1;
-const FEWEST_BUGS = 24;
+const FEWEST_BUGS = 50;
 
 assert.ok(bugs.length >= FEWEST_BUGS);
 
 suite("seeded bugs", { concurrency: 2 }, () => {
   test("without a bug nothing is found", async () => {
     using build = buildWith(null);
-    for (const finder of ["random programs", "recorded runs"] as const) {
-      const { code, output } = await find(build, finder, PROGRAMS);
+    for (const finder of ["random programs", "huge programs", "random arrays", "recorded runs"] as const) {
+      const { code, output } = await find(build, finder, finder === "huge programs" ? HUGE_PROGRAMS : PROGRAMS);
       assert.equal(code, 0, `${finder}: ${output}`);
     }
   });
@@ -31,20 +33,26 @@ suite("seeded bugs", { concurrency: 2 }, () => {
   for (const bug of bugs) {
     test(`${bug.name}: found by ${bug.found}`, async (t) => {
       using build = buildWith(bug);
-      const { code, output } = await find(build, bug.found, MOST_PROGRAMS, bug.focus);
+      const most = bug.found === "huge programs" ? MOST_HUGE_PROGRAMS : MOST_PROGRAMS;
+      const { code, output } = await find(build, bug.found, most, bug.focus);
       t.diagnostic(output.trim().split("\n")[0]);
-      assert.equal(code, bug.found === "random programs" ? FOUND_BY_PROGRAMS : FOUND_BY_RUNS, `not found: ${output}`);
+      assert.equal(code, bug.found === "recorded runs" ? FOUND_BY_RUNS : FOUND_BY_PROGRAMS, `not found: ${output}`);
     });
   }
 });
 
 function find(
-  { hunt, command }: Build,
+  { hunt, huntHuge, huntArrays, command }: Build,
   finder: Finder,
   programs: number,
   focus: readonly string[] = [],
 ): Promise<{ code: unknown; output: string }> {
-  const args = finder === "random programs" ? [hunt, String(programs), ...focus] : [command, "conform", ...recorded];
+  const args = {
+    "random programs": [hunt, String(programs), ...focus],
+    "huge programs": [huntHuge, String(programs)],
+    "random arrays": [huntArrays, String(programs)],
+    "recorded runs": [command, "conform", ...recorded],
+  }[finder];
   return new Promise((resolve) => {
     const child = execFile(process.execPath, args, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : child.exitCode, output: stdout + stderr });

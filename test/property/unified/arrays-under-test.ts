@@ -43,6 +43,10 @@ export interface ArrayUnderTest {
   readonly shadow: NumberArray;
   /** What the array is mapped from, null for one that began with zeros. */
   readonly source: Uint8Array | null;
+  /** Pages that were written since the last clear. */
+  readonly dirty: Set<number>;
+  /** Pages of which that is unknown, since what was to write them failed. */
+  readonly perhapsDirty: Set<number>;
 }
 
 interface HeldPin extends ArrayUnderTest {
@@ -55,6 +59,8 @@ interface HeldPin extends ArrayUnderTest {
 interface Unspecified extends ArrayUnderTest {
   readonly start: number;
   readonly length: number;
+  /** Pages that nothing else had written. */
+  readonly newlyDirty: readonly number[];
 }
 
 /** Pages of an array that a pin holds, or will when its turn comes. */
@@ -117,11 +123,8 @@ export class ArraysUnderTest {
 
   create(type: NumberType, length: number): void {
     const array = this.#opened.memory.createArray(type, length);
-    this.arrays.push({
-      array,
-      shadow: viewOf(type, new ArrayBuffer(length * strideOf(type)), 0, length),
-      source: null,
-    });
+    const shadow = viewOf(type, new ArrayBuffer(length * strideOf(type)), 0, length);
+    this.arrays.push({ array, shadow, source: null, dirty: new Set(), perhapsDirty: new Set() });
   }
 
   /** An array over a blob, whose reads take their time and may fail. */
@@ -139,7 +142,68 @@ export class ArraysUnderTest {
     });
     const blob = { size: source.byteLength, slice } as unknown as Blob;
     const array = await this.#opened.memory.mapBlob(blob, { type });
-    this.arrays.push({ array, shadow: values.slice(), source });
+    this.arrays.push({ array, shadow: values.slice(), source, dirty: new Set(), perhapsDirty: new Set() });
+  }
+
+  /** What an array is now it stays in its snapshot, for which there may be no memory when allocations fail. */
+  async snapshot({ array, shadow, source, dirty, perhapsDirty }: ArrayUnderTest): Promise<void> {
+    const snapshot = array.snapshot();
+    const under = {
+      array: snapshot,
+      shadow: shadow.slice(),
+      source,
+      dirty: new Set(dirty),
+      perhapsDirty: new Set(perhapsDirty),
+    };
+    this.arrays.push(under);
+    if (!this.#mayFail("ENOMEM")) return;
+    await this.#runAll();
+    try {
+      assert.ok(snapshot.firstPage >= 0);
+    } catch (error) {
+      assert.ok(isError("ENOMEM")(error), String(error));
+      this.destroy(under);
+    }
+  }
+
+  /** A write of a snapshot: nothing happens but the error. */
+  refuseToWrite({ array, shadow }: ArrayUnderTest): void {
+    const refused = (writing: Promise<unknown>): Promise<unknown> => assert.rejects(writing, isError("EPERM"));
+    const writes = [array.write(shadow), array.fill(1), array.pin("write"), array.clearDirty()].map(refused);
+    this.#begin(`writes of ${array.label}`, Promise.all(writes));
+  }
+
+  dirtyRanges({ array, dirty, perhapsDirty }: ArrayUnderTest): void {
+    const [certain, uncertain] = [new Set(dirty), new Set(perhapsDirty)];
+    const elements = this.#setup.pageSize / strideOf(array.type);
+    const reading = array.dirtyRanges().then((ranges) => {
+      const found = new Set<number>();
+      let last = -1;
+      for (const { start, length } of ranges) {
+        assert.ok(start > last && length > 0, "ranges ascend, and do not touch each other");
+        last = start + length;
+        assert.ok(start % elements === 0 && (last % elements === 0 || last === array.length), "ranges are whole pages");
+        for (let page = start / elements; page < last / elements; page++) found.add(page);
+      }
+      for (const page of certain)
+        assert.ok(found.has(page), `page ${page} of ${array.label} was written and is not dirty`);
+      for (const page of found)
+        assert.ok(
+          certain.has(page) || uncertain.has(page),
+          `page ${page} of ${array.label} is dirty and was not written`,
+        );
+    });
+    this.#begin(`dirty ranges of ${array.label}`, reading);
+  }
+
+  clearDirty({ array, dirty, perhapsDirty }: ArrayUnderTest): void {
+    dirty.clear();
+    perhapsDirty.clear();
+    for (const pages of this.#pinned) {
+      if (pages.array !== array || pages.mode !== "write") continue;
+      for (let page = pages.first; page < pages.end; page++) dirty.add(page);
+    }
+    this.#begin(`clear dirty ranges of ${array.label}`, array.clearDirty());
   }
 
   destroy(under: ArrayUnderTest): void {
@@ -147,26 +211,29 @@ export class ArraysUnderTest {
     this.arrays = this.arrays.filter((each) => each !== under);
   }
 
-  write({ array, shadow, source }: ArrayUnderTest, start: number, values: NumberArray): void {
+  write(under: ArrayUnderTest, start: number, values: NumberArray): void {
+    const { array, shadow } = under;
     shadow.set(values, start);
-    const writes = [{ array, shadow, source, start, length: values.length }];
+    const writes = [this.#writes(under, start, values.length)];
     this.#begin(`write ${array.label}`, array.write(values, { start }), writes);
   }
 
   /** The same from a source that gives the bytes in chunks. */
-  writeStream({ array, shadow, source }: ArrayUnderTest, start: number, values: NumberArray, chunk: number): void {
+  writeStream(under: ArrayUnderTest, start: number, values: NumberArray, chunk: number): void {
+    const { array, shadow } = under;
     shadow.set(values, start);
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < bytes.length; at += chunk) yield bytes.subarray(at, at + chunk);
     };
-    const writes = [{ array, shadow, source, start, length: values.length }];
+    const writes = [this.#writes(under, start, values.length)];
     this.#begin(`stream into ${array.label}`, array.write(chunks(), { start }), writes);
   }
 
-  fill({ array, shadow, source }: ArrayUnderTest, value: number, start: number, length: number): void {
+  fill(under: ArrayUnderTest, value: number, start: number, length: number): void {
+    const { array, shadow } = under;
     shadow.fill(value, start, start + length);
-    const writes = [{ array, shadow, source, start, length }];
+    const writes = [this.#writes(under, start, length)];
     this.#begin(`fill ${array.label}`, array.fill(value, { start, length }), writes);
   }
 
@@ -188,6 +255,7 @@ export class ArraysUnderTest {
     const { array } = under;
     const pages = this.#pagesOf(array, mode, start, length);
     this.#pinned.add(pages);
+    const writes = mode === "write" ? [{ ...this.#writes(under, start, length), length: 0 }] : [];
     this.#begin(
       `pin ${array.label}`,
       array.pin(mode, { start, length }).then(
@@ -197,6 +265,7 @@ export class ArraysUnderTest {
           throw error;
         },
       ),
+      writes,
     );
   }
 
@@ -205,6 +274,7 @@ export class ArraysUnderTest {
     if (pin === null) return false;
     const pages = this.#pagesOf(under.array, mode, start, length);
     this.#pinned.add(pages);
+    if (mode === "write") this.#writes(under, start, length);
     this.#hold(under, pin, pages);
     this.#comparePin({ ...under, pin });
     return true;
@@ -258,13 +328,20 @@ export class ArraysUnderTest {
       under.host.run({ first: 0, count: invocations, arrays: shadows, base, uniforms: {} });
     };
     const isWritten = ({ name }: Operand): boolean => under.host.writes.includes(name);
-    const written = operands.filter(isWritten).map((operand) => ({ ...operand, start: 0 }));
+    if (operands.some((operand) => isWritten(operand) && operand.array.readOnly)) {
+      return this.#begin(`${under.label} of a snapshot`, assert.rejects(dispatch(), isError("EPERM")));
+    }
+    const written = (): Unspecified[] =>
+      operands.filter(isWritten).map((operand) => {
+        const { first, length } = elementsOf(operand, 0, invocations);
+        return { ...this.#writes(operand, first, length), start: 0, length: operand.length };
+      });
     if (operands.some((operand) => this.#isPinned(operand, isWritten(operand), invocations))) {
       return this.#begin(`${under.label}, pinned`, assert.rejects(dispatch(), isError("EBUSY")));
     }
     if (mode !== "resident" && this.#certainlyFits(operands)) {
       apply();
-      return this.#begin(under.label, dispatch(), written);
+      return this.#begin(under.label, dispatch(), written());
     }
     await this.settle();
     let refused = false;
@@ -273,9 +350,16 @@ export class ArraysUnderTest {
       if (this.#environment.failures.failed > 0 || !isError("ENOMEM")(error)) throw error;
       assert.match(String(error), /\d+ bytes.* \d+ bytes/);
     });
-    this.#begin(`${under.label}, perhaps too large`, running, written);
+    const before = operands.map(({ dirty }) => [...dirty]);
+    this.#begin(`${under.label}, perhaps too large`, running, written());
     await this.#runAll();
     if (!refused) apply();
+    else if (this.#environment.failures.failed === 0) {
+      for (const [i, { dirty }] of operands.entries()) {
+        dirty.clear();
+        for (const page of before[i]) dirty.add(page);
+      }
+    }
     this.check();
   }
 
@@ -350,12 +434,24 @@ export class ArraysUnderTest {
   }
 
   #adoptUnspecified(): void {
-    for (const { array, shadow, start, length, source } of this.#unspecified.splice(0)) {
+    for (const { array, shadow, start, length, source, newlyDirty, dirty, perhapsDirty } of this.#unspecified.splice(
+      0,
+    )) {
+      for (const page of newlyDirty) if (dirty.delete(page)) perhapsDirty.add(page);
       if (array.destroyed) continue;
       const bytes = this.#opened.contents(array, source);
       const held = viewOf(array.type, bytes.buffer, bytes.byteOffset, array.length);
       shadow.set(held.subarray(start, start + length), start);
     }
+  }
+
+  /** Notes that an operation writes the elements. */
+  #writes(under: ArrayUnderTest, start: number, length: number): Unspecified {
+    const { first, end } = this.#pagesOf(under.array, "write", start, length);
+    const newlyDirty: number[] = [];
+    for (let page = first; length > 0 && page < end; page++) if (!under.dirty.has(page)) newlyDirty.push(page);
+    for (const page of newlyDirty) under.dirty.add(page);
+    return { ...under, start, length, newlyDirty };
   }
 
   #hold(under: ArrayUnderTest, pin: Pin<NumberType>, pages: PinnedPages): void {

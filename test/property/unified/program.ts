@@ -24,7 +24,10 @@ const KINDS = {
   tryPin: 3,
   storeThroughPin: 2,
   release: 4,
-  destroy: 1,
+  snapshot: 4,
+  dirtyRanges: 3,
+  clearDirty: 2,
+  destroy: 2,
   settle: 3,
 } as const;
 
@@ -63,6 +66,9 @@ export interface Events {
   readonly streamed: number;
   readonly swapped: number;
   readonly mappedReads: number;
+  readonly copiedOnWrite: number;
+  readonly copiedPinned: number;
+  readonly copiedOnDevice: number;
 }
 
 const NONE: Events = {
@@ -74,9 +80,14 @@ const NONE: Events = {
   streamed: 0,
   swapped: 0,
   mappedReads: 0,
+  copiedOnWrite: 0,
+  copiedPinned: 0,
+  copiedOnDevice: 0,
 };
+const WRITES: ReadonlySet<Kind> = new Set(["write", "writeStream", "fill", "clearDirty"]);
 const KiB = 1024;
 const MOST_ARRAYS = 5;
+const MOST_SNAPSHOTS = 4;
 const MOST_PAGES = 6;
 /** So that pages of 64 KiB do not make everything slow. */
 const MOST_BYTES = 144 * KiB;
@@ -92,7 +103,7 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
     seed: fc.nat(),
     pageSize: fc.constantFrom(4 * KiB, 4 * KiB, 16 * KiB, 64 * KiB),
     devicePages: fc.constantFrom(2, 3, 4, 5, 6, 8, 12, 40),
-    hostPages: fc.constantFrom(0, 0, MOST_ARRAYS * MOST_PAGES * 3),
+    hostPages: fc.constantFrom(0, 0, (MOST_ARRAYS + MOST_SNAPSHOTS) * MOST_PAGES * 3),
     swapped: fc.constantFrom(false, true),
     kind: fc.constantFrom("private", "private", "coherent"),
     latency: fc.constantFrom(0, 1),
@@ -126,7 +137,7 @@ export async function run({ seed, failures: share, actions, ...given }: Program)
     else await under.settle();
   }
   await under.settle();
-  const { migrations, droppedClean, evictions } = under.stats;
+  const { migrations, droppedClean, evictions, copies } = under.stats;
   const pages = (causes: Readonly<Record<string, { readonly pages: number }>>): number =>
     Object.values(causes).reduce((sum, cause) => sum + cause.pages, 0);
   const events = {
@@ -138,6 +149,9 @@ export async function run({ seed, failures: share, actions, ...given }: Program)
     streamed: under.modes.has("streamed") ? 1 : 0,
     swapped: (under.stats.swap?.readBytes ?? 0) / setup.pageSize,
     mappedReads: under.stats.files.readBytes,
+    copiedOnWrite: copies.onWrite,
+    copiedPinned: copies.pinned,
+    copiedOnDevice: migrations.toHost.unshare.pages,
   };
   await under.tearDown();
   const { homesAsked, homesRefused } = environment;
@@ -166,7 +180,11 @@ async function perform(under: ArraysUnderTest, action: Action, setup: Setup, ran
   const { array } = target;
   const start = Math.min(Math.floor((array.length * from) / 16), array.length - 1);
   const length = Math.max(1, Math.floor(((array.length - start) * count) / 16));
-  const mode = (choice & 1) === 0 ? "read" : "write";
+  const mode = array.readOnly || (choice & 1) === 0 ? "read" : "write";
+  if (array.readOnly && WRITES.has(kind)) {
+    under.refuseToWrite(target);
+    return false;
+  }
   switch (kind) {
     case "write":
       under.write(target, start, values(target, length, random));
@@ -201,6 +219,15 @@ async function perform(under: ArraysUnderTest, action: Action, setup: Setup, ran
       if (kind === "release") under.release(pin);
       else under.storeThroughPin(pin, Math.floor(random() * VALUES));
       break;
+    case "snapshot":
+      if (under.arrays.filter((each) => each.array.readOnly).length < MOST_SNAPSHOTS) await under.snapshot(target);
+      break;
+    case "dirtyRanges":
+      under.dirtyRanges(target);
+      break;
+    case "clearDirty":
+      under.clearDirty(target);
+      break;
     case "destroy":
       under.destroy(target);
       break;
@@ -217,7 +244,7 @@ async function create(
   { pageSize }: Setup,
   random: () => number,
 ): Promise<void> {
-  if (under.arrays.length >= MOST_ARRAYS) return;
+  if (under.arrays.filter(({ array }) => !array.readOnly).length >= MOST_ARRAYS) return;
   const type = NUMBER_TYPES[choice];
   const bytes = Math.min((MOST_PAGES * pageSize * (count * 16 + from)) / 272, MOST_BYTES);
   const length = Math.max(1, Math.floor(bytes / strideOf(type)) - which);
