@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createUnifiedMemory, DispatchError, type MemoryError, mirrorDevice } from "../../src/index.js";
+import { createUnifiedMemory, DispatchError, type MemoryError, MiB, mirrorDevice } from "../../src/index.js";
 import { memoryError, PAGE } from "../builders.js";
 import { openMemory } from "./opened-memory.js";
 
@@ -174,6 +174,8 @@ test("what is no object of options, no signal or no function is refused by name,
   const refused: [call: () => unknown, message: RegExp][] = [
     [() => createUnifiedMemory(null as never), /createUnifiedMemory takes an object of options, not null/],
     [() => createUnifiedMemory("swap" as never), /createUnifiedMemory takes an object of options, not swap/],
+    [() => createUnifiedMemory({ device: null as never }), /a device is a driver with the method open, not null/],
+    [() => createUnifiedMemory({ device: MiB as never }), /a device is a driver with the method open, not 1048576/],
     [() => createUnifiedMemory({ signal: {} as never }), /signal is Object, not an AbortSignal/],
     [() => createUnifiedMemory({ hostBudget: 1e9, swapFile: 2n as never }), /swapFile is .*, not 2/],
     [() => createUnifiedMemory({ hostBudget: 1e9, swapStore: { slots: 5 } as never }), /swapStore .* has no read/],
