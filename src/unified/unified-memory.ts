@@ -265,9 +265,12 @@ export class UnifiedMemory implements AsyncDisposable {
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);
-    await attached.device.close();
-    await sources.allEnded();
-    await machine.swap?.store.close?.();
+    try {
+      await attached.device.close();
+    } finally {
+      await sources.allEnded();
+      await machine.swap?.store.close?.();
+    }
   }
 }
 

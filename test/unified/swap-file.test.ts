@@ -9,7 +9,13 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { createUnifiedMemory, mirrorDevice, type UnifiedMemory, type UnifiedMemoryOptions } from "../../src/index.js";
+import {
+  createUnifiedMemory,
+  type DeviceDriver,
+  mirrorDevice,
+  type UnifiedMemory,
+  type UnifiedMemoryOptions,
+} from "../../src/index.js";
 import { MemorySwapStore } from "../../src/mm/swap-store.js";
 import { memoryError, PAGE } from "../builders.js";
 import { temporaryFolder } from "../nearest-words/temporary-folder.js";
@@ -137,6 +143,20 @@ test("a store of the caller's serves as well, and is closed once", async (t) => 
   await array.write(pattern(64));
   assert.deepEqual(await array.read(), pattern(64));
   await memory.destroy();
+  assert.equal(closed, 1);
+});
+
+test("a store is closed also when a driver breaks its word and its close fails", async () => {
+  let closed = 0;
+  const swapStore = Object.assign(new MemorySwapStore(100), { close: () => Promise.resolve(void closed++) });
+  const plain = mirrorDevice({ budget: MiB });
+  const device: DeviceDriver = {
+    ...plain,
+    open: async (host) =>
+      Object.assign(await plain.open(host), { close: () => Promise.reject(new Error("bad close")) }),
+  };
+  const memory = await createUnifiedMemory({ device, hostBudget: MiB, swapStore });
+  await assert.rejects(memory.destroy(), /bad close/);
   assert.equal(closed, 1);
 });
 
