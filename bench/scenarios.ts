@@ -8,6 +8,7 @@ import { protocolAtHome, protocolScrambled } from "./protocol.js";
 import { replayed } from "./replay.js";
 import type { Scenario } from "./scenario.js";
 import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
+import { swapFile } from "./swap-file.js";
 import { writingKernel } from "./writing-kernel.js";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -23,5 +24,6 @@ export const SCENARIOS: readonly Scenario[] = [
   snapshotTaken,
   writeAfterSnapshot,
   metadata,
+  swapFile,
   replayed,
 ];

@@ -8,17 +8,22 @@
 import type { AttachedDevice } from "../device/attached-device.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/address-space.js";
+import { PTE_FRAME_SHIFT, PTE_PRESENT } from "../mm/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_OWN, FAULT_WRITE } from "../mm/fault.js";
 import { PG_DIRTY } from "../mm/frames.js";
 import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/gup.js";
 import { makeOwn, readIn, pagesAtOnce, tryMakeOwn } from "../mm/read-in.js";
+import { VM_SHARED } from "../mm/vma.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
 
 /** Pages made ready between two checkpoints. */
 const BATCH_PAGES = 512;
+
+/** How often a page is made ready that is taken away again before it can be pinned. */
+const MOST_ATTEMPTS = 64;
 
 /** Pinned pages: the frames in order. */
 export interface PinnedPages {
@@ -32,6 +37,7 @@ export interface PinnedPages {
 /** Pins pages `[start, end)` if that needs no fault and no wait; null, with nothing pinned, otherwise. */
 export function tryPinPages(mm: AddressSpace, start: number, end: number, write: boolean): PinnedPages | null {
   const count = end - start;
+  if (mm.machine.hasPageCaches && mapsFilePage(mm, start, end)) return null;
   const first = hostFrame(mm, tryPinPage(mm, start, write, DMA_PIN));
   if (first < 0) return null;
   let frames: Int32Array | null = null;
@@ -53,6 +59,21 @@ export function tryPinPages(mm: AddressSpace, start: number, end: number, write:
     if (frames !== null) frames[i] = frame;
   }
   return { first: frames === null ? first : -1, count, frames };
+}
+
+/**
+ * Is any of the pages one of a file, mapped privately? A write through the mapping would give it another page, which the pin
+ * would not show.
+ */
+function mapsFilePage(mm: AddressSpace, start: number, end: number): boolean {
+  for (let page = start; page < end; page++) {
+    const word = mm.pageTable.read(page);
+    const frame = word >>> PTE_FRAME_SHIFT;
+    if ((word & PTE_PRESENT) === 0 || frame === 0 || mm.machine.frames.isAnonymous(frame)) continue;
+    const vma = mm.vmaAt(page);
+    if (vma?.file !== null && vma !== undefined && (vma.flags & VM_SHARED) === 0) return true;
+  }
+  return false;
 }
 
 /** Is `frame` the i-th after `first`, in the same region of memory? */
@@ -120,9 +141,10 @@ async function pinBeforeReclaim(
 /** Pins one page of host memory. */
 async function holdPage(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<number> {
   for (;;) {
-    await makePinnable(attached, mm, page, write);
-    // A page of a file is made the mapping's own: who pins it sees what is written later.
+    // A page of a file is made the mapping's own, as it is: who pins it sees what is written later. A write would copy it
+    // first, and when memory is short reclaim what it copies from.
     if (!tryMakeOwn(mm, page) && !(await makeOwn(mm, page))) throw outOfHostMemory(mm.machine, page);
+    await makePinnable(attached, mm, page, write);
     const frame = hostFrame(mm, tryPinPage(mm, page, write, DMA_PIN));
     if (frame >= 0) return frame;
   }
@@ -156,6 +178,7 @@ function hostFrame({ machine }: AddressSpace, frame: number): number {
 
 async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame: number, page: number): Promise<void> {
   try {
+    if (machine.reclaim.isNeeded) await machine.reclaim.makeRoom(1);
     await migrateDeviceCoherentPage(machine, frame);
   } catch (error) {
     throw error instanceof MemoryError && error.code === "ENOMEM" ? outOfHostMemory(machine, page) : error;
@@ -166,7 +189,7 @@ async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame:
 
 async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<void> {
   const { machine } = mm;
-  for (;;) {
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const frame = tryPinPage(mm, page, write, DMA_PIN);
     if (frame > 0) {
       if (machine.zones.of(frame).kind === ZONE_SYSTEM) {
@@ -180,4 +203,6 @@ async function makePinnable(attached: AttachedDevice, mm: AddressSpace, page: nu
     if (frame === 0) machine.put(0, DMA_PIN);
     await faultHost(mm, page, write ? FAULT_WRITE : FAULT_OWN);
   }
+  // Reclaim takes the page back to make room for its copy, again and again.
+  throw outOfHostMemory(machine, page);
 }

@@ -43,6 +43,8 @@ export class AttachedDevice implements PageMap {
   /** Opens the driver's device and adds its memory to the machine; EINVAL, with the device closed, for what is not as agreed. */
   static async attach(machine: Machine, driver: DeviceDriver): Promise<AttachedDevice> {
     const { pageSize, environment, debug } = machine;
+    if (typeof driver?.open !== "function")
+      throw new MemoryError("EINVAL", `a device is a driver with the method open, not ${String(driver)}`);
     if (driver.kind !== "private" && driver.kind !== "coherent")
       throw new MemoryError("EINVAL", `a device's kind is "private" or "coherent", not "${String(driver.kind)}"`);
     if (!(driver.budget >= pageSize)) {

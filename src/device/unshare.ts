@@ -18,6 +18,8 @@ import type { AttachedDevice } from "./attached-device.js";
 import { outOfHostMemory } from "./out-of-host-memory.js";
 import { BATCH_PAGES, type Transfer } from "./transfers.js";
 
+const MOST_ATTEMPTS = 16;
+
 /** A page of the device, locked, and the host frame that is to hold its bytes for those who share it. */
 interface Copy {
   readonly vma: Vma;
@@ -63,12 +65,19 @@ function isShared({ machine }: AddressSpace, word: number): boolean {
   return ((word & PTE_PRESENT) !== 0 || isDevicePrivateEntry(word)) && machine.frames.isAnonymous(frame);
 }
 
-/** One fault, which copies the page in host memory. What the device could not unshare comes home by it. */
+/**
+ * A fault, which copies the page in host memory. What the device could not unshare comes home by it. A page that comes from
+ * swap needs another one; where reclaim takes it back to make room for its copy, there is no memory for both.
+ */
 async function unshareInHost(mm: AddressSpace, page: number): Promise<void> {
-  const code = await faultIn(mm, page, FAULT_UNSHARE);
-  if (code === FAULT_DONE) return;
-  if (code === FAULT_OOM) throw outOfHostMemory(mm.machine, page);
-  throw new MemoryError("EFAULT", `the mapping at ${page * mm.machine.pageSize} allows no access`);
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    const code = await faultIn(mm, page, FAULT_UNSHARE);
+    if (code === FAULT_OOM) break;
+    if (code !== FAULT_DONE)
+      throw new MemoryError("EFAULT", `the mapping at ${page * mm.machine.pageSize} allows no access`);
+    if (!isShared(mm, mm.pageTable.read(page))) return;
+  }
+  throw outOfHostMemory(mm.machine, page);
 }
 
 async function unshareOnDevice(attached: AttachedDevice, mm: AddressSpace, start: number, end: number): Promise<void> {

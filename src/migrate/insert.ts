@@ -9,7 +9,7 @@
 import { prepareAnonVma } from "../mm/anon-vma.js";
 import { devicePrivateEntry, isZeroPageEntry, PTE_EXCLUSIVE, PTE_MAKE_DIRTY, PTE_WRITE } from "../mm/entry.js";
 import { addNewAnonRmap } from "../mm/rmap.js";
-import { makeEntry, VM_WRITE, type Vma } from "../mm/vma.js";
+import { makeEntry, VM_UFFD_MISSING, VM_WRITE, type Vma } from "../mm/vma.js";
 import { ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
 
 /** Maps the destination frame at `page`; false when that cannot be. */
@@ -18,6 +18,7 @@ export function insertPage(vma: Vma, page: number, frame: number): boolean {
   const { machine, pageTable } = mm;
   if (!vma.anonymous || mm.exiting) return false;
   if (pageTable.huge(page) !== 0 || pageTable.ensureLeaf(page) === 0) return false;
+  if ((vma.flags & VM_UFFD_MISSING) !== 0) return false;
   if (!prepareAnonVma(vma)) return false;
   const word = pageTable.read(page);
   if (word !== 0 && !isZeroPageEntry(word)) return false;

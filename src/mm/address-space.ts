@@ -8,6 +8,7 @@ import type { Machine } from "./machine.js";
 import { MmapLock } from "./mmap-lock.js";
 import { MmuNotifiers } from "./notifier.js";
 import { PageTable } from "./page-table.js";
+import type { UserfaultHandler } from "./userfault.js";
 import type { Vma } from "./vma.js";
 
 export class AddressSpace {
@@ -18,6 +19,8 @@ export class AddressSpace {
   readonly vmas: Vma[] = [];
   /** Resident anonymous pages, in host and device memory alike, as Linux counts and charges them. */
   readonly resident = new Charge(Infinity);
+  /** The program's own handler of faults, where VMAs are registered for it. */
+  userfault: UserfaultHandler | null = null;
   /** The address space is being torn down: nothing may be inserted (`check_stable_address_space`). */
   exiting = false;
 

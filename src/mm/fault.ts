@@ -37,7 +37,8 @@ import { addNewAnonRmap, moveAnonRmap, removeRmap } from "./rmap.js";
 import { setBitsOfWord } from "./shared-word.js";
 import { keepHome } from "./sharers.js";
 import { mapFromSwapCache, readIntoSwapCache, swapOf } from "./swap-in.js";
-import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_WRITE, type Vma } from "./vma.js";
+import { userfaultOf } from "./userfault.js";
+import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_UFFD_FLAGS, VM_WRITE, type Vma } from "./vma.js";
 
 /** The access is a store. */
 export const FAULT_WRITE = 1;
@@ -61,7 +62,10 @@ export const FAULT_SWAP = 6;
 /** The page is to be read into the cache of the object that is mapped: do that, then try again. */
 export const FAULT_READ = 7;
 
-const RESULT_BITS = 3;
+/** The program handles faults here itself: let it, then try again. */
+export const FAULT_USERFAULT = 8;
+
+const RESULT_BITS = 4;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
 
 export function faultCode(result: number): number {
@@ -86,6 +90,10 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   assertNotInCallback();
   const { mm } = vma;
   if (vma.file === null && !vma.anonymous) return FAULT_SIGBUS;
+  if ((vma.flags & VM_UFFD_FLAGS) !== 0) {
+    const kind = userfaultOf(vma, mm.pageTable.read(page), (flags & FAULT_WRITE) !== 0);
+    if (kind !== null) return FAULT_USERFAULT;
+  }
   if (mm.pageTable.leaf(page) === 0) {
     if (faultBlock(vma, page, (flags & FAULT_WRITE) !== 0, (flags & (FAULT_UNSHARE | FAULT_OWN)) !== 0))
       return FAULT_DONE;
@@ -317,10 +325,24 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
       starved = attempts > MOST_ATTEMPTS || !(await reclaim.makeRoom(Math.min(attempts, MOST_PAGES)));
       continue;
     }
+    if (faultCode(result) === FAULT_USERFAULT) {
+      await letProgramHandle(mm, page, flags);
+      continue;
+    }
     if (faultCode(result) !== FAULT_WAIT) return result;
     mm.machine.counters.waits++;
     await mm.machine.pageLocks.wait(faultFrame(result));
   }
+}
+
+/** The mmap lock is not held: the program may map, fill and protect what it likes. */
+async function letProgramHandle(mm: AddressSpace, page: number, flags: number): Promise<void> {
+  const { userfault } = mm;
+  const vma = mm.vmaAt(page);
+  const write = (flags & FAULT_WRITE) !== 0;
+  const kind = vma === undefined ? null : userfaultOf(vma, mm.pageTable.read(page), write);
+  // Somebody else may have seen to it meanwhile.
+  if (userfault !== null && kind !== null) await userfault({ mm, page, write, kind });
 }
 
 /** Reads the page of a swap entry that stands at `page`; the mmap lock is held. False when there is no memory for it. */

@@ -21,7 +21,7 @@ import { assertNotInCallback } from "./notifier.js";
 import * as pageTables from "./page-table.js";
 import * as reverseMap from "./rmap.js";
 import * as sharedWord from "./shared-word.js";
-import { makeEntry, maybeWritable, Vma } from "./vma.js";
+import { makeEntry, maybeWritable, VM_UFFD_FLAGS, Vma } from "./vma.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const {
@@ -66,7 +66,7 @@ export async function forkAddressSpace(parent: AddressSpace): Promise<AddressSpa
 async function duplicate(parent: AddressSpace): Promise<AddressSpace> {
   const child = parent.machine.createAddressSpace();
   for (const vma of parent.vmas) {
-    const copy = new Vma(child, vma.start, vma.end, vma.flags, vma.offset, null, vma.file);
+    const copy = new Vma(child, vma.start, vma.end, vma.flags & ~VM_UFFD_FLAGS, vma.offset, null, vma.file);
     const copied = forkAnonVma(copy, vma);
     if (copied) child.vmas.push(copy);
     if (copied && (vma.anonVma === null || copyPages(vma, copy))) continue;

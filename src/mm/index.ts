@@ -42,3 +42,12 @@ export { pageOut } from "./pageout.js";
 export { mremap } from "./remap.js";
 export { Swap, type SwapStore } from "./swap.js";
 export { MemorySwapStore } from "./swap-store.js";
+export {
+  fillMissing,
+  registerUserfault,
+  unregisterUserfault,
+  type Userfault,
+  type UserfaultHandler,
+  type UserfaultModes,
+  writeProtect,
+} from "./userfault.js";

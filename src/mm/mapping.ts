@@ -163,7 +163,7 @@ export async function writing<T>(mm: AddressSpace, change: () => T): Promise<T> 
 }
 
 /** Gives pages `[start, end)` of one VMA new flags, by merging with a neighbour or else by splitting. */
-function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, flags: number): Vma {
+export function changeFlags(mm: AddressSpace, vma: Vma, start: number, end: number, flags: number): Vma {
   const offset = vma.offset + (start - vma.start);
   const merged = mergeVma(mm, { start, end, flags, offset, anonVma: vma.anonVma, home: vma.home, file: vma.file }, vma);
   if (merged !== null) {

@@ -142,10 +142,16 @@ export class Reclaim {
   #mayGo(frame: number): boolean {
     const { frames } = this.#machine;
     const flags = frames.flags(frame);
-    const anonymous = frames.isAnonymous(frame);
+    const anonymous = this.#isAnonymous(frame);
     const cached = (flags & PG_SWAPCACHE) !== 0 || !anonymous ? 1 : 0;
     if ((flags & PG_LOCKED) !== 0 || frames.refcount(frame) !== frames.mapcount(frame) + cached) return false;
     return this.#machine.swap !== null || !anonymous || (flags & PG_FILE_COPY) !== 0;
+  }
+
+  /** Is the page no page of an object? One that came from swap ahead of its use belongs to no mapping yet. */
+  #isAnonymous(frame: number): boolean {
+    const { frames } = this.#machine;
+    return frames.isAnonymous(frame) || (frames.flags(frame) & PG_SWAPCACHE) !== 0;
   }
 
   /** Has any mapping used the page since the last time? */
@@ -169,7 +175,7 @@ export class Reclaim {
   #giveUp(frame: number): typeof FREED | typeof KEPT | typeof WRITE | typeof EVICT {
     const machine = this.#machine;
     const { swap, frames } = machine;
-    if (!frames.isAnonymous(frame)) return EVICT;
+    if (!this.#isAnonymous(frame)) return EVICT;
     if ((frames.flags(frame) & PG_FILE_COPY) !== 0 && dropFileCopy(machine, frame)) return FREED;
     if (swap === null || !unmapForSwap(machine, swap, frame)) return KEPT;
     if ((frames.flags(frame) & PG_DIRTY) === 0) return leaveSwapCache(machine, swap, frame) ? FREED : KEPT;

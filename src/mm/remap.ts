@@ -17,7 +17,7 @@ import { splitHugeEntry } from "./huge-entry.js";
 import { findGap, freeTables, unmapPages, writing } from "./mapping.js";
 import { rangeOf } from "./mapping-range.js";
 import { TABLE_MASK, TABLE_WORDS } from "./page-table.js";
-import { VM_SOFTDIRTY, Vma } from "./vma.js";
+import { VM_SOFTDIRTY, VM_UFFD_FLAGS, Vma } from "./vma.js";
 import { mergeVma } from "./vma-merge.js";
 
 /**
@@ -78,7 +78,9 @@ function nextTable(page: number, distance: number): number {
 /** A VMA at the new place that is like the old one, or a neighbour there that takes it over. */
 function coverTarget(mm: AddressSpace, start: number, end: number, target: number): void {
   const vma = mm.vmaAt(start) as Vma;
-  const { flags, anonVma, file } = vma;
+  const { anonVma, file } = vma;
+  // A program that handles faults of the old place has not asked for those of the new one.
+  const flags = vma.flags & ~VM_UFFD_FLAGS;
   // Anonymous memory that has no page yet begins anew, and may so become one with its new neighbours.
   const offset = vma.anonymous && anonVma === null ? target : vma.offset + (start - vma.start);
   const area = { start: target, end: target + (end - start), flags, offset, anonVma, home: null, file };

@@ -16,7 +16,7 @@ import { COPIED, copyPages, restoreExclusiveEntries } from "./fork.js";
 import { findGap } from "./mapping.js";
 import { forEachPart, rangeOf } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
-import { VM_SHARED, VM_SPECIAL, VM_WRITE, Vma } from "./vma.js";
+import { VM_SHARED, VM_SPECIAL, VM_UFFD_FLAGS, VM_WRITE, Vma } from "./vma.js";
 import { zapRange } from "./zap.js";
 
 /**
@@ -80,7 +80,15 @@ function mapCopies(mm: AddressSpace, parts: readonly Part[], distance: number): 
   const copies: Vma[] = [];
   for (const { vma, start, end } of parts) {
     const offset = vma.offset + (start - vma.start);
-    const copy = new Vma(mm, start + distance, end + distance, vma.flags & ~VM_WRITE, offset, null, vma.file);
+    const copy = new Vma(
+      mm,
+      start + distance,
+      end + distance,
+      vma.flags & ~(VM_WRITE | VM_UFFD_FLAGS),
+      offset,
+      null,
+      vma.file,
+    );
     if (!forkAnonVma(copy, vma)) copy.unlink();
     else {
       mm.vmas.splice(mm.indexAbove(copy.start), 0, copy);

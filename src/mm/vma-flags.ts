@@ -4,6 +4,10 @@ export const VM_READ = 0x1;
 export const VM_WRITE = 0x2;
 export const VM_EXEC = 0x4;
 export const VM_SHARED = 0x8;
+/** The program handles faults on missing pages, or on pages that it protected (`userfault.ts`). */
+export const VM_UFFD_MISSING = 0x200;
+export const VM_UFFD_WP = 0x1000;
+export const VM_UFFD_FLAGS = VM_UFFD_MISSING | VM_UFFD_WP;
 export const VM_PFNMAP = 0x400;
 export const VM_IO = 0x4000;
 export const VM_DONTEXPAND = 0x40000;

@@ -3,6 +3,7 @@
  * they are when a snapshot's turn comes.
  */
 
+import { MemoryError } from "../mm/errors.js";
 import type { HomeRange } from "../mm/home-range.js";
 import { mmap } from "../mm/mapping.js";
 import type { PageCache } from "../mm/page-cache.js";
@@ -58,7 +59,19 @@ export function mappedPages({ machine, mm }: MemoryCore, file: PageCache): Array
 /** The pages from `firstPage` on, asked for when the turn comes: copy-on-write, and never written here. */
 export function snapshotPages({ machine, mm }: MemoryCore, firstPage: () => number, pages: number): ArrayPlace {
   const { pageSize } = machine;
-  const map = async (): Promise<number> =>
+  const { reclaim, host } = machine;
+  const take = async (): Promise<number> =>
     (await snapshotRange(mm, firstPage() * pageSize, pages * pageSize)) / pageSize;
+  const map = async (): Promise<number> => {
+    try {
+      return await take();
+    } catch (error) {
+      // Pages that are pinned are copied at once, for which there may be room after all.
+      const isFull = error instanceof MemoryError && error.code === "ENOMEM" && reclaim.isPossible;
+      if (!isFull || host.available >= pages) throw error;
+      await reclaim.makeRoom(Math.min(pages, host.charge.limit));
+      return take();
+    }
+  };
   return { home: null, readOnly: true, map };
 }

@@ -5,6 +5,7 @@
 
 import type { DeviceKernel, HostKernel, KernelSlice } from "../device/driver.js";
 import { type ElementType, strideOf } from "../device/element.js";
+import { checkOptions, type OptionNames } from "../device/options.js";
 import { unsharePages } from "../device/unshare.js";
 import { MemoryError } from "../mm/errors.js";
 import { DispatchError } from "./dispatch-error.js";
@@ -50,6 +51,22 @@ export interface DispatchReport {
   readonly phases: { readonly upload: number; readonly evict: number; readonly compute: number };
 }
 
+/** `wgsl` is for a later version, and refused by a message of its own. */
+const KERNEL_OPTIONS: OptionNames<KernelDescriptor & { wgsl: string }> = {
+  label: true,
+  host: true,
+  footprint: true,
+  wgsl: true,
+};
+const DISPATCH_OPTIONS: OptionNames<DispatchOptions> = {
+  invocations: true,
+  arrays: true,
+  uniforms: true,
+  mode: true,
+  signal: true,
+  onProgress: true,
+};
+
 /** An array of a dispatch: its geometry, and where it is. */
 interface Bound extends Operand {
   readonly array: PagedArray;
@@ -83,6 +100,7 @@ export class Kernel {
 
   /** Made by `UnifiedMemory.createKernel`. */
   static async create(core: MemoryCore, descriptor: KernelDescriptor): Promise<Kernel> {
+    checkOptions("createKernel", descriptor, KERNEL_OPTIONS);
     const { label = "kernel", host, footprint } = descriptor;
     if (Object.hasOwn(descriptor, "wgsl")) {
       throw new MemoryError("EINVAL", `kernel "${label}" has wgsl, which this version does not run: give it as host`);
@@ -90,7 +108,7 @@ export class Kernel {
     if (typeof host?.run !== "function" || !Array.isArray(host.writes)) {
       throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run }`);
     }
-    if (footprint === undefined || Object.keys(footprint).length === 0) {
+    if (typeof footprint !== "object" || footprint === null || Object.keys(footprint).length === 0) {
       throw new MemoryError("EINVAL", `kernel "${label}" needs a footprint for each of its arrays`);
     }
     for (const [name, used] of Object.entries(footprint)) checkFootprint(name, used);
@@ -108,6 +126,10 @@ export class Kernel {
    * many invocations completed: the arrays that the kernel writes are then unspecified, all others untouched.
    */
   async dispatch(options: DispatchOptions): Promise<DispatchReport> {
+    this.#core.queue.assertOpen();
+    checkOptions("dispatch", options, DISPATCH_OPTIONS);
+    if (options.onProgress !== undefined && typeof options.onProgress !== "function")
+      throw new MemoryError("EINVAL", "onProgress is no function");
     const operands = this.#bind(options);
     // Until its turn comes the caller may use its options for something else.
     const request = { ...options, uniforms: { ...options.uniforms } };
@@ -115,13 +137,14 @@ export class Kernel {
   }
 
   #bind({ arrays = {}, invocations, mode = "auto" }: Partial<DispatchOptions>): Bound[] {
-    this.#core.queue.assertOpen();
     if (invocations === undefined || !Number.isSafeInteger(invocations) || invocations < 0) {
       throw new MemoryError("EINVAL", `${invocations} invocations are not a whole number of at least 0`);
     }
     if (mode !== "auto" && mode !== "resident" && mode !== "streamed") {
       throw new MemoryError("EINVAL", `mode is "auto", "resident" or "streamed", not "${String(mode)}"`);
     }
+    if (typeof arrays !== "object" || arrays === null)
+      throw new MemoryError("EINVAL", `kernel "${this.label}" takes arrays by name, not ${String(arrays)}`);
     for (const name of Object.keys(arrays)) {
       if (!Object.hasOwn(this.#footprint, name))
         throw new MemoryError("EINVAL", `kernel "${this.label}" has no array "${name}"`);

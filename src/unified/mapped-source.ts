@@ -4,6 +4,7 @@
  */
 
 import { ELEMENT_TYPES, type ElementType, isElementType, strideOf } from "../device/element.js";
+import type { OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import type { FileBacking } from "../mm/page-cache.js";
 import type { ByteSource } from "./byte-source.js";
@@ -18,6 +19,8 @@ export interface MapSourceOptions<T extends ElementType = ElementType> {
   /** A name for messages and reports. */
   label?: string;
 }
+
+export const MAP_OPTIONS: OptionNames<MapSourceOptions> = { type: true, offset: true, length: true, label: true };
 
 /** Elements that a mapping has. EINVAL, naming the value and its bound, for one that does not lie within the source. */
 export function checkMapping(source: ByteSource, { type, offset = 0, length }: MapSourceOptions): number {

@@ -36,9 +36,7 @@ export class OperationQueue {
   run<T>(operation: (checkpoint: Checkpoint, outside: Outside) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed !== null) return reject(this.#closed);
-      if (signal !== undefined && !isAbortSignal(signal)) {
-        return reject(new MemoryError("EINVAL", `signal is ${describe(signal)}, not an AbortSignal`));
-      }
+      checkSignal(signal);
       if (signal?.aborted === true) return reject(signal.reason);
       const checkpoint = (): void => {
         this.assertOpen();
@@ -135,6 +133,12 @@ export class OperationQueue {
       waiting.reject(signal.reason);
     }
   }
+}
+
+/** EINVAL for what is no signal. */
+export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
+  if (signal === undefined || isAbortSignal(signal)) return;
+  throw new MemoryError("EINVAL", `signal is ${describe(signal)}, not an AbortSignal`);
 }
 
 /** A controller in the place of its signal is the usual slip: found before anything waits for it. */

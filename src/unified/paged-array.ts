@@ -9,6 +9,7 @@ import { accessHost } from "../access/host-access.js";
 import { pinPages, type PinnedPages, tryPinPages } from "../access/host-pins.js";
 import { migrateToHost } from "../device/migrate-to-host.js";
 import { type ElementType, isViewOf, strideOf, type View, viewOf } from "../device/element.js";
+import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { munmap } from "../mm/mapping.js";
 import { prefetchFromStores } from "./array-home.js";
@@ -45,6 +46,11 @@ export interface WriteOptions {
   start?: number;
   signal?: AbortSignal;
 }
+
+export const ARRAY_OPTIONS: OptionNames<ArrayOptions> = { label: true };
+const RANGE_OPTIONS: OptionNames<Range & { signal?: AbortSignal }> = { start: true, length: true, signal: true };
+const WRITE_OPTIONS: OptionNames<WriteOptions> = { start: true, signal: true };
+const SIGNAL_OPTIONS: OptionNames<{ signal?: AbortSignal }> = { signal: true };
 
 export class PagedArray<T extends ElementType = ElementType> implements Disposable {
   readonly type: T;
@@ -118,6 +124,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    * leave it alone until then; a source must not wait for an operation of the same memory, which would wait for it.
    */
   async write(source: View<T> | AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<void> {
+    checkOptions("write", options, WRITE_OPTIONS);
     const { start = 0, signal } = options;
     this.assertWritable();
     this.#checkRange(start, 0);
@@ -157,8 +164,9 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
       throw new MemoryError("EINVAL", `array "${this.label}" reads into a typed array of ${this.type} elements only`);
     }
     const options = (into === undefined ? (first as ReadOptions | undefined) : second) ?? {};
+    checkOptions("read", options, RANGE_OPTIONS);
     const { start = 0, signal } = options;
-    const length = into?.length ?? options.length ?? this.length - start;
+    const length = into?.length ?? options.length ?? this.length - Number(start);
     this.#checkRange(start, length);
     return this.#core.queue.run(async (checkpoint) => {
       const target = into ?? viewOf(this.type, new ArrayBuffer(length * strideOf(this.type)), 0, length);
@@ -173,7 +181,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Sets all elements of a range to one value. */
   async fill(value: number | bigint, range: Range & { signal?: AbortSignal } = {}): Promise<void> {
     this.assertWritable();
-    const { start, length } = this.#rangeOf(range);
+    const { start, length } = this.#rangeOf("fill", range);
     const pattern = viewOf(this.type, new ArrayBuffer(strideOf(this.type)), 0, 1);
     // A TypeError for a number where a bigint belongs, as assigning to an element would.
     (pattern as unknown as { fill(value: number | bigint): void }).fill(value);
@@ -192,7 +200,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    */
   async pin(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<Pin<T>> {
     this.#assertAlive();
-    const { start, length } = this.#rangeOf(range);
+    const { start, length } = this.#rangeOf("pin", range);
     const write = writes(mode);
     if (write) this.assertWritable();
     return this.#core.queue.run(async (checkpoint) => {
@@ -205,7 +213,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** The same at once: null when a page is not in host memory, or while operations called before are still to be done. */
   tryPin(mode: PinMode, range: Range = {}): Pin<T> | null {
     this.#assertAlive();
-    const { start, length } = this.#rangeOf(range);
+    const { start, length } = this.#rangeOf("tryPin", range);
     const write = writes(mode);
     if (write) this.assertWritable();
     if (!this.#core.queue.quiet || this.#page < 0) return null;
@@ -220,7 +228,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    */
   async prefetch(to: "device" | "host", range: Range & { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertAlive();
-    const { start, length } = this.#rangeOf(range);
+    const { start, length } = this.#rangeOf("prefetch", range);
     if (to !== "device" && to !== "host")
       throw new MemoryError("EINVAL", `prefetch goes to "device" or "host", not to "${String(to)}"`);
     return this.#core.queue.run(async (checkpoint) => {
@@ -245,6 +253,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    */
   snapshot(options: ArrayOptions = {}): PagedArray<T> {
     this.#assertAlive();
+    checkOptions("snapshot", options, ARRAY_OPTIONS);
     const { label = `snapshot of ${this.label}` } = options;
     const place = snapshotPages(this.#core, () => this.firstPage, this.pages);
     return new PagedArray(this.#core, this.type, this.length, label, place);
@@ -257,6 +266,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    */
   async dirtyRanges(options: { signal?: AbortSignal } = {}): Promise<DirtyRange[]> {
     this.#assertAlive();
+    checkOptions("dirtyRanges", options, SIGNAL_OPTIONS);
     return this.#core.queue.run(async (checkpoint) => {
       checkpoint();
       const origin = this.firstPage;
@@ -273,6 +283,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Forgets what was written until here. What a pin for writing holds counts as written all the same. */
   async clearDirty(options: { signal?: AbortSignal } = {}): Promise<void> {
     this.assertWritable();
+    checkOptions("clearDirty", options, SIGNAL_OPTIONS);
     return this.#written.clear(() => ({ first: this.firstPage, end: this.firstPage + this.pages }), options.signal);
   }
 
@@ -409,8 +420,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     };
   }
 
-  #rangeOf({ start = 0, length }: Range): { start: number; length: number } {
-    const elements = length ?? this.length - start;
+  #rangeOf(what: string, range: Range): { start: number; length: number } {
+    checkOptions(what, range, RANGE_OPTIONS);
+    const { start = 0, length } = range;
+    const elements = length ?? this.length - Number(start);
     this.#checkRange(start, elements);
     if (elements === 0) throw new MemoryError("EINVAL", `a range of 0 elements of array "${this.label}" has no pages`);
     return { start, length: elements };
@@ -421,7 +434,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     if (!whole || start + length > this.length) {
       throw new MemoryError(
         "EINVAL",
-        `elements ${start} to ${start + length} are not within the ${this.length} of array "${this.label}"`,
+        `elements ${start} to ${sumOf(start, length)} are not within the ${this.length} of array "${this.label}"`,
       );
     }
   }
@@ -434,6 +447,13 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   #goneError(): MemoryError {
     return new MemoryError("EINVAL", `array "${this.label}" is destroyed`);
   }
+}
+
+/** For a message: what is given may be no number at all. */
+function sumOf(start: unknown, length: unknown): string {
+  return typeof start === "number" && typeof length === "number"
+    ? String(start + length)
+    : `${String(start)} + ${String(length)}`;
 }
 
 function writes(mode: PinMode): boolean {

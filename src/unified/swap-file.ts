@@ -124,7 +124,6 @@ function isPath(value: unknown): value is string | URL {
 }
 
 function describe(value: unknown): string {
-  return typeof value === "object" && value !== null
-    ? "an object without a path"
-    : (JSON.stringify(value) ?? "undefined");
+  if (typeof value === "object" && value !== null) return "an object without a path";
+  return typeof value === "string" ? `"${value}"` : String(value);
 }

@@ -8,6 +8,7 @@ import { AttachedDevice } from "../device/attached-device.js";
 import type { DeviceDriver } from "../device/driver.js";
 import { ELEMENT_TYPES, type ElementType, isElementType, strideOf } from "../device/element.js";
 import { mirrorDevice } from "../device/mirror/index.js";
+import { checkOptions, type OptionNames } from "../device/options.js";
 import { MAX_FRAMES } from "../mm/entry.js";
 import type { Environment } from "../mm/environment.js";
 import { MemoryError } from "../mm/errors.js";
@@ -18,10 +19,10 @@ import type { SwapStore } from "../mm/swap.js";
 import { BlobSource, type ByteSource, FileSource } from "./byte-source.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
 import { mappedPages } from "./array-place.js";
-import { checkMapping, type MapSourceOptions } from "./mapped-source.js";
+import { checkMapping, MAP_OPTIONS, type MapSourceOptions } from "./mapped-source.js";
 import type { MemoryCore } from "./memory-core.js";
-import { OperationQueue } from "./operation-queue.js";
-import { type ArrayOptions, PagedArray } from "./paged-array.js";
+import { checkSignal, OperationQueue } from "./operation-queue.js";
+import { ARRAY_OPTIONS, type ArrayOptions, PagedArray } from "./paged-array.js";
 import { PinLeaks } from "./pin-leaks.js";
 import { Residency } from "./residency.js";
 import { Sources } from "./sources.js";
@@ -53,14 +54,29 @@ export interface UnifiedMemoryOptions {
 /** Options of later versions, and what they are in this one. */
 const ONE_VALUE_YET = { shared: false, cpuAccess: "pinned" } as const;
 
+const OPTIONS: OptionNames<UnifiedMemoryOptions & typeof ONE_VALUE_YET> = {
+  device: true,
+  hostBudget: true,
+  swapFile: true,
+  swapStore: true,
+  pageSize: true,
+  debug: true,
+  signal: true,
+  environment: true,
+  shared: true,
+  cpuAccess: true,
+};
+
 /** Opens the device and makes a memory over it. EINVAL for options out of bounds, or the driver's error. */
 export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): Promise<UnifiedMemory> {
+  checkOptions("createUnifiedMemory", options, OPTIONS);
   const { device = mirrorDevice(), hostBudget, pageSize, debug = false, signal, environment } = options;
   for (const [later, today] of Object.entries(ONE_VALUE_YET)) {
     const value = (options as Record<string, unknown>)[later];
     if (value !== undefined && value !== today)
       throw new MemoryError("EINVAL", `option ${later} is not supported by this version, save for ${String(today)}`);
   }
+  checkSignal(signal);
   signal?.throwIfAborted();
   const machineOptions: MachineOptions = { debug };
   if (hostBudget !== undefined) machineOptions.hostBudget = hostBudget;
@@ -94,8 +110,21 @@ async function openSwap(
     throw new MemoryError("EINVAL", "swapFile and swapStore are two places to swap to: give one of them");
   if (hostBudget === undefined || hostBudget === Infinity)
     throw new MemoryError("EINVAL", `${name} needs a hostBudget: without one nothing is ever swapped`);
-  if (swapStore !== undefined) return swapStore;
+  if (swapStore !== undefined) {
+    checkSwapStore(swapStore);
+    return swapStore;
+  }
   return SwapFile.create(checkSwapFile(swapFile, pageSize), pageSize);
+}
+
+function checkSwapStore(store: SwapStore): void {
+  for (const method of ["read", "write", "discard"] as const) {
+    if (typeof store?.[method] !== "function")
+      throw new MemoryError(
+        "EINVAL",
+        `swapStore needs slots, and the methods write, read and discard: it has no ${method}`,
+      );
+  }
 }
 
 /** Aborted while the driver opens the device, it does not wait for that; the device is closed once it is open. */
@@ -148,6 +177,7 @@ export class UnifiedMemory implements AsyncDisposable {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
     }
     this.#checkPages(length * strideOf(type));
+    checkOptions("createArray", options, ARRAY_OPTIONS);
     return new PagedArray(this.#core, type, length, this.#labelOf(options));
   }
 
@@ -159,6 +189,7 @@ export class UnifiedMemory implements AsyncDisposable {
    */
   async mapFile<T extends ElementType>(path: string | URL, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
     if (this.#destroyed !== null) throw destroyedError();
+    checkOptions("mapFile", options, MAP_OPTIONS);
     return this.#mapSource(await FileSource.open(path), options);
   }
 
@@ -166,6 +197,7 @@ export class UnifiedMemory implements AsyncDisposable {
   async mapBlob<T extends ElementType>(blob: Blob, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
     if (typeof blob?.slice !== "function" || typeof blob.size !== "number")
       throw new MemoryError("EINVAL", "mapBlob takes a Blob or a File");
+    checkOptions("mapBlob", options, MAP_OPTIONS);
     return this.#mapSource(new BlobSource(blob), options);
   }
 

@@ -259,6 +259,11 @@ const insert = table("insert", "migrate/insert.js", [
     left([`${NO_TABLE} »return false;`, NOT_HUGE], [NO_TABLE]),
     "insert: a table cannot be allocated",
   ],
+  [
+    "userfault-missing handler: aborts",
+    "if ((vma.flags & VM_UFFD_MISSING) !== 0) »return false;",
+    "insert: the program handles faults on missing pages itself",
+  ],
   ["no anon_vma to be had: aborts", "if (!prepareAnonVma(vma)) »return false;", "insert: the anon_vma cannot be had"],
   ["charge fails: aborts", "if (!mm.tryCharge()) »return false;", "insert: the charge fails"],
   [
@@ -365,5 +370,4 @@ export const absentRows: readonly AbsentRow[] = [
   { table: "pages", row: "dst another kind of device page: MIGRATE cleared", reason: "there is no other kind" },
   { table: "pages", row: "has_private with a mapping: one more", reason: "pages of objects never move" },
   { table: "insert", row: "dst another kind of device page: aborts", reason: "there is no other kind" },
-  { table: "insert", row: "userfault-missing handler: aborts", reason: "nobody can register one" },
 ];

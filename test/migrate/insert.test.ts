@@ -16,7 +16,7 @@ import {
 } from "../../src/mm/entry.js";
 import { dontNeed } from "../../src/mm/mapping.js";
 import { TABLE_WORDS } from "../../src/mm/page-table.js";
-import { PROT_NONE, PROT_READ, VM_HUGEPAGE, VM_SHARED } from "../../src/mm/vma.js";
+import { PROT_NONE, PROT_READ, VM_HUGEPAGE, VM_SHARED, VM_UFFD_MISSING } from "../../src/mm/vma.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_VMA_SELECT_SYSTEM, migratePfn } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import type { MigrateVma } from "../../src/migrate/migrate-vma.js";
@@ -200,6 +200,9 @@ describe("an insertion aborts, with the entry as before and the frame given back
     await aborted(({ environment }) => environment.refuse("charge"));
     await aborted(({ mm }) => void (mm.resident.limit = 0));
   });
+
+  test("the program handles faults on missing pages itself", () =>
+    aborted(({ mm }) => void (mm.vmas[0].flags |= VM_UFFD_MISSING)));
 
   test("the address space is being torn down", () => aborted(({ mm }) => void (mm.exiting = true)));
 

@@ -193,6 +193,15 @@ describe("reading ahead", () => {
     checkInvariants(machine);
   });
 
+  test("of pages that nobody comes for does not keep the memory", async () => {
+    const { machine, mm, page } = await createRuns();
+    for (let i = 0; i < 64; i += 8) await readIn(mm, page + i, page + i + 8);
+    assert.ok(machine.host.charge.usage <= 32);
+    assert.ok(await machine.reclaim.makeRoom(32), "all of it can be had");
+    for (let i = 0; i < 64; i++) assert.equal(await load(mm, page + i), i + 1);
+    checkInvariants(machine);
+  });
+
   test("that fails leaves every page in swap, and nothing locked", async () => {
     const { machine, swap, mm, page } = await createRuns();
     swap.failsReads = true;

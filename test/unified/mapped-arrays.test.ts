@@ -146,6 +146,22 @@ test("only the pages that are used are read, and each once", async (t) => {
   opened.check();
 });
 
+test("a pin shows what is written while it is held, also of pages that were only read before", async (t) => {
+  const { opened, array, bytes } = await mapped(t, 4);
+  await array.read();
+  assert.equal(array.tryPin("read"), null, "pages of the source itself are not pinned");
+  const pin = await array.pin("read");
+  opened.check(array);
+  await array.fill(200, { start: PAGE, length: PAGE });
+  bytes.fill(200, PAGE, 2 * PAGE);
+  assert.deepEqual(pin.view, bytes);
+  const again = array.tryPin("read");
+  assert.deepEqual(again?.view, bytes);
+  again?.release();
+  pin.release();
+  opened.check();
+});
+
 test("pages that nobody has changed make room for others without swap", async (t) => {
   const { opened, array, bytes } = await mapped(t, 30, { hostPages: 8 });
   await array.read();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DispatchError, type MemoryError } from "../../src/index.js";
+import { createUnifiedMemory, DispatchError, type MemoryError, MiB, mirrorDevice } from "../../src/index.js";
 import { memoryError, PAGE } from "../builders.js";
 import { openMemory } from "./opened-memory.js";
 
@@ -121,4 +121,77 @@ test("WGSL is refused by name, not ignored", async (t) => {
   const { memory } = await openMemory(t);
   const descriptor = { wgsl: "", footprint: { x: { each: 1 } }, host: { writes: [], run() {} } };
   await assert.rejects(memory.createKernel(descriptor), memoryError("EINVAL", /wgsl/));
+});
+
+test("an option that does not exist is refused by name wherever options are taken, and nothing is done", async (t) => {
+  const { memory } = await openMemory(t);
+  const x = memory.createArray("u8", 4);
+  await x.fill(1);
+  const blob = new Blob([new Uint8Array(8)]);
+  const host = { writes: ["x"], run: () => {} };
+  const kernel = await memory.createKernel({ footprint: { x: { each: 1 } }, host });
+  const slip = { strat: 2 } as object;
+  const refused: [what: string, call: () => unknown][] = [
+    ["createUnifiedMemory", () => createUnifiedMemory(slip)],
+    ["mirrorDevice", () => mirrorDevice(slip)],
+    ["createArray", () => memory.createArray("u8", 1, slip)],
+    ["mapBlob", () => memory.mapBlob(blob, { type: "u8", ...slip })],
+    ["mapFile", () => memory.mapFile("none", { type: "u8", ...slip })],
+    ["createKernel", () => memory.createKernel({ footprint: { x: { each: 1 } }, host, ...slip })],
+    ["dispatch", () => kernel.dispatch({ invocations: 1, arrays: { x }, ...slip })],
+    ["fill", () => x.fill(9, slip)],
+    ["write", () => x.write(new Uint8Array(1), slip)],
+    ["read", () => x.read(slip)],
+    ["read", () => x.read(new Uint8Array(1), slip)],
+    ["pin", () => x.pin("write", slip)],
+    ["tryPin", () => x.tryPin("write", slip)],
+    ["prefetch", () => x.prefetch("device", slip)],
+    ["snapshot", () => x.snapshot(slip)],
+    ["dirtyRanges", () => x.dirtyRanges(slip)],
+    ["clearDirty", () => x.clearDirty(slip)],
+  ];
+  for (const [what, call] of refused) {
+    await t.test(what, () =>
+      assert.rejects(
+        async () => call(),
+        memoryError("EINVAL", new RegExp(`${what} has no option "strat": it has \\w`)),
+      ),
+    );
+  }
+  assert.deepEqual([...(await x.read())], [1, 1, 1, 1]);
+  assert.equal(x.pins.size, 0);
+});
+
+test("what is no object of options, no signal or no function is refused by name, and nothing is done", async (t) => {
+  const { memory } = await openMemory(t);
+  const x = memory.createArray("u8", 4);
+  await x.fill(1);
+  let ran = 0;
+  const kernel = await memory.createKernel({
+    footprint: { x: { each: 1 } },
+    host: { writes: ["x"], run: () => void ran++ },
+  });
+  const refused: [call: () => unknown, message: RegExp][] = [
+    [() => createUnifiedMemory(null as never), /createUnifiedMemory takes an object of options, not null/],
+    [() => createUnifiedMemory("swap" as never), /createUnifiedMemory takes an object of options, not swap/],
+    [() => createUnifiedMemory({ device: null as never }), /a device is a driver with the method open, not null/],
+    [() => createUnifiedMemory({ device: MiB as never }), /a device is a driver with the method open, not 1048576/],
+    [() => createUnifiedMemory({ signal: {} as never }), /signal is Object, not an AbortSignal/],
+    [() => createUnifiedMemory({ hostBudget: 1e9, swapFile: 2n as never }), /swapFile is .*, not 2/],
+    [() => createUnifiedMemory({ hostBudget: 1e9, swapStore: { slots: 5 } as never }), /swapStore .* has no read/],
+    [() => memory.mapBlob(new Blob(["x"]), null as never), /mapBlob takes an object of options, not null/],
+    [() => memory.mapFile("none", undefined as never), /mapFile takes an object of options, not undefined/],
+    [() => memory.createKernel(undefined as never), /createKernel takes an object of options, not undefined/],
+    [() => kernel.dispatch(null as never), /dispatch takes an object of options, not null/],
+    [() => kernel.dispatch({ invocations: 1, arrays: null as never }), /takes arrays by name, not null/],
+    [() => kernel.dispatch({ invocations: 4, arrays: { x }, onProgress: 5 as never }), /onProgress is no function/],
+    [() => x.fill(9, 3 as never), /fill takes an object of options, not 3/],
+    [() => x.fill(9, { start: 1n as never }), /elements 1 to 1 \+ .* are not within the 4/],
+    [() => x.read({ length: 2n as never }), /elements 0 to 0 \+ 2 are not within the 4/],
+  ];
+  for (const [call, message] of refused) {
+    await t.test(String(message), () => assert.rejects(async () => call(), memoryError("EINVAL", message)));
+  }
+  assert.deepEqual([...(await x.read())], [1, 1, 1, 1]);
+  assert.equal(ran, 0);
 });

@@ -11,7 +11,7 @@ import type { DeviceDriver } from "../../src/device/driver.js";
 import { strideOf } from "../../src/device/element.js";
 import { type LinkOptions, mirrorDevice } from "../../src/device/mirror/index.js";
 import type { AddressSpace } from "../../src/mm/address-space.js";
-import { PTE_FRAME_SHIFT } from "../../src/mm/entry.js";
+import { isSwapEntry, PTE_FRAME_SHIFT } from "../../src/mm/entry.js";
 import type { Environment } from "../../src/mm/environment.js";
 import { DMA_PIN } from "../../src/mm/gup.js";
 import { Machine } from "../../src/mm/machine.js";
@@ -70,12 +70,26 @@ export class OpenedMemory {
     return this.framesOf(array).filter((frame) => this.isOnDevice(frame)).length;
   }
 
-  /** The bytes of an array, wherever its pages are; nothing moves. */
-  contents(array: PagedArray): Uint8Array {
+  /** The bytes of an array, wherever its pages are; nothing moves. `source` is what it is mapped from. */
+  contents(array: PagedArray, source: Uint8Array | null = null): Uint8Array {
     const { pageSize } = this.machine;
     const bytes = new Uint8Array(array.pages * pageSize);
-    for (const [i, frame] of this.framesOf(array).entries()) bytes.set(this.attached.pageBytes(frame), i * pageSize);
+    for (let i = 0; i < array.pages; i++) bytes.set(this.#pageBytes(array.firstPage + i, i, source), i * pageSize);
     return bytes.subarray(0, array.byteLength);
+  }
+
+  #pageBytes(page: number, index: number, source: Uint8Array | null): Uint8Array {
+    const { pageSize, swap } = this.machine;
+    const word = this.mm.pageTable.read(page);
+    if (word === 0 && source !== null) return source.subarray(index * pageSize, (index + 1) * pageSize);
+    const place = word >>> PTE_FRAME_SHIFT;
+    if (!isSwapEntry(word)) return this.attached.pageBytes(place);
+    const cached = swap?.cached(place) ?? 0;
+    if (cached !== 0) return this.attached.pageBytes(cached);
+    const store = swap?.store as { readonly pages?: ReadonlyMap<number, Uint8Array> } | undefined;
+    const bytes = store?.pages?.get(place);
+    assert.ok(bytes !== undefined, `page ${page} is in swap slot ${place}, which holds nothing`);
+    return bytes;
   }
 
   /** Fails unless every invariant holds. Arrays with pins are named, so that their pins count. */

@@ -7,6 +7,7 @@
 import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
 import type { Device, DeviceDriver, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from "../driver.js";
+import { checkOptions, type OptionNames } from "../options.js";
 import { MirrorKernel } from "./kernel.js";
 import { Link, type LinkDirection, linkError, type LinkOptions } from "./link.js";
 
@@ -19,12 +20,14 @@ export interface MirrorOptions {
   link?: LinkOptions;
 }
 
+const OPTIONS: OptionNames<MirrorOptions> = { budget: true, kind: true, name: true, link: true };
 const DEFAULT_BUDGET = 256 * 1024 * 1024;
 /** What a discarded frame is filled with under `debug`. */
 const POISON = 0xdb;
 
 /** The software device: `createUnifiedMemory({ device: mirrorDevice({ budget }) })`. Throws EINVAL for bad options. */
 export function mirrorDevice(options: MirrorOptions = {}): DeviceDriver {
+  checkOptions("mirrorDevice", options, OPTIONS);
   const { budget = DEFAULT_BUDGET, kind = "private", name = `mirror (${kind}, software)`, link = {} } = options;
   if (!Number.isSafeInteger(budget) || budget <= 0) {
     throw new MemoryError("EINVAL", `device budget of ${budget} bytes is not a whole number above 0`);

@@ -13,6 +13,8 @@ import type { DispatchReport, Kernel } from "../../../src/unified/kernel.js";
 import type { PagedArray } from "../../../src/unified/paged-array.js";
 import type { Pin } from "../../../src/unified/pin.js";
 import { checkInvariants } from "../../invariants.js";
+import { SimulatedSwapStore } from "../../simulation/simulated-swap-store.js";
+import { SimulatedTransfers } from "../../simulation/simulated-transfer.js";
 import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
 import { type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
@@ -27,7 +29,11 @@ export interface Setup {
   readonly hostPages: number;
   readonly kind: "private" | "coherent";
   readonly latency: number;
+  /** Is there swap, so that arrays may exceed host memory? */
+  readonly swapped: boolean;
 }
+
+const SWAP_SLOTS = 400;
 
 export type NumberArray = View<NumberType>;
 export type Mode = "auto" | "resident" | "streamed";
@@ -35,6 +41,8 @@ export type Mode = "auto" | "resident" | "streamed";
 export interface ArrayUnderTest {
   readonly array: PagedArray<NumberType>;
   readonly shadow: NumberArray;
+  /** What the array is mapped from, null for one that began with zeros. */
+  readonly source: Uint8Array | null;
   /** Pages that were written since the last clear. */
   readonly dirty: Set<number>;
   /** Pages of which that is unknown, since what was to write them failed. */
@@ -84,13 +92,16 @@ export class ArraysUnderTest {
   }
 
   static async open(setup: Setup, environment: SimulatedEnvironment): Promise<ArraysUnderTest> {
-    const { pageSize, devicePages, hostPages, kind, latency } = setup;
+    const { pageSize, devicePages, hostPages, kind, latency, swapped } = setup;
+    const transfers = new SimulatedTransfers(environment, latency === 0);
+    const swap = swapped ? { swap: new SimulatedSwapStore(SWAP_SLOTS, transfers) } : {};
     const limit = hostPages === 0 ? {} : { hostPages };
     const link = { latency, fails: (direction: string): boolean => environment.failures.fails(direction) };
     const opened = await openUntended({
       pageSize,
       devicePages,
       ...limit,
+      ...swap,
       kind,
       link,
       debug: true,
@@ -105,23 +116,47 @@ export class ArraysUnderTest {
     return this.#opened.memory.stats;
   }
 
+  /** Does a pin hold pages, or will it when its turn comes? */
+  get arePinned(): boolean {
+    return this.#pinned.size > 0;
+  }
+
   create(type: NumberType, length: number): void {
     const array = this.#opened.memory.createArray(type, length);
     const shadow = viewOf(type, new ArrayBuffer(length * strideOf(type)), 0, length);
-    this.arrays.push({ array, shadow, dirty: new Set(), perhapsDirty: new Set() });
+    this.arrays.push({ array, shadow, source: null, dirty: new Set(), perhapsDirty: new Set() });
+  }
+
+  /** An array over a blob, whose reads take their time and may fail. */
+  async map(type: NumberType, values: NumberArray): Promise<void> {
+    const environment = this.#environment;
+    const source = new Uint8Array(values.byteLength);
+    source.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    const slice = (from: number, to: number): object => ({
+      async arrayBuffer(): Promise<ArrayBuffer> {
+        const fails = environment.failures.fails("file-read");
+        await environment.sleep(1);
+        if (fails) throw new Error("the blob cannot be read");
+        return source.slice(from, to).buffer;
+      },
+    });
+    const blob = { size: source.byteLength, slice } as unknown as Blob;
+    const array = await this.#opened.memory.mapBlob(blob, { type });
+    this.arrays.push({ array, shadow: values.slice(), source, dirty: new Set(), perhapsDirty: new Set() });
   }
 
   /** What an array is now it stays in its snapshot, for which there may be no memory when allocations fail. */
-  async snapshot({ array, shadow, dirty, perhapsDirty }: ArrayUnderTest): Promise<void> {
+  async snapshot({ array, shadow, source, dirty, perhapsDirty }: ArrayUnderTest): Promise<void> {
     const snapshot = array.snapshot();
     const under = {
       array: snapshot,
       shadow: shadow.slice(),
+      source,
       dirty: new Set(dirty),
       perhapsDirty: new Set(perhapsDirty),
     };
     this.arrays.push(under);
-    if (this.#environment.failures.failed === 0) return;
+    if (!this.#mayFail("ENOMEM")) return;
     await this.#runAll();
     try {
       assert.ok(snapshot.firstPage >= 0);
@@ -188,11 +223,11 @@ export class ArraysUnderTest {
     const { array, shadow } = under;
     shadow.set(values, start);
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    const source = async function* (): AsyncGenerator<Uint8Array> {
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < bytes.length; at += chunk) yield bytes.subarray(at, at + chunk);
     };
     const writes = [this.#writes(under, start, values.length)];
-    this.#begin(`stream into ${array.label}`, array.write(source(), { start }), writes);
+    this.#begin(`stream into ${array.label}`, array.write(chunks(), { start }), writes);
   }
 
   fill(under: ArrayUnderTest, value: number, start: number, length: number): void {
@@ -346,8 +381,8 @@ export class ArraysUnderTest {
     for (const broken of this.#broken) throw broken;
     this.#adoptUnspecified();
     assert.equal(this.#underWay, 0, "deadlock: something waits and nothing is left to run");
-    for (const { array, shadow } of this.arrays) {
-      const bytes = this.#opened.contents(array);
+    for (const { array, shadow, source } of this.arrays) {
+      const bytes = this.#opened.contents(array, source);
       const held = viewOf(array.type, bytes.buffer, bytes.byteOffset, array.length);
       this.#compare(`array ${array.label} where it is`, held, shadow);
     }
@@ -386,17 +421,25 @@ export class ArraysUnderTest {
     };
     operation.then(ended, (error: unknown) => {
       ended();
-      const short = this.#environment.failures.failed > 0 && error instanceof MemoryError && SHORTAGES.has(error.code);
+      const short = this.#mayFail(error instanceof MemoryError ? error.code : "");
       if (short) this.#unspecified.push(...writes);
       else this.#broken.push(new Error(`${what}: ${String(error)}`, { cause: error }));
     });
   }
 
+  #mayFail(code: string): boolean {
+    if (this.#environment.failures.failed > 0 && SHORTAGES.has(code)) return true;
+    // Swap does not help where pins hold all that host memory has.
+    return this.#setup.swapped && code === "ENOMEM" && this.#pinned.size > 0;
+  }
+
   #adoptUnspecified(): void {
-    for (const { array, shadow, start, length, newlyDirty, dirty, perhapsDirty } of this.#unspecified.splice(0)) {
+    for (const { array, shadow, start, length, source, newlyDirty, dirty, perhapsDirty } of this.#unspecified.splice(
+      0,
+    )) {
       for (const page of newlyDirty) if (dirty.delete(page)) perhapsDirty.add(page);
       if (array.destroyed) continue;
-      const bytes = this.#opened.contents(array);
+      const bytes = this.#opened.contents(array, source);
       const held = viewOf(array.type, bytes.buffer, bytes.byteOffset, array.length);
       shadow.set(held.subarray(start, start + length), start);
     }

@@ -10,7 +10,7 @@ import { seededRandom } from "../../environments.js";
 import { NoFailures, RandomFailures } from "../../simulation/failure-plan.js";
 import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import { ArraysUnderTest, type ArrayUnderTest, type Mode, type NumberArray, type Setup } from "./arrays-under-test.js";
-import { kernels, NUMBER_TYPES } from "./kernels.js";
+import { kernels, NUMBER_TYPES, type NumberType } from "./kernels.js";
 
 const KINDS = {
   create: 4,
@@ -64,6 +64,8 @@ export interface Events {
   readonly evictions: number;
   readonly tryPins: number;
   readonly streamed: number;
+  readonly swapped: number;
+  readonly mappedReads: number;
   readonly copiedOnWrite: number;
   readonly copiedPinned: number;
   readonly copiedOnDevice: number;
@@ -76,6 +78,8 @@ const NONE: Events = {
   evictions: 0,
   tryPins: 0,
   streamed: 0,
+  swapped: 0,
+  mappedReads: 0,
   copiedOnWrite: 0,
   copiedPinned: 0,
   copiedOnDevice: 0,
@@ -87,6 +91,8 @@ const MOST_SNAPSHOTS = 4;
 const MOST_PAGES = 6;
 /** So that pages of 64 KiB do not make everything slow. */
 const MOST_BYTES = 144 * KiB;
+/** Host memory of programs with swap: less than their arrays may have. */
+const SWAPPING_PAGES = 8;
 const AWAY_FROM_HOME = 0.3;
 const VALUES = 101;
 const MODES: readonly Mode[] = ["auto", "auto", "streamed", "streamed", "streamed", "auto", "resident", "streamed"];
@@ -98,6 +104,7 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
     pageSize: fc.constantFrom(4 * KiB, 4 * KiB, 16 * KiB, 64 * KiB),
     devicePages: fc.constantFrom(2, 3, 4, 5, 6, 8, 12, 40),
     hostPages: fc.constantFrom(0, 0, (MOST_ARRAYS + MOST_SNAPSHOTS) * MOST_PAGES * 3),
+    swapped: fc.constantFrom(false, true),
     kind: fc.constantFrom("private", "private", "coherent"),
     latency: fc.constantFrom(0, 1),
     failures: fc.constantFrom(0, 0, 0, 2),
@@ -115,7 +122,8 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
   });
 }
 
-export async function run({ seed, failures: share, actions, ...setup }: Program): Promise<Run> {
+export async function run({ seed, failures: share, actions, ...given }: Program): Promise<Run> {
+  const setup = given.swapped ? { ...given, hostPages: SWAPPING_PAGES } : given;
   const random = seededRandom(~seed);
   const failures = share === 0 ? new NoFailures() : new RandomFailures(seededRandom(seed ^ share), share / 64);
   const environment = new SimulatedEnvironment({ seed, failures, awayFromHome: AWAY_FROM_HOME });
@@ -124,7 +132,8 @@ export async function run({ seed, failures: share, actions, ...setup }: Program)
   let tryPins = 0;
   for (const action of actions) {
     if (await perform(under, action, setup, random)) tryPins++;
-    if (share === 0) await under.runSome(action.tasks);
+    // Where an operation may be refused for want of memory, none after it is begun before that is known.
+    if (share === 0 && !(setup.swapped && under.arePinned)) await under.runSome(action.tasks);
     else await under.settle();
   }
   await under.settle();
@@ -138,6 +147,8 @@ export async function run({ seed, failures: share, actions, ...setup }: Program)
     evictions,
     tryPins,
     streamed: under.modes.has("streamed") ? 1 : 0,
+    swapped: (under.stats.swap?.readBytes ?? 0) / setup.pageSize,
+    mappedReads: under.stats.files.readBytes,
     copiedOnWrite: copies.onWrite,
     copiedPinned: copies.pinned,
     copiedOnDevice: migrations.toHost.unshare.pages,
@@ -163,7 +174,7 @@ async function perform(under: ArraysUnderTest, action: Action, setup: Setup, ran
   const target = under.arrays[which % Math.max(under.arrays.length, 1)];
   const pin = under.pins[which % Math.max(under.pins.length, 1)];
   if (kind === "create" || target === undefined) {
-    create(under, action, setup);
+    await create(under, action, setup, random);
     return false;
   }
   const { array } = target;
@@ -227,11 +238,18 @@ async function perform(under: ArraysUnderTest, action: Action, setup: Setup, ran
   return false;
 }
 
-function create(under: ArraysUnderTest, { which, from, count, choice }: Action, { pageSize }: Setup): void {
+async function create(
+  under: ArraysUnderTest,
+  { which, from, count, choice }: Action,
+  { pageSize }: Setup,
+  random: () => number,
+): Promise<void> {
   if (under.arrays.filter(({ array }) => !array.readOnly).length >= MOST_ARRAYS) return;
   const type = NUMBER_TYPES[choice];
   const bytes = Math.min((MOST_PAGES * pageSize * (count * 16 + from)) / 272, MOST_BYTES);
-  under.create(type, Math.max(1, Math.floor(bytes / strideOf(type)) - which));
+  const length = Math.max(1, Math.floor(bytes / strideOf(type)) - which);
+  if (which % 4 === 3) await under.map(type, randomNumbers(type, length, random));
+  else under.create(type, length);
 }
 
 async function dispatch(under: ArraysUnderTest, { which, from, count, choice }: Action): Promise<void> {
@@ -243,7 +261,11 @@ async function dispatch(under: ArraysUnderTest, { which, from, count, choice }: 
 }
 
 function values({ array }: ArrayUnderTest, length: number, random: () => number): NumberArray {
-  const view = viewOf(array.type, new ArrayBuffer(length * strideOf(array.type)), 0, length);
+  return randomNumbers(array.type, length, random);
+}
+
+function randomNumbers(type: NumberType, length: number, random: () => number): NumberArray {
+  const view = viewOf(type, new ArrayBuffer(length * strideOf(type)), 0, length);
   for (let i = 0; i < length; i++) view[i] = Math.floor(random() * VALUES);
   return view;
 }
