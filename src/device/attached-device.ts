@@ -44,7 +44,10 @@ export class AttachedDevice implements PageMap {
   static async attach(machine: Machine, driver: DeviceDriver): Promise<AttachedDevice> {
     const { pageSize, environment, debug } = machine;
     if (typeof driver?.open !== "function")
-      throw new MemoryError("EINVAL", `a device is a driver with the method open, not ${String(driver)}`);
+      throw new MemoryError(
+        "EINVAL",
+        `a device is a driver with the method open, not ${driver === null ? "null" : typeof driver}`,
+      );
     if (driver.kind !== "private" && driver.kind !== "coherent")
       throw new MemoryError("EINVAL", `a device's kind is "private" or "coherent", not "${String(driver.kind)}"`);
     if (!(driver.budget >= pageSize)) {

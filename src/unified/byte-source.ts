@@ -61,7 +61,11 @@ export class FileSource implements ByteSource {
         .catch((error: unknown) => {
           throw fileError(`${this.name} could not be read, ${into.byteLength} bytes at offset ${offset}`, error);
         });
-      if (bytesRead === 0) throw shorter(this, offset + into.byteLength, offset + at);
+      if (bytesRead === 0) {
+        // Nothing here says not where it ends, which may be long before.
+        const { size } = await statOf(this.#handle).catch(() => ({ size: offset + at }));
+        throw shorter(this, offset + into.byteLength, Math.min(size, offset + at));
+      }
       at += bytesRead;
     }
   }
