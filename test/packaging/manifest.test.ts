@@ -37,14 +37,16 @@ test("the command starts by itself", () => {
   }
 });
 
-test("the lockfile pins every package by its digest and names no place to download it from", () => {
-  const packages = Object.entries(lockfile.packages).filter(([path]) => path !== "");
-  assert.ok(packages.length > 0);
-  for (const [path, { integrity, resolved }] of packages) {
-    assert.match(integrity ?? "", /^sha512-/, path);
-    assert.equal(resolved, undefined, path);
-  }
-});
+for (const file of ["package-lock.json", "test/packaging/tools/package-lock.json"]) {
+  test(`${file} pins every package by its digest and names no place to download it from`, () => {
+    const packages = Object.entries((read(file) as Lockfile).packages).filter(([path]) => path !== "");
+    assert.ok(packages.length > 0);
+    for (const [path, { integrity, resolved }] of packages) {
+      assert.match(integrity ?? "", /^sha512-/, path);
+      assert.equal(resolved, undefined, path);
+    }
+  });
+}
 
 test("the lockfile holds the packages of every platform, not only of the one it was written on", () => {
   const locked = new Set(Object.keys(lockfile.packages).map((path) => path.replace(/^.*node_modules\//, "")));

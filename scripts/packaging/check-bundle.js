@@ -1,0 +1,173 @@
+// Checks the package as an application ships it: bundled and minified by Vite with its own settings. The core entry
+// stays within its limit, an import that is not used leaves nothing of it, and no entry reaches a Node module. One program, bundled, must
+// print the same in this Node, the lowest that is supported, the newest, and Chromium, with cross-origin isolation and
+// without. `--require-chromium` makes it a failure that there is no Chromium; otherwise that part is skipped, and says so.
+
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
+import { fail, name, nodeAt, pack, Project, report, root, run, specifiers, tool } from "./installed-package.js";
+
+/** Bytes of the core entry, minified and compressed: what it is to come to, and what it may not grow beyond until then. */
+const CORE_GOAL = 40_000;
+const CORE_LIMIT = 50_000;
+
+/** Arrays over several times the device's memory, streamed, snapshot and read back: a checksum that all engines share. */
+const program = `import { createUnifiedMemory, KiB, MemoryError, mirrorDevice } from "${name}";
+const memory = await createUnifiedMemory({ device: mirrorDevice({ budget: 256 * KiB }), pageSize: 4 * KiB });
+const length = 200_000;
+const x = memory.createArray("f32", length);
+const y = memory.createArray("f32", length);
+await x.write(Float32Array.from({ length }, (_, i) => i % 251));
+const kernel = await memory.createKernel({
+  footprint: { x: { each: 1 }, y: { each: 1 } },
+  host: {
+    writes: ["y"],
+    run({ first, count, arrays, base }) {
+      for (let i = first; i < first + count; i++) arrays.y[i - base.y] = 2 * arrays.x[i - base.x] + 1;
+    },
+  },
+});
+const { mode } = await kernel.dispatch({ invocations: length, arrays: { x, y } });
+const snapshot = y.snapshot();
+await y.fill(0);
+const sum = (await snapshot.read()).reduce((total, value) => total + value, 0);
+snapshot.destroy();
+const refused = await createUnifiedMemory({ pageSize: 3 }).catch((error) => error instanceof MemoryError && error.code);
+await memory.destroy();
+const outcome = mode + " " + sum + " " + refused;
+globalThis.outcome = outcome;
+console.log(outcome);
+`;
+const expected = `streamed ${Array.from({ length: 200_000 }, (_, i) => 2 * (i % 251) + 1).reduce((a, b) => a + b)} EINVAL`;
+
+const vite = await import(pathToFileURL(tool("vite", "dist", "node", "index.js")).href);
+const project = new Project(pack());
+
+const whole = await bundle("whole", `import * as all from "${name}"; globalThis.all = all;`);
+const used = await bundle(
+  "used",
+  `import { createUnifiedMemory } from "${name}"; globalThis.all = createUnifiedMemory;`,
+);
+const unused = await bundle("unused", `import { createUnifiedMemory } from "${name}"; console.log("alone");`);
+for (const [what, bytes] of Object.entries({ "every export": gzipped(whole), createUnifiedMemory: gzipped(used) })) {
+  const over = bytes < CORE_GOAL ? "" : `, MISSES THE GOAL of ${CORE_GOAL}`;
+  report(`${what} of ${name}: ${bytes} bytes gzipped, at most ${CORE_LIMIT}${over}`);
+  if (bytes >= CORE_LIMIT) fail(`${what} of ${name} takes ${bytes} bytes, minified and gzipped: ${CORE_LIMIT} or more`);
+}
+if (used.length >= whole.length) {
+  fail(`createUnifiedMemory alone takes ${used.length} bytes minified, every export ${whole.length}`);
+}
+if (!/^console\.log\([`"']alone[`"']\);?\s*$/.test(unused))
+  fail(`an unused import leaves code behind: ${unused.slice(0, 500)}`);
+report("an unused import leaves nothing: ok");
+for (const specifier of specifiers.filter((entry) => !entry.endsWith(".json"))) {
+  await bundle("entry", `import * as all from "${specifier}"; globalThis.all = all;`);
+  report(`${specifier} without Node modules: ok`);
+}
+
+await bundle("program", program);
+const bundled = join("program", "assets", onlyScript("program"));
+for (const node of [process.execPath, nodeAt("oldest"), nodeAt("newest")]) {
+  const version = run("node", root, node, "--version").trim();
+  const printed = project.run(`${version}, the bundle`, node, bundled).trim();
+  if (printed !== expected) fail(`the bundle printed ${printed} in Node ${version}, not ${expected}`);
+}
+await inChromium();
+
+/**
+ * What Vite makes of a page with one script, `text`. Fails when a module of Node is in it, in whichever way.
+ * @returns {Promise<string>} the script
+ */
+async function bundle(/** @type {string} */ folder, /** @type {string} */ text) {
+  project.write("main.js", text);
+  project.write("index.html", '<!doctype html><title>page</title><script type="module" src="/main.js"></script>');
+  const { output } = await vite.build({
+    root: project.root,
+    configFile: false,
+    logLevel: "warn",
+    // The polyfill would be in every script, and needs a document.
+    build: { outDir: folder, modulePreload: false, target: "es2023" },
+  });
+  const chunks = output.filter((/** @type {{ type: string }} */ part) => part.type === "chunk");
+  if (chunks.length !== 1) fail(`${folder} became ${chunks.length} scripts, not 1`);
+  const [{ code, imports, dynamicImports, moduleIds }] = chunks;
+  const reached = [...imports, ...dynamicImports, ...moduleIds].filter((id) =>
+    /^node:|__vite-browser-external/.test(id),
+  );
+  if (reached.length > 0) fail(`the bundle ${folder} reaches ${reached.join(", ")}: ${text}`);
+  return code;
+}
+
+function onlyScript(/** @type {string} */ folder) {
+  const [script = fail(`${folder} has no script`)] = readdirSync(join(project.root, folder, "assets"));
+  return script;
+}
+
+function gzipped(/** @type {string} */ code) {
+  return gzipSync(code, { level: 9 }).length;
+}
+
+async function inChromium() {
+  const executablePath = ["chromium", "chromium-browser", "google-chrome"]
+    .map((command) => spawnSync("sh", ["-c", `command -v ${command}`], { encoding: "utf8" }).stdout.trim())
+    .find((path) => path !== "");
+  if (executablePath === undefined) {
+    if (process.argv.includes("--require-chromium")) fail("there is no Chromium");
+    report("SKIPPED: the bundle in Chromium, because there is no Chromium on this machine");
+    return;
+  }
+  const { chromium } = await import(pathToFileURL(tool("playwright-core", "index.mjs")).href);
+  const quiet = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", ...quiet] });
+  try {
+    for (const isolated of [false, true]) {
+      const server = await serve(join(project.root, "program"), isolated);
+      const page = await browser.newPage();
+      try {
+        /** @type {string[]} */
+        const errors = [];
+        page.on("pageerror", (/** @type {Error} */ error) => errors.push(error.message));
+        await page.goto(`http://localhost:${server.port}/`);
+        const given = await page
+          .waitForFunction("globalThis.outcome", undefined, { timeout: 60_000 })
+          .then((/** @type {{ jsonValue(): Promise<unknown> }} */ handle) => handle.jsonValue())
+          .catch((/** @type {Error} */ error) =>
+            fail(`no outcome in Chromium: ${[...errors, error.message].join("; ")}`),
+          );
+        const really = await page.evaluate("crossOriginIsolated");
+        if (really !== isolated) fail(`crossOriginIsolated is ${really}, not ${isolated}`);
+        if (given !== expected) fail(`the bundle gave ${given} in Chromium, not ${expected}`);
+        if (errors.length > 0) fail(`errors on the page: ${errors.join("; ")}`);
+        report(`Chromium ${browser.version()}, ${isolated ? "with" : "without"} cross-origin isolation: ok`);
+      } finally {
+        await page.close();
+        server.close();
+      }
+    }
+  } finally {
+    await browser.close();
+  }
+}
+
+/** @returns {Promise<{ port: number, close(): void }>} */
+async function serve(/** @type {string} */ folder, /** @type {boolean} */ isolated) {
+  const server = createServer(({ url = "/" }, response) => {
+    if (isolated) {
+      response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+      response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    }
+    const script = `/assets/${onlyScript("program")}`;
+    const isScript = url === script;
+    response.statusCode = isScript || url === "/" ? 200 : 204;
+    response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
+    response.end(response.statusCode === 204 ? "" : readFileSync(join(folder, isScript ? script : "index.html")));
+  });
+  await new Promise((resolve) => server.listen(0, "localhost", () => resolve(undefined)));
+  const address = server.address();
+  if (address === null || typeof address === "string") return fail("the server has no port");
+  return { port: address.port, close: () => void server.close() };
+}
