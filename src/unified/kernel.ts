@@ -127,8 +127,8 @@ export class Kernel {
   /**
    * Runs the kernel. Rejects with EINVAL for arrays or counts that do not fit the footprint, ENOMEM when one step exceeds
    * device memory, EBUSY for a page that a conflicting pin holds (any pin; on a coherent device, one for writing or of an array that
-   * the kernel writes); once the kernel has begun, with a `DispatchError` that says how
-   * many invocations completed: the arrays that the kernel writes are then unspecified, all others untouched.
+   * the kernel writes); once the kernel has begun, with a `DispatchError` that says how many invocations completed, or with
+   * the signal's reason when it was aborted: the arrays that the kernel writes are then unspecified, all others untouched.
    */
   async dispatch(options: DispatchOptions): Promise<DispatchReport> {
     this.#core.queue.assertOpen();
