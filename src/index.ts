@@ -21,5 +21,7 @@ export { createUnifiedMemory, type UnifiedMemory, type UnifiedMemoryOptions } fr
 
 /** Bytes. */
 export const KiB = 1024;
+/** Bytes. */
 export const MiB = 1024 * 1024;
+/** Bytes. */
 export const GiB = 1024 * 1024 * 1024;

@@ -5,6 +5,7 @@
 
 import { BLOCK_FRAMES } from "../mm/zone.js";
 
+/** Runs of pages to copy: `count[i]` contiguous pages between host frame `host[i]` and device frame `device[i]`. */
 export class CopyList {
   /** First host frame of each run; unused in a list of clears. */
   readonly host: Int32Array;

@@ -26,6 +26,7 @@ export interface DeviceHost {
   bytes(frame: number, count: number): Uint8Array;
 }
 
+/** What is given to `createUnifiedMemory`: a device that is not open yet. */
 export interface DeviceDriver {
   readonly name: string;
   /** "private": the CPU cannot reach the memory. "coherent": it maps it like memory of its own. */
@@ -39,6 +40,7 @@ export interface DeviceDriver {
   open(host: DeviceHost): Promise<Device>;
 }
 
+/** An open device: memory in frames, copies between it and the host, kernels. */
 export interface Device {
   /** Frames that the memory holds: no more than the budget allows. */
   readonly frames: number;
@@ -88,6 +90,7 @@ export interface HostKernel {
   run(range: KernelRange): void;
 }
 
+/** What a host kernel is called with: a range of invocations, and the elements that they use. */
 export interface KernelRange {
   /** Invocations `[first, first + count)`. */
   readonly first: number;
@@ -101,6 +104,7 @@ export interface KernelRange {
   readonly uniforms: Readonly<Record<string, any>>;
 }
 
+/** What a driver makes a kernel from. */
 export interface DeviceKernelDescriptor {
   readonly label: string;
   readonly host: HostKernel;
@@ -122,6 +126,7 @@ export interface KernelSlice {
   readonly written: boolean;
 }
 
+/** Invocations `[first, first + count)` of a dispatch, and the parts of the arrays that they use. */
 export interface KernelStep {
   readonly first: number;
   readonly count: number;
@@ -130,6 +135,7 @@ export interface KernelStep {
   readonly uniforms: Readonly<Record<string, any>>;
 }
 
+/** A kernel as the driver runs it, step by step. */
 export interface DeviceKernel {
   /**
    * Runs one step; its pages are held on the device until the promise settles. When it rejects, the slices that are

@@ -16,6 +16,7 @@ const CONSTRUCTORS = {
   u64: BigUint64Array,
 } as const;
 
+/** Types of elements, by their short names: "f32" is a 32-bit float. Each has a stride that is a power of two. */
 export type ElementType = keyof typeof CONSTRUCTORS;
 
 interface Views<B extends ArrayBufferLike> {
@@ -34,12 +35,15 @@ interface Views<B extends ArrayBufferLike> {
 /** The typed array over elements of a type, of any buffer or of one kind of buffer. */
 export type View<T extends ElementType = ElementType, B extends ArrayBufferLike = ArrayBufferLike> = Views<B>[T];
 
+/** A typed array in a kernel: its author knows which. */
 // Kernels index views of a type that only their author knows; a union of number and bigint arrays could not be used.
 // oxlint-disable-next-line no-explicit-any
 export type ElementArray = any;
 
+/** All element types. */
 export const ELEMENT_TYPES = Object.keys(CONSTRUCTORS) as readonly ElementType[];
 
+/** Whether a value names an element type. */
 export function isElementType(type: unknown): type is ElementType {
   return typeof type === "string" && Object.hasOwn(CONSTRUCTORS, type);
 }

@@ -16,6 +16,7 @@ const WRITABLE = 1 << 31;
 const VALID = 1 << 30;
 const FRAME_MASK = VALID - 1;
 
+/** The device's view of an address space, which notifiers keep right. */
 export class DevicePageTable implements MmuInterval {
   readonly start = 0;
   readonly end = ADDRESS_SPACE_PAGES;

@@ -15,12 +15,20 @@
  */
 
 export const MIGRATE_PFN_VALID = 1;
+/**
+ * The page is to migrate: `migrateVmaSetup` sets it, and whoever finds that it cannot clears it. `include/linux/migrate.h`.
+ */
 export const MIGRATE_PFN_MIGRATE = 1 << 1;
+/** The page was mapped writable. */
 export const MIGRATE_PFN_WRITE = 1 << 3;
+/** Bits to the left of which the frame's number stands. */
 export const MIGRATE_PFN_SHIFT = 6;
 
+/** Selects pages of ordinary host memory, and holes. */
 export const MIGRATE_VMA_SELECT_SYSTEM = 1;
+/** Selects pages in device memory that the CPU cannot reach. */
 export const MIGRATE_VMA_SELECT_DEVICE_PRIVATE = 1 << 1;
+/** Selects pages in device memory that the CPU maps. */
 export const MIGRATE_VMA_SELECT_DEVICE_COHERENT = 1 << 2;
 
 /** The word that offers a frame as a destination (`migrate_pfn`). */

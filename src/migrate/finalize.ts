@@ -23,6 +23,10 @@ const { PRELOAD_PAGES, preloadBoth } = preload;
 const { compareExchangeWord } = sharedWord;
 const { restoreEntries } = restore;
 
+/**
+ * The last step: migration entries give way to entries of the page's place, new or old; locks go,
+ * waiters wake. `migrate_vma_finalize`.
+ */
 export function migrateVmaFinalize(args: MigrateVma): void {
   if (args.vma !== null) migrateDeviceFinalize(args.vma.mm.machine, args.src, args.dst, args.npages);
 }

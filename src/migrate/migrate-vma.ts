@@ -6,6 +6,9 @@
 import { MemoryError } from "../mm/errors.js";
 import type { Vma } from "../mm/vma.js";
 
+/**
+ * One migration of a range of pages, from setup to finalize: what was asked, and an entry for each page. `struct migrate_vma`.
+ */
 export class MigrateVma {
   readonly src: Int32Array;
   readonly dst: Int32Array;

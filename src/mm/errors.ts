@@ -19,6 +19,9 @@ export type ErrorCode =
   | "ENOSPC"
   | "ENOTSUP";
 
+/**
+ * A call that failed: `code` is errno's word for why, the message has the value and its bound. Nothing has changed.
+ */
 export class MemoryError extends Error {
   override readonly name: string = "MemoryError";
 

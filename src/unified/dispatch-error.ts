@@ -2,6 +2,7 @@
 
 import { type ErrorCode, MemoryError } from "../mm/errors.js";
 
+/** A dispatch that stopped. What the arrays that it writes hold is unspecified; all others are untouched. */
 export class DispatchError extends MemoryError {
   override readonly name = "DispatchError";
   /** Invocations that completed before. */

@@ -16,6 +16,7 @@ import { PagedArray } from "./paged-array.js";
 import { type DispatchMode, planSteps, type StepPlan } from "./step-plan.js";
 import { Turns } from "./turn.js";
 
+/** What a kernel is made from: its code, and the elements that one invocation uses. */
 export interface KernelDescriptor {
   /** A name for messages and reports. */
   label?: string;
@@ -25,12 +26,14 @@ export interface KernelDescriptor {
   footprint: Record<string, Footprint>;
 }
 
+/** How far a dispatch is. */
 export interface Progress {
   /** Invocations that are done, of how many. */
   readonly completed: number;
   readonly invocations: number;
 }
 
+/** What a kernel is run with: how often, over which arrays, how. */
 export interface DispatchOptions {
   invocations: number;
   /** By the names that the footprint uses. */
@@ -43,6 +46,7 @@ export interface DispatchOptions {
   onProgress?(progress: Progress): void;
 }
 
+/** How a dispatch was run. */
 export interface DispatchReport {
   readonly mode: DispatchMode;
   readonly steps: number;
@@ -83,6 +87,7 @@ interface LoadedStep {
   readonly held: readonly Int32Array[];
 }
 
+/** A kernel of one memory, to be dispatched any number of times. */
 export class Kernel {
   readonly label: string;
   readonly #core: MemoryCore;
@@ -122,8 +127,8 @@ export class Kernel {
   /**
    * Runs the kernel. Rejects with EINVAL for arrays or counts that do not fit the footprint, ENOMEM when one step exceeds
    * device memory, EBUSY for a page that a conflicting pin holds (any pin; on a coherent device, one for writing or of an array that
-   * the kernel writes); once the kernel has begun, with a `DispatchError` that says how
-   * many invocations completed: the arrays that the kernel writes are then unspecified, all others untouched.
+   * the kernel writes); once the kernel has begun, with a `DispatchError` that says how many invocations completed, or with
+   * the signal's reason when it was aborted: the arrays that the kernel writes are then unspecified, all others untouched.
    */
   async dispatch(options: DispatchOptions): Promise<DispatchReport> {
     this.#core.queue.assertOpen();

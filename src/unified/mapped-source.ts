@@ -9,6 +9,7 @@ import { MemoryError } from "../mm/errors.js";
 import type { FileBacking } from "../mm/page-cache.js";
 import type { ByteSource } from "./byte-source.js";
 
+/** Of an array over a file or a blob. */
 export interface MapSourceOptions<T extends ElementType = ElementType> {
   /** What the bytes are, little endian. */
   type: T;

@@ -21,6 +21,7 @@ import { Pin, type PinMode, type PinnedRange } from "./pin.js";
 import { type ChunkSource, chunksOf, untypedBytes, writeChunks } from "./write-source.js";
 import { WrittenPages } from "./written-pages.js";
 
+/** Of `createArray`. */
 export interface ArrayOptions {
   /** A name for messages and reports. */
   label?: string;
@@ -35,6 +36,7 @@ export interface Range {
 /** Elements that were written, or lie on a page with one that was. */
 export type DirtyRange = Readonly<Required<Range>>;
 
+/** Which elements to read, and until when it may be given up. */
 export interface ReadOptions {
   /** First element. Default 0. */
   start?: number;
@@ -43,6 +45,7 @@ export interface ReadOptions {
   signal?: AbortSignal;
 }
 
+/** Where to write, and until when it may be given up. */
 export interface WriteOptions {
   /** First element to write. Default 0. */
   start?: number;
@@ -54,6 +57,9 @@ const RANGE_OPTIONS: OptionNames<Range & { signal?: AbortSignal }> = { start: tr
 const WRITE_OPTIONS: OptionNames<WriteOptions> = { start: true, signal: true };
 const SIGNAL_OPTIONS: OptionNames<{ signal?: AbortSignal }> = { signal: true };
 
+/**
+ * An array of elements of one type, whose pages are in host memory or on the device. Operations take effect in call order.
+ */
 export class PagedArray<T extends ElementType = ElementType> implements Disposable {
   readonly type: T;
   /** Elements. */

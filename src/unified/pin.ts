@@ -10,6 +10,7 @@ import type { AddressSpace } from "../mm/address-space.js";
 import { MemoryError } from "../mm/errors.js";
 import { BLOCK_FRAMES } from "../mm/zone.js";
 
+/** What a pin is for: a "write" pin makes the pages dirty. */
 export type PinMode = "read" | "write";
 
 /** Elements that lie side by side in memory. */
@@ -35,6 +36,7 @@ export interface PinPlace<T extends ElementType> extends PinnedRange {
   readonly offset: number;
 }
 
+/** Pages of an array, held in host memory until `release`. */
 export class Pin<T extends ElementType = ElementType> implements Disposable {
   readonly mode: PinMode;
   /** First element that is pinned, and how many are. */

@@ -4,6 +4,7 @@ import type { Swap } from "../mm/swap.js";
 import type { MigrationCounters } from "../trace/counters.js";
 import type { MemoryCore } from "./memory-core.js";
 
+/** What a memory uses and has done, at the moment of asking; bytes and pages as each says. */
 export interface Stats {
   readonly pageSize: number;
   readonly device: {

@@ -9,6 +9,7 @@ import { MemoryError } from "../mm/errors.js";
 import { MAX_SWAP_SLOTS, type SwapStore } from "../mm/swap.js";
 import { type FileHandle, fileError, nodeFiles } from "./node-files.js";
 
+/** A file that pages go to when the host budget is used up. */
 export interface SwapFileOptions {
   /** Where the file is made; nothing may be there yet. It is on disk only while the memory exists. */
   path: string | URL;

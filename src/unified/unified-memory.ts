@@ -29,6 +29,7 @@ import { Sources } from "./sources.js";
 import { type Stats, takeStats } from "./stats.js";
 import { checkSwapFile, SwapFile, type SwapFileOptions } from "./swap-file.js";
 
+/** Of `createUnifiedMemory`; all may be left out. */
 export interface UnifiedMemoryOptions {
   /** Default: the embedded software device, `mirrorDevice()`. */
   device?: DeviceDriver;
@@ -149,6 +150,7 @@ async function attachUnlessAborted(
   throw signal?.reason;
 }
 
+/** One address space over host and device memory, with arrays in it and kernels over them. */
 export class UnifiedMemory implements AsyncDisposable {
   readonly #core: MemoryCore;
   #unnamed = 0;

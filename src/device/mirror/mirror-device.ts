@@ -11,6 +11,7 @@ import { checkOptions, type OptionNames } from "../options.js";
 import { MirrorKernel } from "./kernel.js";
 import { Link, type LinkDirection, linkError, type LinkOptions } from "./link.js";
 
+/** Of the software device; all may be left out. */
 export interface MirrorOptions {
   /** Bytes of device memory; rounded down to whole pages. Default 256 MiB. */
   budget?: number;
