@@ -1,0 +1,43 @@
+/** Arrays as .npy files: the header, and the array's own stream behind it. */
+
+import type { ElementType } from "../device/element.js";
+import { checkOptions, type OptionNames } from "../device/options.js";
+import { MemoryError } from "../mm/errors.js";
+import type { PagedArray } from "../unified/paged-array.js";
+import { writeNpyHeader } from "./header.js";
+
+export interface NpyStreamOptions {
+  /** Lengths of the dimensions, the outermost first. Default: one dimension. */
+  shape?: readonly number[];
+  signal?: AbortSignal;
+}
+
+const OPTIONS: OptionNames<NpyStreamOptions> = { shape: true, signal: true };
+
+/** An array as a .npy file, little endian, C order. EINVAL for a shape of another number of elements. */
+export function npyStream<T extends ElementType>(
+  array: PagedArray<T>,
+  options: NpyStreamOptions = {},
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  checkOptions("npyStream", options, OPTIONS);
+  const { shape = [array.length], signal } = options;
+  const length = shape.reduce((product, dimension) => product * dimension, 1);
+  if (!shape.every((dimension) => Number.isSafeInteger(dimension) && dimension > 0) || length !== array.length) {
+    throw new MemoryError(
+      "EINVAL",
+      `shape (${shape.join(", ")}) is not one of the ${array.length} elements of array "${array.label}"`,
+    );
+  }
+  const header = writeNpyHeader(array.type, shape);
+  const reader = array.stream(signal === undefined ? {} : { signal }).getReader();
+  const source = {
+    start: (controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) => controller.enqueue(header),
+    async pull(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) {
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason: unknown) => reader.cancel(reason),
+  };
+  return new ReadableStream<Uint8Array<ArrayBuffer>>(source, { highWaterMark: 0 });
+}
