@@ -10,6 +10,8 @@ export { DispatchError } from "./unified/dispatch-error.js";
 export type { Footprint } from "./unified/footprint.js";
 export type { DispatchOptions, DispatchReport, Kernel, KernelDescriptor, Progress } from "./unified/kernel.js";
 export type { ArrayOptions, DirtyRange, PagedArray, Range, ReadOptions, WriteOptions } from "./unified/paged-array.js";
+export type { StreamOptions } from "./unified/array-stream.js";
+export type { ChunkSource } from "./unified/write-source.js";
 export type { Pin, PinMode, Run } from "./unified/pin.js";
 export type { MapSourceOptions } from "./unified/mapped-source.js";
 export type { SwapFileOptions } from "./unified/swap-file.js";

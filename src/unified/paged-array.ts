@@ -14,9 +14,11 @@ import { MemoryError } from "../mm/errors.js";
 import { munmap } from "../mm/mapping.js";
 import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, ownPages, snapshotPages } from "./array-place.js";
+import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";
 import type { MemoryCore } from "./memory-core.js";
-import type { Checkpoint, Outside } from "./operation-queue.js";
+import { type Checkpoint, checkSignal } from "./operation-queue.js";
 import { Pin, type PinMode, type PinnedRange } from "./pin.js";
+import { type ChunkSource, chunksOf, untypedBytes, writeChunks } from "./write-source.js";
 import { WrittenPages } from "./written-pages.js";
 
 /** Of `createArray`. */
@@ -124,30 +126,29 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   /**
-   * Writes elements from `start` on: a typed array of the array's own type, or bytes as they come (little endian; chunks
-   * need not end at elements). Rejects with EINVAL for another type or more elements than there is room for; a source that
-   * fails or is aborted half way leaves what was written before. A typed array is read when the write's turn comes, so
-   * leave it alone until then; a source must not wait for an operation of the same memory, which would wait for it.
+   * Writes elements from `start` on: a typed array of the array's own type, or bytes (little endian): an `ArrayBuffer`, a
+   * `DataView` or a `Uint8Array` of whole elements, a `Blob`, or chunks as they come from a web stream, a Node stream or
+   * another async iterable, which need not end at elements. Rejects with EINVAL for another type or more than there is room
+   * for. A source that fails, is aborted or ends within an element leaves what was written before: whole elements. Streams
+   * are cancelled or destroyed then, also when the write's turn never comes. What is in memory is read when the write's turn
+   * comes, so leave it alone until then; a source must not wait for an operation of the same memory, which would wait for it.
    */
-  async write(source: View<T> | AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<void> {
+  async write(
+    source: View<T> | ArrayBufferLike | DataView | Uint8Array | ChunkSource,
+    options: WriteOptions = {},
+  ): Promise<void> {
     checkOptions("write", options, WRITE_OPTIONS);
     const { start = 0, signal } = options;
     this.assertWritable();
     this.#checkRange(start, 0);
-    if (!isViewOf(this.type, source)) {
-      if (!isByteSource(source))
-        throw new MemoryError(
-          "EINVAL",
-          `array "${this.label}" takes ${this.type} elements or an async iterable of bytes`,
-        );
-      return this.#core.queue.run(
-        (checkpoint, outside) => this.#writeStream(source, start, checkpoint, outside),
-        signal,
-      );
-    }
-    this.#checkRange(start, source.length);
-    const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+    const stride = strideOf(this.type);
+    const bytes = isViewOf(this.type, source)
+      ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+      : untypedBytes(source);
+    if (bytes === null) return this.#writeFrom(source, start, signal);
     const { byteLength } = bytes;
+    this.#checkWhole(byteLength);
+    this.#checkRange(start, byteLength / stride);
     return this.#core.queue.run(async (checkpoint) => {
       if (bytes.byteLength !== byteLength) {
         throw new MemoryError(
@@ -156,8 +157,21 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
         );
       }
       const apart = this.#isOwnMemory(bytes) ? bytes.slice() : bytes;
-      await this.#writeBytes(apart, start * strideOf(this.type), checkpoint);
+      await this.#writeBytes(apart, start * stride, checkpoint);
     }, signal);
+  }
+
+  /**
+   * The bytes of a range, little endian, as a web stream that reads a chunk when one is asked for: for `new Response`,
+   * `pipeTo`, `for await` and Node's `pipeline`. Each chunk has its own place in the order of operations; stream a
+   * `snapshot` to get them all from one. The stream fails with EINVAL when the array is destroyed before its end.
+   */
+  stream(options: StreamOptions = {}): ReadableStream<Uint8Array<ArrayBuffer>> {
+    this.#assertAlive();
+    checkOptions("stream", options, STREAM_OPTIONS);
+    const { start = 0, length = this.length - Number(start) } = options;
+    this.#checkRange(start, length);
+    return streamOf(this, start, start + length, options);
   }
 
   /** Copies elements into a new typed array, or into `into` as many as it has. */
@@ -325,35 +339,46 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#page = -1;
   }
 
-  async #writeStream(
-    source: AsyncIterable<Uint8Array>,
-    start: number,
-    checkpoint: Checkpoint,
-    outside: Outside,
-  ): Promise<void> {
-    const iterator = source[Symbol.asyncIterator]();
-    let at = start * strideOf(this.type);
+  async #writeFrom(source: unknown, start: number, signal: AbortSignal | undefined): Promise<void> {
+    checkSignal(signal);
+    const chunks = chunksOf(source);
+    if (chunks === null)
+      throw new MemoryError(
+        "EINVAL",
+        `array "${this.label}" takes ${this.type} elements, bytes, a blob, a stream or an async iterable of bytes`,
+      );
+    const stride = strideOf(this.type);
+    let closed = false;
     try {
-      for (;;) {
-        const next = await outside(iterator.next());
-        if (next.done === true) return;
-        await this.#writeChunk(next.value, at, checkpoint);
-        at += next.value.byteLength;
+      if (chunks.byteLength !== null) {
+        this.#checkWhole(chunks.byteLength);
+        this.#checkRange(start, chunks.byteLength / stride);
       }
+      await this.#core.queue.run(async (checkpoint, outside) => {
+        try {
+          const write = (bytes: Uint8Array, at: number): Promise<void> => this.#writeBytes(bytes, at, checkpoint);
+          await writeChunks(chunks, this.type, start * stride, this.byteLength, this.label, outside, write);
+        } catch (error) {
+          closed = true;
+          await outside(chunks.close(error)).catch(() => {});
+          throw error;
+        }
+      }, signal);
     } catch (error) {
-      const closing = (async () => iterator.return?.())();
-      await outside(closing).catch(() => {});
+      // A write whose turn did not come has not closed its source.
+      if (!closed) chunks.close(error).catch(() => {});
       throw error;
     }
+    chunks.end();
   }
 
-  async #writeChunk(chunk: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
-    if (!(chunk instanceof Uint8Array))
-      throw new MemoryError("EINVAL", `array "${this.label}" takes chunks of bytes, not ${typeof chunk}`);
-    if (at + chunk.byteLength > this.byteLength) {
-      throw new MemoryError("EINVAL", `the source of array "${this.label}" goes beyond its ${this.byteLength} bytes`);
-    }
-    await this.#writeBytes(chunk, at, checkpoint);
+  #checkWhole(byteLength: number): void {
+    const stride = strideOf(this.type);
+    if (byteLength % stride === 0) return;
+    throw new MemoryError(
+      "EINVAL",
+      `${byteLength} bytes for array "${this.label}" are no whole number of elements: ${this.type} has ${stride}`,
+    );
   }
 
   /** Is it a view of the array's own pages, such as a pin gives? Then a copy in parts would overtake itself. */
@@ -466,8 +491,4 @@ function writes(mode: PinMode): boolean {
   if (mode !== "read" && mode !== "write")
     throw new MemoryError("EINVAL", `a pin's mode is "read" or "write", not "${String(mode)}"`);
   return mode === "write";
-}
-
-function isByteSource(source: unknown): source is AsyncIterable<Uint8Array> {
-  return typeof source === "object" && source !== null && Symbol.asyncIterator in source;
 }

@@ -175,7 +175,7 @@ test("an operation on an array is refused for a range, a type or a mode out of b
     [
       "write another type",
       () => array.write(new Int32Array(4) as unknown as Float32Array),
-      /array "guarded" takes f32 elements or an async iterable of bytes/,
+      /array "guarded" takes f32 elements, bytes, a blob, a stream or an async iterable of bytes/,
     ],
     ["write numbers", () => array.write([1, 2] as unknown as Float32Array), /takes f32 elements/],
     ["write nothing at all", () => array.write(null as unknown as Float32Array), /takes f32 elements/],
