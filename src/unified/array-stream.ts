@@ -8,6 +8,7 @@ import type { OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { checkSignal } from "./operation-queue.js";
 
+/** Of an array as a stream of bytes. */
 export interface StreamOptions {
   /** First element. Default 0. */
   start?: number;
