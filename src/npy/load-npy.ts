@@ -14,12 +14,14 @@ import { type NpyHeader, readNpyHeader } from "./header.js";
 import { swapBytes } from "./swap-bytes.js";
 import { strideOf } from "../device/element.js";
 
+/** What `loadNpy` may be told beside its source. */
 export interface LoadNpyOptions {
   /** A name for messages and reports. */
   label?: string;
   signal?: AbortSignal;
 }
 
+/** An array that came out of a `.npy` file, and its shape. */
 export interface LoadedNpy {
   readonly array: PagedArray<ElementType>;
   /** Lengths of the dimensions, the outermost first; the array has all elements in C order. */

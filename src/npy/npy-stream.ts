@@ -6,6 +6,7 @@ import { MemoryError } from "../mm/errors.js";
 import type { PagedArray } from "../unified/paged-array.js";
 import { writeNpyHeader } from "./header.js";
 
+/** What `npyStream` may be told beside its array. */
 export interface NpyStreamOptions {
   /** Lengths of the dimensions, the outermost first. Default: one dimension. */
   shape?: readonly number[];
