@@ -37,7 +37,7 @@ import {
   type Vma,
   type Zone,
 } from "../src/mm/index.js";
-import { homeFrameOf } from "../src/mm/home-range.js";
+import { homeFrameOf } from "../src/mm/host/home-range.js";
 import { ascending, shuffle } from "./permutation.js";
 import { expect } from "./scenario.js";
 

@@ -15,7 +15,7 @@ export type { ChunkSource } from "./unified/write-source.js";
 export type { Pin, PinMode, Run } from "./unified/pin.js";
 export type { MapSourceOptions } from "./unified/mapped-source.js";
 export type { SwapFileOptions } from "./unified/swap-file.js";
-export type { SwapStore } from "./mm/swap.js";
+export type { SwapStore } from "./mm/swap/swap.js";
 export type { Stats } from "./unified/stats.js";
 export { createUnifiedMemory, type UnifiedMemory, type UnifiedMemoryOptions } from "./unified/unified-memory.js";
 

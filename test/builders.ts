@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import type { AddressSpace } from "../src/mm/address-space.js";
+import type { AddressSpace } from "../src/mm/space/address-space.js";
 import {
   isMigrationEntry,
   PTE_DIRTY,
@@ -13,14 +13,14 @@ import {
   PTE_PRESENT,
   PTE_WRITE,
   PTE_YOUNG,
-} from "../src/mm/entry.js";
+} from "../src/mm/table/entry.js";
 import { MemoryError } from "../src/mm/errors.js";
-import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../src/mm/fault.js";
-import { PG_LOCKED } from "../src/mm/frames.js";
-import { homeFrameOf } from "../src/mm/home-range.js";
+import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../src/mm/fault/fault.js";
+import { PG_LOCKED } from "../src/mm/frames/frames.js";
+import { homeFrameOf } from "../src/mm/host/home-range.js";
 import { Machine } from "../src/mm/machine.js";
-import { mmap, type MapOptions } from "../src/mm/mapping.js";
-import type { SwapStore } from "../src/mm/swap.js";
+import { mmap, type MapOptions } from "../src/mm/space/mapping.js";
+import type { SwapStore } from "../src/mm/swap/swap.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_VALID, migratePfn } from "../src/migrate/entry.js";
 import { MigrateVma } from "../src/migrate/migrate-vma.js";
 import { TestEnvironment } from "./environments.js";

@@ -15,7 +15,7 @@
  */
 
 import assert from "node:assert/strict";
-import type { AddressSpace } from "../src/mm/address-space.js";
+import type { AddressSpace } from "../src/mm/space/address-space.js";
 import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
@@ -26,7 +26,7 @@ import {
   PTE_NO_ACCESS,
   PTE_PRESENT,
   PTE_WRITE,
-} from "../src/mm/entry.js";
+} from "../src/mm/table/entry.js";
 import {
   FLAGS,
   FRAME_SHIFT,
@@ -53,13 +53,13 @@ import {
   PG_WAITERS,
   PRIVATE,
   REFCOUNT,
-} from "../src/mm/frames.js";
-import type { FrameList } from "../src/mm/frame-list.js";
-import type { HomeRange } from "../src/mm/home-range.js";
+} from "../src/mm/frames/frames.js";
+import type { FrameList } from "../src/mm/frames/frame-list.js";
+import type { HomeRange } from "../src/mm/host/home-range.js";
 import type { Machine } from "../src/mm/machine.js";
-import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../src/mm/page-table.js";
-import { type AnonVma, isAccessible, VM_SHARED, VM_WRITE, type Vma } from "../src/mm/vma.js";
-import { BLOCK_FRAMES, ZONE_PRIVATE, ZONE_SYSTEM } from "../src/mm/zone.js";
+import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../src/mm/table/page-table.js";
+import { type AnonVma, isAccessible, VM_SHARED, VM_WRITE, type Vma } from "../src/mm/space/vma.js";
+import { BLOCK_FRAMES, ZONE_PRIVATE, ZONE_SYSTEM } from "../src/mm/frames/zone.js";
 import { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "../src/migrate/entry.js";
 
 /** What the test itself holds. */

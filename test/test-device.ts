@@ -3,12 +3,12 @@
  * frames out from the first on, and can wait or fail while it copies.
  */
 
-import type { AddressSpace } from "../src/mm/address-space.js";
-import { PG_LOCKED } from "../src/mm/frames.js";
+import type { AddressSpace } from "../src/mm/space/address-space.js";
+import { PG_LOCKED } from "../src/mm/frames/frames.js";
 import type { Machine } from "../src/mm/machine.js";
-import type { Invalidation, MmuInterval } from "../src/mm/notifier.js";
-import { ADDRESS_SPACE_PAGES } from "../src/mm/page-table.js";
-import type { DeviceFault, Zone } from "../src/mm/zone.js";
+import type { Invalidation, MmuInterval } from "../src/mm/space/notifier.js";
+import { ADDRESS_SPACE_PAGES } from "../src/mm/table/page-table.js";
+import type { DeviceFault, Zone } from "../src/mm/frames/zone.js";
 import { homeOfPage, migrateDeviceRange } from "../src/migrate/device-range.js";
 import {
   MIGRATE_PFN_MIGRATE,

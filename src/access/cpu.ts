@@ -8,11 +8,11 @@
  * Counterpart: the x86 page walk, and `arch/x86/mm/fault.c` (`do_user_addr_fault`).
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
-import { PTE_DIRTY, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } from "../mm/entry.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { PTE_DIRTY, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, FAULT_WRITE, faultIn } from "../mm/fault.js";
-import { ADDRESS_SPACE_PAGES, TABLE_MASK } from "../mm/page-table.js";
+import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, FAULT_WRITE, faultIn } from "../mm/fault/fault.js";
+import { ADDRESS_SPACE_PAGES, TABLE_MASK } from "../mm/table/page-table.js";
 import { compareExchangeWord, loadWord as loadEntry } from "../mm/shared-word.js";
 
 /** An access that the mapping does not allow: what a process gets a signal for. */

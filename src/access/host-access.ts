@@ -7,12 +7,12 @@
 import type { AttachedDevice } from "../device/attached-device.js";
 import { migrateToHost } from "../device/migrate-to-host.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
-import type { AddressSpace } from "../mm/address-space.js";
-import { isDevicePrivateEntry, PTE_MAKE_DIRTY, PTE_YOUNG } from "../mm/entry.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { isDevicePrivateEntry, PTE_MAKE_DIRTY, PTE_YOUNG } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault.js";
-import { readIn, readInForWrite, pagesAtOnce } from "../mm/read-in.js";
-import { BLOCK_FRAMES } from "../mm/zone.js";
+import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault/fault.js";
+import { readIn, readInForWrite, pagesAtOnce } from "../mm/file/read-in.js";
+import { BLOCK_FRAMES } from "../mm/frames/zone.js";
 import { touch } from "./cpu.js";
 
 /** Pages made accessible and used at once. */

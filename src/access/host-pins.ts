@@ -7,15 +7,15 @@
 
 import type { AttachedDevice } from "../device/attached-device.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
-import type { AddressSpace } from "../mm/address-space.js";
-import { PTE_FRAME_SHIFT, PTE_PRESENT } from "../mm/entry.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { PTE_FRAME_SHIFT, PTE_PRESENT } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { FAULT_OWN, FAULT_WRITE } from "../mm/fault.js";
-import { PG_DIRTY } from "../mm/frames.js";
-import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/gup.js";
-import { makeOwn, readIn, pagesAtOnce, tryMakeOwn } from "../mm/read-in.js";
-import { VM_SHARED } from "../mm/vma.js";
-import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/zone.js";
+import { FAULT_OWN, FAULT_WRITE } from "../mm/fault/fault.js";
+import { PG_DIRTY } from "../mm/frames/frames.js";
+import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/fault/gup.js";
+import { makeOwn, readIn, pagesAtOnce, tryMakeOwn } from "../mm/file/read-in.js";
+import { VM_SHARED } from "../mm/space/vma.js";
+import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/frames/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 import { bringHome, faultHost } from "./host-access.js";
 

@@ -3,9 +3,9 @@
  * memory first, since a pin would keep them on the device for ever. Counterpart: `pin_user_pages` with FOLL_LONGTERM.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
-import { DMA_PIN, pinPage } from "../mm/gup.js";
-import { ZONE_COHERENT } from "../mm/zone.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { DMA_PIN, pinPage } from "../mm/fault/gup.js";
+import { ZONE_COHERENT } from "../mm/frames/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
 
 /**

@@ -4,11 +4,11 @@
  * other devices.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
 import { MemoryError } from "../mm/errors.js";
-import { PG_LOCKED } from "../mm/frames.js";
+import { PG_LOCKED } from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
-import { type DeviceFault, type PageMap, type PageMapOps, type Zone, ZONE_PRIVATE } from "../mm/zone.js";
+import { type DeviceFault, type PageMap, type PageMapOps, type Zone, ZONE_PRIVATE } from "../mm/frames/zone.js";
 import { createMigrationCounters, type MigrationCounters } from "../trace/counters.js";
 import type { Device, DeviceDriver, DeviceHost } from "./driver.js";
 import { FrameAllocator } from "./frame-allocator.js";

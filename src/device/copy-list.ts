@@ -3,7 +3,7 @@
  * makes few large transfers. Used again batch after batch.
  */
 
-import { BLOCK_FRAMES } from "../mm/zone.js";
+import { BLOCK_FRAMES } from "../mm/frames/zone.js";
 
 /** Runs of pages to copy: `count[i]` contiguous pages between host frame `host[i]` and device frame `device[i]`. */
 export class CopyList {

@@ -6,11 +6,19 @@
  * Counterpart: `dmirror_read`, `dmirror_write`, `dmirror_fault` in `lib/test_hmm.c`.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
 import { MemoryError } from "../mm/errors.js";
-import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../mm/fault.js";
-import { PG_DIRTY } from "../mm/frames.js";
-import { HMM_BUSY, HMM_DONE, HMM_FRAME_SHIFT, HMM_PERM, HMM_WRITE, type HmmRange, hmmRangeFault } from "../mm/hmm.js";
+import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../mm/fault/fault.js";
+import { PG_DIRTY } from "../mm/frames/frames.js";
+import {
+  HMM_BUSY,
+  HMM_DONE,
+  HMM_FRAME_SHIFT,
+  HMM_PERM,
+  HMM_WRITE,
+  type HmmRange,
+  hmmRangeFault,
+} from "../mm/fault/hmm.js";
 import type { AttachedDevice } from "./attached-device.js";
 
 /** Pages that one fault asks for at most. */

@@ -3,8 +3,8 @@
  * kernel can stream over a mapped file that is larger than host and device memory together.
  */
 
-import { PG_FILE_COPY, PG_LOCKED } from "../mm/frames.js";
-import { dropFileCopy } from "../mm/file-copy.js";
+import { PG_FILE_COPY, PG_LOCKED } from "../mm/frames/frames.js";
+import { dropFileCopy } from "../mm/file/file-copy.js";
 import type { AttachedDevice } from "./attached-device.js";
 
 /** Drops what can be dropped of frames `[first, first + count)` of the machine; how many pages went. */

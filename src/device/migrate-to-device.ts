@@ -6,10 +6,10 @@
  * where they were, and the error is thrown after the batch has been finalized.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
-import { pteFrame, PTE_MAKE_DIRTY, PTE_PRESENT } from "../mm/entry.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { pteFrame, PTE_MAKE_DIRTY, PTE_PRESENT } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import type { Vma } from "../mm/vma.js";
+import type { Vma } from "../mm/space/vma.js";
 import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_PFN_SHIFT,

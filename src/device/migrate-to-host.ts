@@ -6,14 +6,14 @@
  * Best effort, like the way there: a page that is in use, or for which there is no host memory, stays on the device.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
-import { isDevicePrivateEntry } from "../mm/entry.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { isDevicePrivateEntry } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { PG_LOCKED } from "../mm/frames.js";
-import { homeFrameOf } from "../mm/home-range.js";
-import { pagesAtOnce } from "../mm/read-in.js";
-import type { Vma } from "../mm/vma.js";
-import type { DeviceFault } from "../mm/zone.js";
+import { PG_LOCKED } from "../mm/frames/frames.js";
+import { homeFrameOf } from "../mm/host/home-range.js";
+import { pagesAtOnce } from "../mm/file/read-in.js";
+import type { Vma } from "../mm/space/vma.js";
+import type { DeviceFault } from "../mm/frames/zone.js";
 import { homeOfPage, migrateDeviceRange } from "../migrate/device-range.js";
 import {
   MIGRATE_PFN_MIGRATE,

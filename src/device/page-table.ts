@@ -8,9 +8,9 @@
  * Counterpart: `dmirror_interval_invalidate`, `dmirror_do_update` in `lib/test_hmm.c`.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
-import type { Invalidation, MmuInterval } from "../mm/notifier.js";
-import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_SHIFT, TABLE_WORDS } from "../mm/page-table.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import type { Invalidation, MmuInterval } from "../mm/space/notifier.js";
+import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_SHIFT, TABLE_WORDS } from "../mm/table/page-table.js";
 
 const WRITABLE = 1 << 31;
 const VALID = 1 << 30;

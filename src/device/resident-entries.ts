@@ -7,11 +7,11 @@
  * may have been given up meanwhile.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
-import { mapsFrame, PTE_FRAME_SHIFT, PTE_WRITE } from "../mm/entry.js";
-import { FRAME_SHIFT, INDEX } from "../mm/frames.js";
-import { anonVmaOf } from "../mm/rmap.js";
-import { VM_READ, type Vma } from "../mm/vma.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { mapsFrame, PTE_FRAME_SHIFT, PTE_WRITE } from "../mm/table/entry.js";
+import { FRAME_SHIFT, INDEX } from "../mm/frames/frames.js";
+import { anonVmaOf } from "../mm/frames/rmap.js";
+import { VM_READ, type Vma } from "../mm/space/vma.js";
 import { MIGRATE_PFN_VALID } from "../migrate/entry.js";
 import type { MigrateVma } from "../migrate/migrate-vma.js";
 import type { AttachedDevice } from "./attached-device.js";

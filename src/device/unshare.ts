@@ -6,14 +6,14 @@
  * Invariant: a page stays locked while its bytes come over the link; when that fails, all who share it still do.
  */
 
-import type { AddressSpace } from "../mm/address-space.js";
-import { isDevicePrivateEntry, isSwapEntry, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT } from "../mm/entry.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import { isDevicePrivateEntry, isSwapEntry, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { FAULT_DONE, FAULT_OOM, FAULT_UNSHARE, faultIn } from "../mm/fault.js";
-import { moveAnonRmap } from "../mm/rmap.js";
-import { moveSharers } from "../mm/sharers.js";
-import type { Vma } from "../mm/vma.js";
-import { ZONE_PRIVATE } from "../mm/zone.js";
+import { FAULT_DONE, FAULT_OOM, FAULT_UNSHARE, faultIn } from "../mm/fault/fault.js";
+import { moveAnonRmap } from "../mm/frames/rmap.js";
+import { moveSharers } from "../mm/copy/sharers.js";
+import type { Vma } from "../mm/space/vma.js";
+import { ZONE_PRIVATE } from "../mm/frames/zone.js";
 import type { AttachedDevice } from "./attached-device.js";
 import { outOfHostMemory } from "./out-of-host-memory.js";
 import { BATCH_PAGES, type Transfer } from "./transfers.js";

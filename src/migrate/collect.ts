@@ -8,17 +8,17 @@
  * Counterpart: `migrate_vma_collect_pmd`, `migrate_vma_collect_hole`, in `mm/migrate_device.c`.
  */
 
-import * as pageTableEntry from "../mm/entry.js";
-import * as frameTable from "../mm/frames.js";
-import { splitHugeEntry } from "../mm/huge-entry.js";
-import { splitHugePage } from "../mm/huge-page.js";
+import * as pageTableEntry from "../mm/table/entry.js";
+import * as frameTable from "../mm/frames/frames.js";
+import { splitHugeEntry } from "../mm/huge/huge-entry.js";
+import { splitHugePage } from "../mm/huge/huge-page.js";
 import type { Machine } from "../mm/machine.js";
-import * as pageTables from "../mm/page-table.js";
-import * as reverseMap from "../mm/rmap.js";
+import * as pageTables from "../mm/table/page-table.js";
+import * as reverseMap from "../mm/frames/rmap.js";
 import * as sharedWord from "../mm/shared-word.js";
-import type { Vma } from "../mm/vma.js";
-import * as memoryZones from "../mm/zone.js";
-import type { Zones } from "../mm/zone.js";
+import type { Vma } from "../mm/space/vma.js";
+import * as memoryZones from "../mm/frames/zone.js";
+import type { Zones } from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";

@@ -5,14 +5,14 @@
  * Counterpart: `migrate_device_range`, `migrate_device_coherent_page`.
  */
 
-import { isMigrationEntry, mapsFrame, pteFrame } from "../mm/entry.js";
+import { isMigrationEntry, mapsFrame, pteFrame } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { FRAME_SHIFT, INDEX, PG_LOCKED } from "../mm/frames.js";
-import { homeFrameOf } from "../mm/home-range.js";
+import { FRAME_SHIFT, INDEX, PG_LOCKED } from "../mm/frames/frames.js";
+import { homeFrameOf } from "../mm/host/home-range.js";
 import type { Machine } from "../mm/machine.js";
-import { assertNotInCallback } from "../mm/notifier.js";
-import { anonVmaOf } from "../mm/rmap.js";
-import { ZONE_COHERENT, ZONE_SYSTEM } from "../mm/zone.js";
+import { assertNotInCallback } from "../mm/space/notifier.js";
+import { anonVmaOf } from "../mm/frames/rmap.js";
+import { ZONE_COHERENT, ZONE_SYSTEM } from "../mm/frames/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID, migratePfn } from "./entry.js";
 import { migrateDeviceFinalize } from "./finalize.js";
 import { migrateDevicePages } from "./pages.js";

@@ -5,11 +5,11 @@
  * Counterpart: `migrate_vma_finalize`, `migrate_device_finalize`.
  */
 
-import * as frameTable from "../mm/frames.js";
+import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
-import { assertNotInCallback } from "../mm/notifier.js";
+import { assertNotInCallback } from "../mm/space/notifier.js";
 import * as sharedWord from "../mm/shared-word.js";
-import * as memoryZones from "../mm/zone.js";
+import * as memoryZones from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";

@@ -6,11 +6,11 @@
  * Counterpart: `migrate_vma_insert_page` in `mm/migrate_device.c`.
  */
 
-import { prepareAnonVma } from "../mm/anon-vma.js";
-import { devicePrivateEntry, isZeroPageEntry, PTE_EXCLUSIVE, PTE_MAKE_DIRTY, PTE_WRITE } from "../mm/entry.js";
-import { addNewAnonRmap } from "../mm/rmap.js";
-import { makeEntry, VM_UFFD_MISSING, VM_WRITE, type Vma } from "../mm/vma.js";
-import { ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/zone.js";
+import { prepareAnonVma } from "../mm/space/anon-vma.js";
+import { devicePrivateEntry, isZeroPageEntry, PTE_EXCLUSIVE, PTE_MAKE_DIRTY, PTE_WRITE } from "../mm/table/entry.js";
+import { addNewAnonRmap } from "../mm/frames/rmap.js";
+import { makeEntry, VM_UFFD_MISSING, VM_WRITE, type Vma } from "../mm/space/vma.js";
+import { ZONE_PRIVATE, ZONE_SYSTEM } from "../mm/frames/zone.js";
 
 /** Maps the destination frame at `page`; false when that cannot be. */
 export function insertPage(vma: Vma, page: number, frame: number): boolean {

@@ -4,7 +4,7 @@
  */
 
 import { MemoryError } from "../mm/errors.js";
-import type { Vma } from "../mm/vma.js";
+import type { Vma } from "../mm/space/vma.js";
 
 /**
  * One migration of a range of pages, from setup to finalize: what was asked, and an entry for each page. `struct migrate_vma`.

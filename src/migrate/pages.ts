@@ -3,11 +3,11 @@
  * between setup and finalize. Counterpart: `__migrate_device_pages`, `migrate_vma_pages`, `migrate_device_pages`.
  */
 
-import * as frameTable from "../mm/frames.js";
+import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
-import { assertNotInCallback } from "../mm/notifier.js";
+import { assertNotInCallback } from "../mm/space/notifier.js";
 import * as sharedWord from "../mm/shared-word.js";
-import * as memoryZones from "../mm/zone.js";
+import * as memoryZones from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import { insertPage } from "./insert.js";
 import type { MigrateVma } from "./migrate-vma.js";

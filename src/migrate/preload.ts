@@ -5,8 +5,8 @@
  * the first and the last page suggest that frames are in order it does nothing: then the processor reads ahead itself.
  */
 
-import * as pageTableEntry from "../mm/entry.js";
-import * as frameTable from "../mm/frames.js";
+import * as pageTableEntry from "../mm/table/entry.js";
+import * as frameTable from "../mm/frames/frames.js";
 import * as migrateEntry from "./entry.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.

@@ -5,15 +5,15 @@
  * Counterpart: `remove_migration_ptes`, `remove_migration_pte`, in `mm/migrate.c`.
  */
 
-import * as pageTableEntry from "../mm/entry.js";
-import * as frameTable from "../mm/frames.js";
+import * as pageTableEntry from "../mm/table/entry.js";
+import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
-import * as pageTables from "../mm/page-table.js";
-import * as reverseMap from "../mm/rmap.js";
+import * as pageTables from "../mm/table/page-table.js";
+import * as reverseMap from "../mm/frames/rmap.js";
 import * as sharedWord from "../mm/shared-word.js";
-import * as vmaFlags from "../mm/vma.js";
-import type { Vma } from "../mm/vma.js";
-import * as memoryZones from "../mm/zone.js";
+import * as vmaFlags from "../mm/space/vma.js";
+import type { Vma } from "../mm/space/vma.js";
+import * as memoryZones from "../mm/frames/zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const {

@@ -4,9 +4,9 @@
 
 import { MemoryError } from "../mm/errors.js";
 import type { Machine } from "../mm/machine.js";
-import { assertNotInCallback } from "../mm/notifier.js";
-import { VM_HUGETLB, VM_SPECIAL, type Vma } from "../mm/vma.js";
-import { ZONE_PRIVATE } from "../mm/zone.js";
+import { assertNotInCallback } from "../mm/space/notifier.js";
+import { VM_HUGETLB, VM_SPECIAL, type Vma } from "../mm/space/vma.js";
+import { ZONE_PRIVATE } from "../mm/frames/zone.js";
 import { collect } from "./collect.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import { unmapCollected } from "./unmap.js";

@@ -5,11 +5,11 @@
  * Counterpart: `migrate_device_unmap`, `migrate_vma_check_page`, in `mm/migrate_device.c`.
  */
 
-import * as frameTable from "../mm/frames.js";
+import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
-import * as reverseMap from "../mm/rmap.js";
+import * as reverseMap from "../mm/frames/rmap.js";
 import * as sharedWord from "../mm/shared-word.js";
-import * as memoryZones from "../mm/zone.js";
+import * as memoryZones from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import * as preload from "./preload.js";
 import * as restore from "./restore.js";

@@ -1,14 +1,14 @@
 /** The memory engine below the protocol: what a driver author or a test sees of it. */
 
-export { AddressSpace } from "./address-space.js";
-export { Charge } from "./charge.js";
-export * from "./entry.js";
+export { AddressSpace } from "./space/address-space.js";
+export { Charge } from "./host/charge.js";
+export * from "./table/entry.js";
 export { type AllocationSite, type Environment, realEnvironment } from "./environment.js";
 export { type ErrorCode, InvariantError, MemoryError } from "./errors.js";
-export * from "./fault.js";
-export * from "./frames.js";
-export type { HomeRange } from "./home-range.js";
-export { type FileBacking, PageCache } from "./page-cache.js";
+export * from "./fault/fault.js";
+export * from "./frames/frames.js";
+export type { HomeRange } from "./host/home-range.js";
+export { type FileBacking, PageCache } from "./file/page-cache.js";
 export { Machine, type MachineCounters, type MachineOptions } from "./machine.js";
 export {
   type Advice,
@@ -19,10 +19,10 @@ export {
   mmap,
   mprotect,
   munmap,
-} from "./mapping.js";
-export type { Invalidation, MmuInterval, NotifyEvent } from "./notifier.js";
-export { AnonVma, Vma } from "./vma.js";
-export * as vmaFlags from "./vma.js";
+} from "./space/mapping.js";
+export type { Invalidation, MmuInterval, NotifyEvent } from "./space/notifier.js";
+export { AnonVma, Vma } from "./space/vma.js";
+export * as vmaFlags from "./space/vma.js";
 export {
   type DeviceFault,
   type PageMap,
@@ -31,17 +31,17 @@ export {
   ZONE_COHERENT,
   ZONE_PRIVATE,
   ZONE_SYSTEM,
-} from "./zone.js";
-export { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "./gup.js";
-export * from "./hmm.js";
-export { letGoOfExclusivePages, makeDeviceExclusiveRange } from "./device-exclusive.js";
-export { forkAddressSpace } from "./fork.js";
-export { clearSoftDirty, clearSoftDirtyRange } from "./soft-dirty.js";
-export { snapshotRange } from "./snapshot.js";
-export { pageOut } from "./pageout.js";
-export { mremap } from "./remap.js";
-export { Swap, type SwapStore } from "./swap.js";
-export { MemorySwapStore } from "./swap-store.js";
+} from "./frames/zone.js";
+export { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "./fault/gup.js";
+export * from "./fault/hmm.js";
+export { letGoOfExclusivePages, makeDeviceExclusiveRange } from "./fault/device-exclusive.js";
+export { forkAddressSpace } from "./copy/fork.js";
+export { clearSoftDirty, clearSoftDirtyRange } from "./space/soft-dirty.js";
+export { snapshotRange } from "./copy/snapshot.js";
+export { pageOut } from "./swap/pageout.js";
+export { mremap } from "./space/remap.js";
+export { Swap, type SwapStore } from "./swap/swap.js";
+export { MemorySwapStore } from "./swap/swap-store.js";
 export {
   fillMissing,
   registerUserfault,
@@ -50,4 +50,4 @@ export {
   type UserfaultHandler,
   type UserfaultModes,
   writeProtect,
-} from "./userfault.js";
+} from "./fault/userfault.js";

@@ -5,23 +5,23 @@
  * Sizes and addresses are bytes at the interface and page numbers inside.
  */
 
-import { AddressSpace } from "./address-space.js";
+import { AddressSpace } from "./space/address-space.js";
 import { type Environment, realEnvironment } from "./environment.js";
 import { assert, MemoryError } from "./errors.js";
-import * as frameTable from "./frames.js";
-import { Frames } from "./frames.js";
-import { HostMemory } from "./host-memory.js";
-import { Lru } from "./lru.js";
-import { enterCallback, leaveCallback } from "./notifier.js";
-import { type FileBacking, PageCache } from "./page-cache.js";
-import { PageLocks } from "./page-lock.js";
-import { Reclaim } from "./reclaim.js";
-import { Swap, type SwapStore } from "./swap.js";
-import { TablePool } from "./page-table.js";
+import * as frameTable from "./frames/frames.js";
+import { Frames } from "./frames/frames.js";
+import { HostMemory } from "./host/host-memory.js";
+import { Lru } from "./frames/lru.js";
+import { enterCallback, leaveCallback } from "./space/notifier.js";
+import { type FileBacking, PageCache } from "./file/page-cache.js";
+import { PageLocks } from "./frames/page-lock.js";
+import { Reclaim } from "./swap/reclaim.js";
+import { Swap, type SwapStore } from "./swap/swap.js";
+import { TablePool } from "./table/page-table.js";
 import * as sharedWord from "./shared-word.js";
-import { AnonVma } from "./vma.js";
-import * as memoryZones from "./zone.js";
-import { type PageMap, type Zone, Zones } from "./zone.js";
+import { AnonVma } from "./space/vma.js";
+import * as memoryZones from "./frames/zone.js";
+import { type PageMap, type Zone, Zones } from "./frames/zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
 const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_COMPOUND, PG_LRU, PRIVATE, REFCOUNT } = frameTable;

@@ -4,10 +4,10 @@
  */
 
 import { MemoryError } from "../mm/errors.js";
-import type { HomeRange } from "../mm/home-range.js";
-import { mmap } from "../mm/mapping.js";
-import type { PageCache } from "../mm/page-cache.js";
-import { snapshotRange } from "../mm/snapshot.js";
+import type { HomeRange } from "../mm/host/home-range.js";
+import { mmap } from "../mm/space/mapping.js";
+import type { PageCache } from "../mm/file/page-cache.js";
+import { snapshotRange } from "../mm/copy/snapshot.js";
 import { reserveHome } from "./array-home.js";
 import type { MemoryCore } from "./memory-core.js";
 

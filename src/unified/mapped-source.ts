@@ -6,7 +6,7 @@
 import { ELEMENT_TYPES, type ElementType, isElementType, strideOf } from "../device/element.js";
 import type { OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
-import type { FileBacking } from "../mm/page-cache.js";
+import type { FileBacking } from "../mm/file/page-cache.js";
 import type { ByteSource } from "./byte-source.js";
 
 /** Of an array over a file or a blob. */

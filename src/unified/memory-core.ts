@@ -1,7 +1,7 @@
 /** What the arrays and kernels of one memory share. */
 
 import type { AttachedDevice } from "../device/attached-device.js";
-import type { AddressSpace } from "../mm/address-space.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
 import type { Machine } from "../mm/machine.js";
 import type { OperationQueue } from "./operation-queue.js";
 import type { PagedArray } from "./paged-array.js";

@@ -11,7 +11,7 @@ import { migrateToHost } from "../device/migrate-to-host.js";
 import { type ElementType, isViewOf, strideOf, type View, viewOf } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
-import { munmap } from "../mm/mapping.js";
+import { munmap } from "../mm/space/mapping.js";
 import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, ownPages, snapshotPages } from "./array-place.js";
 import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";

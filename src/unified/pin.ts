@@ -6,9 +6,9 @@
 
 import { type PinnedPages, unpinPages } from "../access/host-pins.js";
 import { type ElementType, strideOf, type View, viewOf } from "../device/element.js";
-import type { AddressSpace } from "../mm/address-space.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
 import { MemoryError } from "../mm/errors.js";
-import { BLOCK_FRAMES } from "../mm/zone.js";
+import { BLOCK_FRAMES } from "../mm/frames/zone.js";
 
 /** What a pin is for: a "write" pin makes the pages dirty. */
 export type PinMode = "read" | "write";

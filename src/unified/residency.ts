@@ -10,11 +10,19 @@ import { evictFrames } from "../device/migrate-to-host.js";
 import { migrateToDevice } from "../device/migrate-to-device.js";
 import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { DevicePageTable } from "../device/page-table.js";
-import type { AddressSpace } from "../mm/address-space.js";
-import { mapsFrame, pteFrame, PTE_DIRTY, PTE_EXCLUSIVE, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from "../mm/entry.js";
+import type { AddressSpace } from "../mm/space/address-space.js";
+import {
+  mapsFrame,
+  pteFrame,
+  PTE_DIRTY,
+  PTE_EXCLUSIVE,
+  PTE_PRESENT,
+  PTE_SOFT_DIRTY,
+  PTE_WRITE,
+} from "../mm/table/entry.js";
 import { assert, MemoryError } from "../mm/errors.js";
-import { PG_FILE_COPY } from "../mm/frames.js";
-import { readInForDevice, pagesAtOnce } from "../mm/read-in.js";
+import { PG_FILE_COPY } from "../mm/frames/frames.js";
+import { readInForDevice, pagesAtOnce } from "../mm/file/read-in.js";
 import type { ToDeviceCause } from "../trace/counters.js";
 import type { Checkpoint } from "./operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";

@@ -1,6 +1,6 @@
 /** A snapshot of budgets and of what has moved; plain data, the caller's own. */
 
-import type { Swap } from "../mm/swap.js";
+import type { Swap } from "../mm/swap/swap.js";
 import type { MigrationCounters } from "../trace/counters.js";
 import type { MemoryCore } from "./memory-core.js";
 

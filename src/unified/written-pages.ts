@@ -8,7 +8,7 @@
  * Counterpart: `/proc/pid/clear_refs` and `/proc/pid/pagemap`, which Linux has for a whole process only.
  */
 
-import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../mm/soft-dirty.js";
+import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../mm/space/soft-dirty.js";
 import type { MemoryCore } from "./memory-core.js";
 
 /** Pages `[first, end)` that a pin for writing holds. */

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { pinLongTerm } from "../../src/access/long-term-pin.js";
-import { isDevicePrivateEntry, PTE_EXCLUSIVE, PTE_WRITE } from "../../src/mm/entry.js";
-import { forkAddressSpace } from "../../src/mm/fork.js";
-import { DMA_PIN } from "../../src/mm/gup.js";
+import { isDevicePrivateEntry, PTE_EXCLUSIVE, PTE_WRITE } from "../../src/mm/table/entry.js";
+import { forkAddressSpace } from "../../src/mm/copy/fork.js";
+import { DMA_PIN } from "../../src/mm/fault/gup.js";
 import type { Machine } from "../../src/mm/machine.js";
-import { dontNeed, mprotect, munmap } from "../../src/mm/mapping.js";
-import { pageOut } from "../../src/mm/pageout.js";
-import { PROT_READ } from "../../src/mm/vma.js";
+import { dontNeed, mprotect, munmap } from "../../src/mm/space/mapping.js";
+import { pageOut } from "../../src/mm/swap/pageout.js";
+import { PROT_READ } from "../../src/mm/space/vma.js";
 import {
   createMachine,
   everybodyWaits,

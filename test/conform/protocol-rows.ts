@@ -156,13 +156,13 @@ const collect = table("collect", "migrate/collect.js", [
     "present entry: young and dirty go into the migration entry",
     "(word & PTE_PRESENT) === 0 ? 0 : »word & (PTE_YOUNG | PTE_DIRTY)",
     undefined,
-    "mm/rmap.js",
+    "mm/frames/rmap.js",
   ],
   [
     "device-private entry: neither young nor dirty",
     "(word & PTE_PRESENT) === 0 ? »0 : word & (PTE_YOUNG | PTE_DIRTY)",
     undefined,
-    "mm/rmap.js",
+    "mm/frames/rmap.js",
   ],
 ]);
 
@@ -187,7 +187,7 @@ const unmap = table("unmap", "migrate/unmap.js", [
     "... where an exclusive entry cannot be shared, the walk stops",
     "storeWord(entries, at, word); return false;",
     "unmap: a page that is still mapped, since it may be pinned for DMA: its mapping stays, restored",
-    "mm/rmap.js",
+    "mm/frames/rmap.js",
   ],
   [
     "still mapped: to be restored",

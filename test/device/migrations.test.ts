@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { migrateToDevice } from "../../src/device/migrate-to-device.js";
 import { evictFrames, migrateToHost } from "../../src/device/migrate-to-host.js";
-import { PG_LOCKED } from "../../src/mm/frames.js";
-import { DMA_PIN, tryPinPage } from "../../src/mm/gup.js";
-import { mmap, mprotect, munmap } from "../../src/mm/mapping.js";
-import { PROT_READ } from "../../src/mm/vma.js";
+import { PG_LOCKED } from "../../src/mm/frames/frames.js";
+import { DMA_PIN, tryPinPage } from "../../src/mm/fault/gup.js";
+import { mmap, mprotect, munmap } from "../../src/mm/space/mapping.js";
+import { PROT_READ } from "../../src/mm/space/vma.js";
 import { load, mapPages, memoryError, migrationEntries, PAGE, store } from "../builders.js";
 import { mirroredMachine } from "./mirrored-machine.js";
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DevicePageTable } from "../../src/device/page-table.js";
-import { ADDRESS_SPACE_PAGES } from "../../src/mm/page-table.js";
+import { ADDRESS_SPACE_PAGES } from "../../src/mm/table/page-table.js";
 import { createMachine } from "../builders.js";
 import { between, withSeeds } from "../unified/random-operands.js";
 

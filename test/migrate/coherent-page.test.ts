@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { forkAddressSpace } from "../../src/mm/fork.js";
-import { exitAddressSpace, mprotect, munmap } from "../../src/mm/mapping.js";
-import { PROT_READ } from "../../src/mm/vma.js";
+import { forkAddressSpace } from "../../src/mm/copy/fork.js";
+import { exitAddressSpace, mprotect, munmap } from "../../src/mm/space/mapping.js";
+import { PROT_READ } from "../../src/mm/space/vma.js";
 import { migrateDeviceCoherentPage } from "../../src/migrate/device-range.js";
 import { createMachine, frameAt, load, mapPages, memoryError, PAGE, store, word } from "../builders.js";
 import { SeededEnvironment } from "../environments.js";

@@ -3,10 +3,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AddressSpace } from "../../src/mm/address-space.js";
-import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../src/mm/gup.js";
-import { dontNeed, exitAddressSpace, mprotect } from "../../src/mm/mapping.js";
-import { PROT_READ, PROT_WRITE } from "../../src/mm/vma.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
+import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../src/mm/fault/gup.js";
+import { dontNeed, exitAddressSpace, mprotect } from "../../src/mm/space/mapping.js";
+import { PROT_READ, PROT_WRITE } from "../../src/mm/space/vma.js";
 import { createMachine, load, mapPages, PAGE, store } from "../builders.js";
 import { SeededEnvironment } from "../environments.js";
 import { checkInvariants } from "../invariants.js";

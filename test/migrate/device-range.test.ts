@@ -3,12 +3,12 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { forkAddressSpace } from "../../src/mm/fork.js";
-import type { AddressSpace } from "../../src/mm/address-space.js";
-import { isDevicePrivateEntry, isMigrationEntry } from "../../src/mm/entry.js";
+import { forkAddressSpace } from "../../src/mm/copy/fork.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
+import { isDevicePrivateEntry, isMigrationEntry } from "../../src/mm/table/entry.js";
 import type { Machine } from "../../src/mm/machine.js";
-import { dontNeed, exitAddressSpace, mprotect, munmap } from "../../src/mm/mapping.js";
-import { PROT_NONE, PROT_READ, PROT_WRITE } from "../../src/mm/vma.js";
+import { dontNeed, exitAddressSpace, mprotect, munmap } from "../../src/mm/space/mapping.js";
+import { PROT_NONE, PROT_READ, PROT_WRITE } from "../../src/mm/space/vma.js";
 import { homeOfPage, migrateDeviceRange } from "../../src/migrate/device-range.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID, migratePfn } from "../../src/migrate/entry.js";
 import { migrateDeviceFinalize } from "../../src/migrate/finalize.js";

@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isDevicePrivateEntry } from "../../src/mm/entry.js";
-import type { DeviceFault } from "../../src/mm/zone.js";
+import { isDevicePrivateEntry } from "../../src/mm/table/entry.js";
+import type { DeviceFault } from "../../src/mm/frames/zone.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_VMA_SELECT_DEVICE_PRIVATE } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import { migrateVmaPages } from "../../src/migrate/pages.js";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AddressSpace } from "../../src/mm/address-space.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
 import {
   isDevicePrivateEntry,
   PTE_DIRTY,
@@ -13,11 +13,11 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
   PTE_YOUNG,
-} from "../../src/mm/entry.js";
-import { PG_DIRTY, PG_LOCKED } from "../../src/mm/frames.js";
-import { dontNeed } from "../../src/mm/mapping.js";
-import { pageOut } from "../../src/mm/pageout.js";
-import { changeProtection } from "../../src/mm/protect.js";
+} from "../../src/mm/table/entry.js";
+import { PG_DIRTY, PG_LOCKED } from "../../src/mm/frames/frames.js";
+import { dontNeed } from "../../src/mm/space/mapping.js";
+import { pageOut } from "../../src/mm/swap/pageout.js";
+import { changeProtection } from "../../src/mm/space/protect.js";
 import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_VMA_SELECT_SYSTEM,

@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AddressSpace } from "../../src/mm/address-space.js";
-import { isMigrationEntry, isZeroPageEntry } from "../../src/mm/entry.js";
-import { pinPage, SHORT_REFERENCE } from "../../src/mm/gup.js";
-import { mprotect } from "../../src/mm/mapping.js";
-import { TABLE_WORDS } from "../../src/mm/page-table.js";
-import { PROT_READ, VM_HUGEPAGE } from "../../src/mm/vma.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
+import { isMigrationEntry, isZeroPageEntry } from "../../src/mm/table/entry.js";
+import { pinPage, SHORT_REFERENCE } from "../../src/mm/fault/gup.js";
+import { mprotect } from "../../src/mm/space/mapping.js";
+import { TABLE_WORDS } from "../../src/mm/table/page-table.js";
+import { PROT_READ, VM_HUGEPAGE } from "../../src/mm/space/vma.js";
 import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_PFN_VALID,

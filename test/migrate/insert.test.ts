@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AddressSpace } from "../../src/mm/address-space.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
 import {
   isDevicePrivateEntry,
   PTE_DIRTY,
@@ -13,10 +13,10 @@ import {
   PTE_SOFT_DIRTY,
   PTE_WRITE,
   PTE_YOUNG,
-} from "../../src/mm/entry.js";
-import { dontNeed } from "../../src/mm/mapping.js";
-import { TABLE_WORDS } from "../../src/mm/page-table.js";
-import { PROT_NONE, PROT_READ, VM_HUGEPAGE, VM_SHARED, VM_UFFD_MISSING } from "../../src/mm/vma.js";
+} from "../../src/mm/table/entry.js";
+import { dontNeed } from "../../src/mm/space/mapping.js";
+import { TABLE_WORDS } from "../../src/mm/table/page-table.js";
+import { PROT_NONE, PROT_READ, VM_HUGEPAGE, VM_SHARED, VM_UFFD_MISSING } from "../../src/mm/space/vma.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_VMA_SELECT_SYSTEM, migratePfn } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import type { MigrateVma } from "../../src/migrate/migrate-vma.js";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AddressSpace } from "../../src/mm/address-space.js";
-import { FRAME_SHIFT, INDEX, MAPPING, PG_DIRTY } from "../../src/mm/frames.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
+import { FRAME_SHIFT, INDEX, MAPPING, PG_DIRTY } from "../../src/mm/frames/frames.js";
 import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_VMA_SELECT_SYSTEM,

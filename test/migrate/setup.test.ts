@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AddressSpace } from "../../src/mm/address-space.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
 import {
   isMigrationEntry,
   pteFrame,
@@ -16,11 +16,11 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
   PTE_YOUNG,
-} from "../../src/mm/entry.js";
-import { FRAME_SHIFT, MAPPING, PG_DIRTY } from "../../src/mm/frames.js";
-import { DMA_PIN, pinPage } from "../../src/mm/gup.js";
-import { mprotect } from "../../src/mm/mapping.js";
-import { TABLE_WORDS } from "../../src/mm/page-table.js";
+} from "../../src/mm/table/entry.js";
+import { FRAME_SHIFT, MAPPING, PG_DIRTY } from "../../src/mm/frames/frames.js";
+import { DMA_PIN, pinPage } from "../../src/mm/fault/gup.js";
+import { mprotect } from "../../src/mm/space/mapping.js";
+import { TABLE_WORDS } from "../../src/mm/table/page-table.js";
 import {
   PROT_NONE,
   PROT_READ,
@@ -30,7 +30,7 @@ import {
   VM_MIXEDMAP,
   VM_PFNMAP,
   VM_SHARED,
-} from "../../src/mm/vma.js";
+} from "../../src/mm/space/vma.js";
 import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_PFN_WRITE,

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { forkAddressSpace } from "../../src/mm/fork.js";
-import type { AddressSpace } from "../../src/mm/address-space.js";
-import { isMigrationEntry } from "../../src/mm/entry.js";
-import { PG_LRU } from "../../src/mm/frames.js";
-import { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "../../src/mm/gup.js";
+import { forkAddressSpace } from "../../src/mm/copy/fork.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
+import { isMigrationEntry } from "../../src/mm/table/entry.js";
+import { PG_LRU } from "../../src/mm/frames/frames.js";
+import { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "../../src/mm/fault/gup.js";
 import type { Machine } from "../../src/mm/machine.js";
 import { migrateDeviceRange } from "../../src/migrate/device-range.js";
 import {

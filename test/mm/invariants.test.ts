@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AddressSpace } from "../../src/mm/address-space.js";
+import type { AddressSpace } from "../../src/mm/space/address-space.js";
 import {
   devicePrivateEntry,
   isSwapEntry,
@@ -15,7 +15,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
   swapEntry,
-} from "../../src/mm/entry.js";
+} from "../../src/mm/table/entry.js";
 import {
   FLAGS,
   FRAME_SHIFT,
@@ -34,14 +34,14 @@ import {
   PG_WAITERS,
   PRIVATE,
   REFCOUNT,
-} from "../../src/mm/frames.js";
-import { DMA_PIN, tryPinPage } from "../../src/mm/gup.js";
+} from "../../src/mm/frames/frames.js";
+import { DMA_PIN, tryPinPage } from "../../src/mm/fault/gup.js";
 import { Machine } from "../../src/mm/machine.js";
-import { mprotect } from "../../src/mm/mapping.js";
-import { pageOut } from "../../src/mm/pageout.js";
-import { MemorySwapStore } from "../../src/mm/swap-store.js";
-import { ADDRESS_SPACE_PAGES } from "../../src/mm/page-table.js";
-import { type AnonVma, PROT_READ, Vma } from "../../src/mm/vma.js";
+import { mprotect } from "../../src/mm/space/mapping.js";
+import { pageOut } from "../../src/mm/swap/pageout.js";
+import { MemorySwapStore } from "../../src/mm/swap/swap-store.js";
+import { ADDRESS_SPACE_PAGES } from "../../src/mm/table/page-table.js";
+import { type AnonVma, PROT_READ, Vma } from "../../src/mm/space/vma.js";
 import { MIGRATE_VMA_SELECT_SYSTEM } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import { migrateVmaPages } from "../../src/migrate/pages.js";

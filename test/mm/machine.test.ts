@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { InvariantError } from "../../src/mm/errors.js";
 import { Machine } from "../../src/mm/machine.js";
-import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../../src/mm/zone.js";
+import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../../src/mm/frames/zone.js";
 import { createMachine, memoryError, PAGE } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { EPERM } from "../../src/cli/conform/errno.js";
-import { PROT_READ } from "../../src/mm/vma-flags.js";
+import { PROT_READ } from "../../src/mm/space/vma-flags.js";
 import { done } from "./region.js";
 import { PAGES, scenario } from "./scenario.js";
 

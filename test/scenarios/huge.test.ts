@@ -12,7 +12,7 @@ import {
   migrateVmaSetup,
 } from "../../src/migrate/index.js";
 import { pinPage, SHORT_REFERENCE } from "../../src/mm/index.js";
-import { PROT_READ } from "../../src/mm/vma-flags.js";
+import { PROT_READ } from "../../src/mm/space/vma-flags.js";
 import { PAGE } from "../builders.js";
 import type { Process } from "./process.js";
 import { done, type Region } from "./region.js";

@@ -1,7 +1,7 @@
 // What a device sees without faulting anything, and pages that two devices use.
 
 import assert from "node:assert/strict";
-import { PROT_NONE, PROT_READ, PROT_WRITE } from "../../src/mm/vma-flags.js";
+import { PROT_NONE, PROT_READ, PROT_WRITE } from "../../src/mm/space/vma-flags.js";
 import { done } from "./region.js";
 import { PAGES, scenario } from "./scenario.js";
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { evict } from "../../src/cli/conform/batches.js";
 import { EINVAL, ENOENT } from "../../src/cli/conform/errno.js";
-import { PROT_NONE, PROT_READ, PROT_WRITE } from "../../src/mm/vma-flags.js";
+import { PROT_NONE, PROT_READ, PROT_WRITE } from "../../src/mm/space/vma-flags.js";
 import { done } from "./region.js";
 import { PAGES, scenario } from "./scenario.js";
 

@@ -1,7 +1,7 @@
 // A device reads memory of the system, in place.
 
 import assert from "node:assert/strict";
-import { PROT_NONE, PROT_READ, VM_MIXEDMAP } from "../../src/mm/vma-flags.js";
+import { PROT_NONE, PROT_READ, VM_MIXEDMAP } from "../../src/mm/space/vma-flags.js";
 import { EFAULT, EPERM } from "../../src/cli/conform/errno.js";
 import { done } from "./region.js";
 import { PAGES, scenario } from "./scenario.js";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { EINVAL, EPERM } from "../../src/cli/conform/errno.js";
-import { PROT_READ, PROT_WRITE, VM_HUGETLB } from "../../src/mm/vma-flags.js";
+import { PROT_READ, PROT_WRITE, VM_HUGETLB } from "../../src/mm/space/vma-flags.js";
 import { done } from "./region.js";
 import { PAGES, scenario } from "./scenario.js";
 

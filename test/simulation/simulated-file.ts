@@ -1,6 +1,6 @@
 /** A file whose pages are each filled with one value; reads take their time and may fail. */
 
-import type { FileBacking } from "../../src/mm/page-cache.js";
+import type { FileBacking } from "../../src/mm/file/page-cache.js";
 import type { SimulatedTransfers } from "./simulated-transfer.js";
 
 export class SimulatedFile implements FileBacking {

@@ -1,7 +1,7 @@
 /** A swap store of a few slots whose writes and reads take their time and may fail. It knows which slots hold a page. */
 
 import assert from "node:assert/strict";
-import type { SwapStore } from "../../src/mm/swap.js";
+import type { SwapStore } from "../../src/mm/swap/swap.js";
 import type { SimulatedTransfers } from "./simulated-transfer.js";
 
 export class SimulatedSwapStore implements SwapStore {

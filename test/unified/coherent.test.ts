@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostKernel } from "../../src/device/driver.js";
-import { DMA_PIN } from "../../src/mm/gup.js";
+import { DMA_PIN } from "../../src/mm/fault/gup.js";
 import { memoryError, PAGE } from "../builders.js";
 import { openMemory } from "./opened-memory.js";
 

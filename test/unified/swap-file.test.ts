@@ -16,7 +16,7 @@ import {
   type UnifiedMemory,
   type UnifiedMemoryOptions,
 } from "../../src/index.js";
-import { MemorySwapStore } from "../../src/mm/swap-store.js";
+import { MemorySwapStore } from "../../src/mm/swap/swap-store.js";
 import { memoryError, PAGE } from "../builders.js";
 import { temporaryFolder } from "../nearest-words/temporary-folder.js";
 

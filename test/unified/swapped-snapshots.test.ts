@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostKernel } from "../../src/device/driver.js";
-import { MemorySwapStore } from "../../src/mm/swap-store.js";
+import { MemorySwapStore } from "../../src/mm/swap/swap-store.js";
 import { type MemorySetup, openMemory } from "./opened-memory.js";
 
 const PAGES = 24;

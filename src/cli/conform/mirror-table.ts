@@ -6,7 +6,7 @@
  * loop takes an inclusive end. Traces show it, so it is kept here; the engine's devices have nothing of it.
  */
 
-import { ADDRESS_SPACE_PAGES } from "../../mm/page-table.js";
+import { ADDRESS_SPACE_PAGES } from "../../mm/table/page-table.js";
 import type { Invalidation, MmuInterval } from "../../mm/index.js";
 
 const PRESENT = 1;

@@ -13,7 +13,7 @@ import {
   mmap,
   type PageCache,
 } from "../../mm/index.js";
-import { TABLE_WORDS } from "../../mm/page-table.js";
+import { TABLE_WORDS } from "../../mm/table/page-table.js";
 import { RecordedDevice } from "./recorded-device.js";
 import { RecordedProcess } from "./recorded-process.js";
 import { type Header, PROCESS_SLOTS } from "./trace-format.js";

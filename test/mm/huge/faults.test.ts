@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_YOUNG } from "../../../src/mm/entry.js";
-import { forkAddressSpace } from "../../../src/mm/fork.js";
-import { DMA_PIN, pinPage } from "../../../src/mm/gup.js";
-import { dontNeed, madvise, mprotect, munmap } from "../../../src/mm/mapping.js";
-import { clearSoftDirty } from "../../../src/mm/soft-dirty.js";
-import { PROT_READ, PROT_WRITE } from "../../../src/mm/vma.js";
+import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_YOUNG } from "../../../src/mm/table/entry.js";
+import { forkAddressSpace } from "../../../src/mm/copy/fork.js";
+import { DMA_PIN, pinPage } from "../../../src/mm/fault/gup.js";
+import { dontNeed, madvise, mprotect, munmap } from "../../../src/mm/space/mapping.js";
+import { clearSoftDirty } from "../../../src/mm/space/soft-dirty.js";
+import { PROT_READ, PROT_WRITE } from "../../../src/mm/space/vma.js";
 import { createMachine, mapPages, memoryError, PAGE } from "../../builders.js";
 import { checkInvariants } from "../../invariants.js";
 import { Listener } from "../../test-device.js";

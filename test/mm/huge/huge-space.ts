@@ -1,11 +1,11 @@
 // A mapping that asks for huge pages, and what can be seen of it.
 
-import type { AddressSpace } from "../../../src/mm/address-space.js";
+import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import { loadWord, storeWord } from "../../../src/access/cpu.js";
-import { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE } from "../../../src/mm/entry.js";
-import { madvise } from "../../../src/mm/mapping.js";
+import { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE } from "../../../src/mm/table/entry.js";
+import { madvise } from "../../../src/mm/space/mapping.js";
 import type { Machine } from "../../../src/mm/machine.js";
-import { TABLE_WORDS } from "../../../src/mm/page-table.js";
+import { TABLE_WORDS } from "../../../src/mm/table/page-table.js";
 import { createMachine, type MachineSetup, mapPages, PAGE } from "../../builders.js";
 import type { TestEnvironment } from "../../environments.js";
 

@@ -4,21 +4,21 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { pinLongTerm } from "../../../src/access/long-term-pin.js";
-import { makeDeviceExclusiveRange } from "../../../src/mm/device-exclusive.js";
+import { makeDeviceExclusiveRange } from "../../../src/mm/fault/device-exclusive.js";
 import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isSwapEntry,
   PTE_DIRTY,
   PTE_SOFT_DIRTY,
-} from "../../../src/mm/entry.js";
-import { forkAddressSpace } from "../../../src/mm/fork.js";
-import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../../src/mm/gup.js";
-import { HMM_HUGE, hmmSnapshot } from "../../../src/mm/hmm.js";
-import { splitHugePage } from "../../../src/mm/huge-page.js";
-import { dontNeed, exitAddressSpace, mmap, mprotect, munmap } from "../../../src/mm/mapping.js";
-import { pageOut } from "../../../src/mm/pageout.js";
-import { PROT_READ } from "../../../src/mm/vma.js";
+} from "../../../src/mm/table/entry.js";
+import { forkAddressSpace } from "../../../src/mm/copy/fork.js";
+import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
+import { HMM_HUGE, hmmSnapshot } from "../../../src/mm/fault/hmm.js";
+import { splitHugePage } from "../../../src/mm/huge/huge-page.js";
+import { dontNeed, exitAddressSpace, mmap, mprotect, munmap } from "../../../src/mm/space/mapping.js";
+import { pageOut } from "../../../src/mm/swap/pageout.js";
+import { PROT_READ } from "../../../src/mm/space/vma.js";
 import { PAGE, TestSwapStore } from "../../builders.js";
 import { checkInvariants } from "../../invariants.js";
 import { Listener, TestDevice } from "../../test-device.js";

@@ -5,9 +5,9 @@
 
 import assert from "node:assert/strict";
 import type { AttachedDevice } from "../../../src/device/attached-device.js";
-import { isSwapEntry, PTE_FRAME_SHIFT } from "../../../src/mm/entry.js";
+import { isSwapEntry, PTE_FRAME_SHIFT } from "../../../src/mm/table/entry.js";
 import type { Machine } from "../../../src/mm/machine.js";
-import { ZONE_PRIVATE } from "../../../src/mm/zone.js";
+import { ZONE_PRIVATE } from "../../../src/mm/frames/zone.js";
 import type { SimulatedSwapStore } from "../../simulation/simulated-swap-store.js";
 import type { SimulatedTransfers } from "../../simulation/simulated-transfer.js";
 import { valueOf } from "./page-contents.js";

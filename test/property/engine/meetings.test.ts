@@ -1,8 +1,8 @@
 /** Operations that meet on the same page in one certain order: what random programs found, or would take long to find. */
 
 import { test } from "node:test";
-import { SHORT_REFERENCE } from "../../../src/mm/gup.js";
-import { PROT_READ, PROT_WRITE } from "../../../src/mm/vma.js";
+import { SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
+import { PROT_READ, PROT_WRITE } from "../../../src/mm/space/vma.js";
 import { letPromisesSettle, SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import * as operations from "./operations/index.js";
 import type { Target } from "./operations/index.js";

@@ -6,8 +6,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DMA_PIN, SHORT_REFERENCE } from "../../../src/mm/gup.js";
-import { PROT_READ, PROT_WRITE } from "../../../src/mm/vma.js";
+import { DMA_PIN, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
+import { PROT_READ, PROT_WRITE } from "../../../src/mm/space/vma.js";
 import { NthFailure } from "../../simulation/failure-plan.js";
 import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import * as operations from "./operations/index.js";

@@ -1,7 +1,7 @@
 /** What an action means for the world as it is by now. */
 
-import { DMA_PIN, SHORT_REFERENCE } from "../../../src/mm/gup.js";
-import { PROT_NONE, PROT_READ } from "../../../src/mm/vma.js";
+import { DMA_PIN, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
+import { PROT_NONE, PROT_READ } from "../../../src/mm/space/vma.js";
 import type { Action, Kind } from "./actions.js";
 import * as operations from "./operations/index.js";
 import { READ_WRITE, type Target } from "./operations/index.js";

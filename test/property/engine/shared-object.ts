@@ -3,7 +3,7 @@
  * it sees that value, at once; a private mapping until it has a page of its own.
  */
 
-import type { PageCache } from "../../../src/mm/page-cache.js";
+import type { PageCache } from "../../../src/mm/file/page-cache.js";
 import type { Shadow } from "./shadow.js";
 
 export class SharedObject {

@@ -7,7 +7,7 @@
  * unseen. A device page that loses its write permission, by `mprotect` or a fork, forgets that it was written.
  */
 
-import type { AddressSpace } from "../../../src/mm/address-space.js";
+import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import {
   isDevicePrivateEntry,
   isMigrationEntry,
@@ -15,7 +15,7 @@ import {
   PTE_PRESENT,
   PTE_SOFT_DIRTY,
   PTE_WRITE,
-} from "../../../src/mm/entry.js";
+} from "../../../src/mm/table/entry.js";
 
 export class SoftDirtyTruth {
   readonly #mm: AddressSpace;

@@ -3,7 +3,7 @@
  * hears what happens through a notifier, as a device would, so that pages go from the truth at the moment they go.
  */
 
-import type { AddressSpace } from "../../../src/mm/address-space.js";
+import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
@@ -12,12 +12,12 @@ import {
   PTE_FRAME_SHIFT,
   PTE_PRESENT,
   PTE_WRITE,
-} from "../../../src/mm/entry.js";
-import { DMA_PIN } from "../../../src/mm/gup.js";
-import type { HomeRange } from "../../../src/mm/home-range.js";
-import type { Invalidation, MmuInterval } from "../../../src/mm/notifier.js";
-import { ADDRESS_SPACE_PAGES } from "../../../src/mm/page-table.js";
-import { PROT_READ, PROT_WRITE, VM_ACCESS_FLAGS } from "../../../src/mm/vma.js";
+} from "../../../src/mm/table/entry.js";
+import { DMA_PIN } from "../../../src/mm/fault/gup.js";
+import type { HomeRange } from "../../../src/mm/host/home-range.js";
+import type { Invalidation, MmuInterval } from "../../../src/mm/space/notifier.js";
+import { ADDRESS_SPACE_PAGES } from "../../../src/mm/table/page-table.js";
+import { PROT_READ, PROT_WRITE, VM_ACCESS_FLAGS } from "../../../src/mm/space/vma.js";
 import { valueOf } from "./page-contents.js";
 import { Shadow } from "./shadow.js";
 import type { Behind, SharedObject } from "./shared-object.js";

@@ -9,12 +9,18 @@ import type { Device } from "../../../src/device/driver.js";
 import type { LinkDirection } from "../../../src/device/mirror/link.js";
 import { mirrorDevice } from "../../../src/device/mirror/mirror-device.js";
 import type { Transfer } from "../../../src/device/transfers.js";
-import type { AddressSpace } from "../../../src/mm/address-space.js";
-import { isDevicePrivateEntry, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } from "../../../src/mm/entry.js";
+import type { AddressSpace } from "../../../src/mm/space/address-space.js";
+import {
+  isDevicePrivateEntry,
+  PTE_FRAME_SHIFT,
+  PTE_NO_ACCESS,
+  PTE_PRESENT,
+  PTE_WRITE,
+} from "../../../src/mm/table/entry.js";
 import { MemoryError } from "../../../src/mm/errors.js";
-import { PG_DIRTY, PG_HOME, PG_SWAPCACHE } from "../../../src/mm/frames.js";
+import { PG_DIRTY, PG_HOME, PG_SWAPCACHE } from "../../../src/mm/frames/frames.js";
 import { Machine } from "../../../src/mm/machine.js";
-import { ZONE_COHERENT } from "../../../src/mm/zone.js";
+import { ZONE_COHERENT } from "../../../src/mm/frames/zone.js";
 import { checkInvariants } from "../../invariants.js";
 import { SimulatedFile } from "../../simulation/simulated-file.js";
 import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";

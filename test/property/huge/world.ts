@@ -5,17 +5,23 @@
 
 import assert from "node:assert/strict";
 import { AccessFault, loadWord, storeWord } from "../../../src/access/cpu.js";
-import type { AddressSpace } from "../../../src/mm/address-space.js";
-import { makeDeviceExclusiveRange } from "../../../src/mm/device-exclusive.js";
-import { isDevicePrivateEntry, isSwapEntry, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE } from "../../../src/mm/entry.js";
+import type { AddressSpace } from "../../../src/mm/space/address-space.js";
+import { makeDeviceExclusiveRange } from "../../../src/mm/fault/device-exclusive.js";
+import {
+  isDevicePrivateEntry,
+  isSwapEntry,
+  PTE_FRAME_SHIFT,
+  PTE_PRESENT,
+  PTE_WRITE,
+} from "../../../src/mm/table/entry.js";
 import { MemoryError } from "../../../src/mm/errors.js";
-import { forkAddressSpace } from "../../../src/mm/fork.js";
-import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../../src/mm/gup.js";
+import { forkAddressSpace } from "../../../src/mm/copy/fork.js";
+import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
 import type { Machine } from "../../../src/mm/machine.js";
-import { dontNeed, exitAddressSpace, madvise, mmap, mprotect, munmap } from "../../../src/mm/mapping.js";
-import { pageOut } from "../../../src/mm/pageout.js";
-import { clearSoftDirty } from "../../../src/mm/soft-dirty.js";
-import { PROT_READ, PROT_WRITE } from "../../../src/mm/vma.js";
+import { dontNeed, exitAddressSpace, madvise, mmap, mprotect, munmap } from "../../../src/mm/space/mapping.js";
+import { pageOut } from "../../../src/mm/swap/pageout.js";
+import { clearSoftDirty } from "../../../src/mm/space/soft-dirty.js";
+import { PROT_READ, PROT_WRITE } from "../../../src/mm/space/vma.js";
 import { createMachine, PAGE, TestSwapStore } from "../../builders.js";
 import { checkInvariants } from "../../invariants.js";
 import { BLOCK } from "../../mm/huge/huge-space.js";

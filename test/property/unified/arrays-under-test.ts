@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { strideOf, type View, viewOf } from "../../../src/device/element.js";
 import { MemoryError } from "../../../src/mm/errors.js";
-import { DMA_PIN } from "../../../src/mm/gup.js";
-import { ZONE_PRIVATE } from "../../../src/mm/zone.js";
+import { DMA_PIN } from "../../../src/mm/fault/gup.js";
+import { ZONE_PRIVATE } from "../../../src/mm/frames/zone.js";
 import { elementsOf, type Operand, pagesOf } from "../../../src/unified/footprint.js";
 import type { DispatchReport, Kernel } from "../../../src/unified/kernel.js";
 import type { PagedArray } from "../../../src/unified/paged-array.js";

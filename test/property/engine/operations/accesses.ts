@@ -3,11 +3,11 @@
 import { touch } from "../../../../src/access/cpu.js";
 import type { AttachedDevice } from "../../../../src/device/attached-device.js";
 import { deviceRead, deviceWrite } from "../../../../src/device/device-access.js";
-import { letGoOfExclusivePages, makeDeviceExclusiveRange } from "../../../../src/mm/device-exclusive.js";
-import { isDeviceExclusiveEntry, PTE_FRAME_SHIFT } from "../../../../src/mm/entry.js";
+import { letGoOfExclusivePages, makeDeviceExclusiveRange } from "../../../../src/mm/fault/device-exclusive.js";
+import { isDeviceExclusiveEntry, PTE_FRAME_SHIFT } from "../../../../src/mm/table/entry.js";
 import { MemoryError } from "../../../../src/mm/errors.js";
-import { FAULT_DONE, FAULT_WRITE, faultIn } from "../../../../src/mm/fault.js";
-import { PROT_READ } from "../../../../src/mm/vma.js";
+import { FAULT_DONE, FAULT_WRITE, faultIn } from "../../../../src/mm/fault/fault.js";
+import { PROT_READ } from "../../../../src/mm/space/vma.js";
 import { fillPage, PagesToStore, valueOf } from "../page-contents.js";
 import type { Space } from "../space.js";
 import { PAGE_SIZE, type World } from "../world.js";

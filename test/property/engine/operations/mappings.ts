@@ -1,9 +1,16 @@
 /** What changes mappings: map, unmap, protect, give up, fork, exit. */
 
 import type { MemoryError } from "../../../../src/mm/errors.js";
-import { forkAddressSpace } from "../../../../src/mm/fork.js";
-import { dontNeed, exitAddressSpace, type MapOptions, mmap, mprotect, munmap } from "../../../../src/mm/mapping.js";
-import { ADDRESS_SPACE_PAGES } from "../../../../src/mm/page-table.js";
+import { forkAddressSpace } from "../../../../src/mm/copy/fork.js";
+import {
+  dontNeed,
+  exitAddressSpace,
+  type MapOptions,
+  mmap,
+  mprotect,
+  munmap,
+} from "../../../../src/mm/space/mapping.js";
+import { ADDRESS_SPACE_PAGES } from "../../../../src/mm/table/page-table.js";
 import type { SharedObject } from "../shared-object.js";
 import type { Space } from "../space.js";
 import { PAGE_SIZE, type World } from "../world.js";

@@ -3,7 +3,7 @@
 import type { AttachedDevice } from "../../../../src/device/attached-device.js";
 import { migrateToDevice } from "../../../../src/device/migrate-to-device.js";
 import { evictFrames, migrateToHost } from "../../../../src/device/migrate-to-host.js";
-import { PG_LOCKED } from "../../../../src/mm/frames.js";
+import { PG_LOCKED } from "../../../../src/mm/frames/frames.js";
 import { homeOfPage, migrateDeviceRange } from "../../../../src/migrate/device-range.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, migratePfn } from "../../../../src/migrate/entry.js";
 import { migrateDeviceFinalize } from "../../../../src/migrate/finalize.js";

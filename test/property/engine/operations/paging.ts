@@ -1,9 +1,9 @@
 /** Paging out, writing behind the mappings of an object, clearing the soft-dirty bits. */
 
 import { MemoryError } from "../../../../src/mm/errors.js";
-import { ADDRESS_SPACE_PAGES } from "../../../../src/mm/page-table.js";
-import { pageOut as pageOutRange } from "../../../../src/mm/pageout.js";
-import { clearSoftDirty as clearBits } from "../../../../src/mm/soft-dirty.js";
+import { ADDRESS_SPACE_PAGES } from "../../../../src/mm/table/page-table.js";
+import { pageOut as pageOutRange } from "../../../../src/mm/swap/pageout.js";
+import { clearSoftDirty as clearBits } from "../../../../src/mm/space/soft-dirty.js";
 import { fillPage } from "../page-contents.js";
 import type { SharedObject } from "../shared-object.js";
 import type { Space } from "../space.js";

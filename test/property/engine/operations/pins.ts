@@ -1,12 +1,12 @@
 /** Pins, short and for long; stores through them; letting go. */
 
 import { pinLongTerm } from "../../../../src/access/long-term-pin.js";
-import { PTE_EXCLUSIVE } from "../../../../src/mm/entry.js";
+import { PTE_EXCLUSIVE } from "../../../../src/mm/table/entry.js";
 import { MemoryError } from "../../../../src/mm/errors.js";
-import { PG_DIRTY } from "../../../../src/mm/frames.js";
-import { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "../../../../src/mm/gup.js";
-import { PROT_READ } from "../../../../src/mm/vma.js";
-import { ZONE_COHERENT } from "../../../../src/mm/zone.js";
+import { PG_DIRTY } from "../../../../src/mm/frames/frames.js";
+import { DMA_PIN, pinPage, SHORT_REFERENCE, tryPinPage } from "../../../../src/mm/fault/gup.js";
+import { PROT_READ } from "../../../../src/mm/space/vma.js";
+import { ZONE_COHERENT } from "../../../../src/mm/frames/zone.js";
 import { migrateDeviceCoherentPage } from "../../../../src/migrate/device-range.js";
 import { fillPage, valueOf } from "../page-contents.js";
 import type { HeldPin, Space } from "../space.js";

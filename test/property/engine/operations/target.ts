@@ -1,8 +1,8 @@
 /** Pages that an operation works on, and what its answer may be. */
 
 import { MemoryError } from "../../../../src/mm/errors.js";
-import { FAULT_OOM } from "../../../../src/mm/fault.js";
-import { PROT_READ, PROT_WRITE } from "../../../../src/mm/vma.js";
+import { FAULT_OOM } from "../../../../src/mm/fault/fault.js";
+import { PROT_READ, PROT_WRITE } from "../../../../src/mm/space/vma.js";
 import type { Space } from "../space.js";
 import type { Operation, World } from "../world.js";
 
