@@ -10,6 +10,7 @@ import { FileSource } from "../../src/unified/byte-source.js";
 import { createUnifiedMemory } from "../../src/index.js";
 import { memoryError, PAGE, TestSwapStore } from "../builders.js";
 import { temporaryFolder } from "../nearest-words/temporary-folder.js";
+import { abortAtEveryWait } from "./aborts-at-every-wait.js";
 import { type MemorySetup, openMemory, openUntended } from "./opened-memory.js";
 
 const DEVICES = [
@@ -266,24 +267,7 @@ test("an abort while a source is read ends the operation, and a later one finds 
     (signal) => array.prefetch("device", { signal }),
     (signal) => array.prefetch("host", { signal }),
   ];
-  for (const act of acts) {
-    for (let after = 1; ; after++) {
-      const controller = new AbortController();
-      let waits = 0;
-      blob.pause = async () => {
-        if (++waits === after) controller.abort(new Error("enough"));
-      };
-      const result = await act(controller.signal).then(
-        (done) => ({ done }),
-        (error: unknown) => ({ error }),
-      );
-      if ("done" in result) (result.done as { release?(): void } | undefined)?.release?.();
-      else assert.equal(String(result.error), "Error: enough");
-      opened.check(array);
-      if (waits < after) break;
-    }
-  }
-  blob.pause = null;
+  await abortAtEveryWait(blob, acts, () => opened.check(array));
   assert.deepEqual(await array.read(), bytes);
 });
 

@@ -6,6 +6,7 @@ import type { HostKernel } from "../../src/device/driver.js";
 import { strideOf, viewOf } from "../../src/device/element.js";
 import type { PagedArray } from "../../src/unified/paged-array.js";
 import { memoryError, PAGE, TestSwapStore } from "../builders.js";
+import { abortAtEveryWait } from "./aborts-at-every-wait.js";
 import { openMemory, type OpenedMemory } from "./opened-memory.js";
 import { plainly, startsOf, workloads } from "./workloads.js";
 
@@ -162,24 +163,7 @@ test("an abort while swap is at work ends the operation, and a later one finds e
     (signal) => array.prefetch("device", { signal }),
     (signal) => array.prefetch("host", { signal }),
   ];
-  for (const act of acts) {
-    for (let after = 1; ; after++) {
-      const controller = new AbortController();
-      let waits = 0;
-      swap.pause = async () => {
-        if (++waits === after) controller.abort(new Error("enough"));
-      };
-      const result = await act(controller.signal).then(
-        (done) => ({ done }),
-        (error: unknown) => ({ error }),
-      );
-      if ("done" in result) (result.done as { release?(): void } | undefined)?.release?.();
-      else assert.equal(String(result.error), "Error: enough");
-      opened.check(array);
-      if (waits < after) break;
-    }
-  }
-  swap.pause = null;
+  await abortAtEveryWait(swap, acts, () => opened.check(array));
   await holds(opened, array, bytes);
 });
 
