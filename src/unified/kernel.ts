@@ -3,8 +3,9 @@
  * step's pages are loaded while a kernel runs, where the device can do both at once.
  */
 
-import type { DeviceKernel, HostKernel, KernelSlice } from "../device/driver.js";
+import type { DeviceKernel, HostKernel, HostModule, KernelSlice } from "../device/driver.js";
 import { type ElementType, strideOf } from "../device/element.js";
+import { addressOf, importHostKernel, isHostKernel, isHostModule } from "../device/host-module.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { unsharePages } from "../device/unshare.js";
 import { MemoryError } from "../mm/errors.js";
@@ -20,8 +21,11 @@ import { Turns } from "./turn.js";
 export interface KernelDescriptor {
   /** A name for messages and reports. */
   label?: string;
-  /** The kernel as a TypeScript function. */
-  host: HostKernel;
+  /**
+   * The kernel as a TypeScript function, or as the module that exports one, which is imported here and, where device and
+   * memory are shared with threads, run in a worker while the next step is copied. Such a kernel's uniforms are cloned.
+   */
+  host: HostKernel | HostModule;
   /** Which elements of each array an invocation uses; its keys are the names of the kernel's arrays. */
   footprint: Record<string, Footprint>;
 }
@@ -94,34 +98,49 @@ export class Kernel {
   readonly #kernel: DeviceKernel;
   readonly #footprint: Record<string, Footprint>;
   readonly #writes: readonly string[];
+  readonly #isModule: boolean;
 
-  private constructor(core: MemoryCore, kernel: DeviceKernel, { label = "kernel", footprint, host }: KernelDescriptor) {
+  private constructor(
+    core: MemoryCore,
+    kernel: DeviceKernel,
+    label: string,
+    footprint: Record<string, Footprint>,
+    writes: readonly string[],
+    isModule: boolean,
+  ) {
     this.label = label;
     this.#core = core;
     this.#kernel = kernel;
-    this.#footprint = { ...footprint };
-    this.#writes = [...host.writes];
+    this.#footprint = footprint;
+    this.#writes = writes;
+    this.#isModule = isModule;
   }
 
   /** Made by `UnifiedMemory.createKernel`. */
   static async create(core: MemoryCore, descriptor: KernelDescriptor): Promise<Kernel> {
     checkOptions("createKernel", descriptor, KERNEL_OPTIONS);
-    const { label = "kernel", host, footprint } = descriptor;
+    const { label = "kernel", host: given, footprint: asked } = descriptor;
     if (Object.hasOwn(descriptor, "wgsl")) {
       throw new MemoryError("EINVAL", `kernel "${label}" has wgsl, which this version does not run: give it as host`);
     }
-    if (typeof host?.run !== "function" || !Array.isArray(host.writes)) {
-      throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run }`);
+    const module = isHostModule(given) ? addressOf(label, given) : null;
+    if (module === null && !isHostKernel(given)) {
+      throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run } or { module, export }`);
     }
-    if (typeof footprint !== "object" || footprint === null || Object.keys(footprint).length === 0) {
+    if (typeof asked !== "object" || asked === null || Object.keys(asked).length === 0) {
       throw new MemoryError("EINVAL", `kernel "${label}" needs a footprint for each of its arrays`);
     }
+    const footprint = { ...asked };
     for (const [name, used] of Object.entries(footprint)) checkFootprint(name, used);
-    for (const name of host.writes) {
+    const host = module === null ? (given as HostKernel) : await importHostKernel(label, module);
+    const writes = [...host.writes];
+    for (const name of writes) {
       if (!Object.hasOwn(footprint, name))
         throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
     }
-    return new Kernel(core, await core.attached.device.createKernel({ label, host }), descriptor);
+    core.queue.assertOpen();
+    const kernel = await core.attached.device.createKernel({ label, host, ...(module !== null && { module }) });
+    return new Kernel(core, kernel, label, footprint, writes, module !== null);
   }
 
   /**
@@ -137,8 +156,21 @@ export class Kernel {
       throw new MemoryError("EINVAL", "onProgress is no function");
     const operands = this.#bind(options);
     // Until its turn comes the caller may use its options for something else.
-    const request = { ...options, uniforms: { ...options.uniforms } };
+    const request = { ...options, uniforms: this.#copyUniforms(options.uniforms) };
     return this.#core.queue.run((checkpoint) => this.#run(request, operands, checkpoint), options.signal);
+  }
+
+  /** A kernel that is a module takes only what can be posted to a worker, wherever it runs. */
+  #copyUniforms(uniforms: Record<string, unknown> = {}): Record<string, unknown> {
+    if (!this.#isModule) return { ...uniforms };
+    try {
+      return structuredClone({ ...uniforms });
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new MemoryError("EINVAL", `uniforms of kernel "${this.label}" cannot be posted to a worker: ${reason}`, {
+        cause,
+      });
+    }
   }
 
   #bind({ arrays = {}, invocations, mode = "auto" }: Partial<DispatchOptions>): Bound[] {
@@ -194,7 +226,7 @@ export class Kernel {
   async #run(request: DispatchOptions, operands: readonly Bound[], checkpoint: Checkpoint): Promise<DispatchReport> {
     const { machine, attached, residency } = this.#core;
     const { invocations, mode = "auto", uniforms = {}, signal } = request;
-    const { lookahead } = attached.device;
+    const lookahead = this.#kernel.lookahead ?? attached.device.lookahead;
     checkpoint();
     this.#refusePinned(operands, invocations);
     const before = { ...attached.counters.time };
