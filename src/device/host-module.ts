@@ -5,15 +5,12 @@
 
 import { MemoryError } from "../mm/errors.js";
 import type { HostKernel, HostModule } from "./driver.js";
+import { isHostKernel } from "./host-kernel.js";
 
 /** A module by its address alone, as it is posted. */
 export interface HostModuleAddress {
   readonly module: string;
   readonly export: string;
-}
-
-export function isHostModule(host: unknown): host is HostModule {
-  return typeof host === "object" && host !== null && "module" in host;
 }
 
 /** EINVAL for what is no URL of a module, or no name of an export. */
@@ -55,9 +52,4 @@ export async function importHostKernel(label: string, address: HostModuleAddress
   if (!isHostKernel(kernel))
     throw new MemoryError("EINVAL", `kernel "${label}": export "${name}" of ${module} is no kernel { writes, run }`);
   return kernel;
-}
-
-export function isHostKernel(host: unknown): host is HostKernel {
-  const { writes, run } = (host ?? {}) as Partial<HostKernel>;
-  return typeof run === "function" && Array.isArray(writes);
 }

@@ -24,10 +24,10 @@ export type HostPages = readonly (readonly [frame: number, bytes: Uint8Array])[]
 
 const NO_PAGES: HostPages = [];
 
-/** A worker, and the kernels that it has or is about to have. */
+/** A worker, and the kernels that it has. */
 interface Running {
   readonly thread: Thread;
-  readonly loaded: Map<number, Promise<unknown>>;
+  readonly loaded: Set<number>;
 }
 
 export class KernelThread {
@@ -50,7 +50,8 @@ export class KernelThread {
     const kernel = this.#kernels++;
     await this.#load(kernel, label, address);
     return new ThreadKernel(async (step) => {
-      const thread = await this.#load(kernel, label, address);
+      // A step is posted before anything else is done, where that can be: so it runs while the next one is loaded.
+      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, address));
       const hostPages = this.#hostPagesOf(step);
       return thread.request<number>({ do: "run", kernel, step, hostPages } satisfies KernelOrder);
     });
@@ -62,21 +63,16 @@ export class KernelThread {
     await this.#running?.thread.terminate(reason);
   }
 
-  /** The worker that runs, which has the kernel. */
+  #threadWith(kernel: number): Thread | null {
+    return this.#running?.loaded.has(kernel) === true ? this.#running.thread : null;
+  }
+
+  /** The worker, which has the kernel now. */
   async #load(kernel: number, label: string, address: HostModuleAddress): Promise<Thread> {
     if (this.#closed !== null) throw this.#closed;
     const { thread, loaded } = (this.#running ??= this.#start());
-    let loading = loaded.get(kernel);
-    if (loading === undefined) {
-      loading = thread.request({ do: "load", kernel, label, address } satisfies KernelOrder);
-      loaded.set(kernel, loading);
-    }
-    try {
-      await loading;
-    } catch (error) {
-      loaded.delete(kernel);
-      throw error;
-    }
+    await thread.request({ do: "load", kernel, label, address } satisfies KernelOrder);
+    loaded.add(kernel);
     return thread;
   }
 
@@ -91,7 +87,7 @@ export class KernelThread {
     const { pageSize } = this.#memory;
     // Whoever asks for a kernel hears of a worker that did not start.
     thread.request({ do: "open", memory: this.#bytes, pageSize } satisfies KernelOrder).catch(() => {});
-    return { thread, loaded: new Map() };
+    return { thread, loaded: new Set() };
   }
 
   #hostPagesOf({ slices }: KernelStep): HostPages {
