@@ -9,37 +9,48 @@
  */
 
 import * as pageTableEntry from "../mm/table/entry.js";
+import { isDevicePrivateEntry } from "../mm/table/entry.js";
 import * as frameTable from "../mm/frames/frames.js";
 import { splitHugeEntry } from "../mm/huge/huge-entry.js";
 import { splitHugePage } from "../mm/huge/huge-page.js";
 import type { Machine } from "../mm/machine.js";
 import * as pageTables from "../mm/table/page-table.js";
-import * as reverseMap from "../mm/frames/rmap.js";
-import * as sharedWord from "../mm/shared-word.js";
+import { mayShareAnonRmap, migrationEntryFor } from "../mm/frames/rmap.js";
+import { exchangeWord, storeWord } from "../mm/shared-word.js";
 import type { Vma } from "../mm/space/vma.js";
 import * as memoryZones from "../mm/frames/zone.js";
 import type { Zones } from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
+import { preloadMapped } from "./preload.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_PRESENT, PTE_WRITE, isDevicePrivateEntry } = pageTableEntry;
-const { FLAGS, FRAME_SHIFT, MAPCOUNT, MAPPING, PG_COMPOUND, PG_DIRTY, PG_LOCKED } = frameTable;
-const { TABLE_MASK, TABLE_WORDS } = pageTables;
-const { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
-const {
-  MIGRATE_PFN_MIGRATE,
-  MIGRATE_PFN_SHIFT,
-  MIGRATE_PFN_VALID,
-  MIGRATE_PFN_WRITE,
-  MIGRATE_VMA_SELECT_DEVICE_COHERENT,
-  MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
-  MIGRATE_VMA_SELECT_SYSTEM,
-} = migrateEntry;
-const { PRELOAD_PAGES, preloadMapped } = preload;
-const { exchangeWord, storeWord } = sharedWord;
-const { mayShareAnonRmap, migrationEntryFor } = reverseMap;
+const PTE_DIRTY = pageTableEntry.PTE_DIRTY;
+const PTE_EXCLUSIVE = pageTableEntry.PTE_EXCLUSIVE;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const PTE_PRESENT = pageTableEntry.PTE_PRESENT;
+const PTE_WRITE = pageTableEntry.PTE_WRITE;
+const FLAGS = frameTable.FLAGS;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const MAPCOUNT = frameTable.MAPCOUNT;
+const MAPPING = frameTable.MAPPING;
+const PG_COMPOUND = frameTable.PG_COMPOUND;
+const PG_DIRTY = frameTable.PG_DIRTY;
+const PG_LOCKED = frameTable.PG_LOCKED;
+const TABLE_MASK = pageTables.TABLE_MASK;
+const TABLE_WORDS = pageTables.TABLE_WORDS;
+const ZONE_COHERENT = memoryZones.ZONE_COHERENT;
+const ZONE_PRIVATE = memoryZones.ZONE_PRIVATE;
+const ZONE_SYSTEM = memoryZones.ZONE_SYSTEM;
+const MIGRATE_PFN_MIGRATE = migrateEntry.MIGRATE_PFN_MIGRATE;
+const MIGRATE_PFN_SHIFT = migrateEntry.MIGRATE_PFN_SHIFT;
+const MIGRATE_PFN_VALID = migrateEntry.MIGRATE_PFN_VALID;
+const MIGRATE_PFN_WRITE = migrateEntry.MIGRATE_PFN_WRITE;
+const MIGRATE_VMA_SELECT_DEVICE_COHERENT = migrateEntry.MIGRATE_VMA_SELECT_DEVICE_COHERENT;
+const MIGRATE_VMA_SELECT_DEVICE_PRIVATE = migrateEntry.MIGRATE_VMA_SELECT_DEVICE_PRIVATE;
+const MIGRATE_VMA_SELECT_SYSTEM = migrateEntry.MIGRATE_VMA_SELECT_SYSTEM;
+const PRELOAD_PAGES = preload.PRELOAD_PAGES;
 
 /** Fills `args.src` and `args.cpages` for pages `[first, end)` of the VMA. */
 export function collect(args: MigrateVma, vma: Vma, first: number, end: number): void {

@@ -8,20 +8,27 @@
 import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/space/notifier.js";
-import * as sharedWord from "../mm/shared-word.js";
+import { compareExchangeWord } from "../mm/shared-word.js";
 import * as memoryZones from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
-import * as restore from "./restore.js";
+import { preloadBoth } from "./preload.js";
+import { restoreEntries } from "./restore.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FRAME_SHIFT, MAPCOUNT, MAPPING, PG_HOME, PG_SWAPCACHE, REFCOUNT } = frameTable;
-const { ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
-const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
-const { PRELOAD_PAGES, preloadBoth } = preload;
-const { compareExchangeWord } = sharedWord;
-const { restoreEntries } = restore;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const MAPCOUNT = frameTable.MAPCOUNT;
+const MAPPING = frameTable.MAPPING;
+const PG_HOME = frameTable.PG_HOME;
+const PG_SWAPCACHE = frameTable.PG_SWAPCACHE;
+const REFCOUNT = frameTable.REFCOUNT;
+const ZONE_PRIVATE = memoryZones.ZONE_PRIVATE;
+const ZONE_SYSTEM = memoryZones.ZONE_SYSTEM;
+const MIGRATE_PFN_MIGRATE = migrateEntry.MIGRATE_PFN_MIGRATE;
+const MIGRATE_PFN_SHIFT = migrateEntry.MIGRATE_PFN_SHIFT;
+const MIGRATE_PFN_VALID = migrateEntry.MIGRATE_PFN_VALID;
+const PRELOAD_PAGES = preload.PRELOAD_PAGES;
 
 /**
  * The last step: migration entries give way to entries of the page's place, new or old; locks go,

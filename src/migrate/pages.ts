@@ -6,30 +6,31 @@
 import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { assertNotInCallback } from "../mm/space/notifier.js";
-import * as sharedWord from "../mm/shared-word.js";
+import { loadWord } from "../mm/shared-word.js";
 import * as memoryZones from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import { insertPage } from "./insert.js";
 import type { MigrateVma } from "./migrate-vma.js";
 import * as preload from "./preload.js";
+import { preloadBoth } from "./preload.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const {
-  FLAGS,
-  FRAME_SHIFT,
-  INDEX,
-  MAPPING,
-  MAPPING_ANON,
-  MAPPING_KIND_SHIFT,
-  PG_DIRTY,
-  PG_FILE_COPY,
-  PG_SWAPCACHE,
-  REFCOUNT,
-} = frameTable;
-const { ZONE_COHERENT, ZONE_PRIVATE } = memoryZones;
-const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
-const { PRELOAD_PAGES, preloadBoth } = preload;
-const { loadWord } = sharedWord;
+const FLAGS = frameTable.FLAGS;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const INDEX = frameTable.INDEX;
+const MAPPING = frameTable.MAPPING;
+const MAPPING_ANON = frameTable.MAPPING_ANON;
+const MAPPING_KIND_SHIFT = frameTable.MAPPING_KIND_SHIFT;
+const PG_DIRTY = frameTable.PG_DIRTY;
+const PG_FILE_COPY = frameTable.PG_FILE_COPY;
+const PG_SWAPCACHE = frameTable.PG_SWAPCACHE;
+const REFCOUNT = frameTable.REFCOUNT;
+const ZONE_COHERENT = memoryZones.ZONE_COHERENT;
+const ZONE_PRIVATE = memoryZones.ZONE_PRIVATE;
+const MIGRATE_PFN_MIGRATE = migrateEntry.MIGRATE_PFN_MIGRATE;
+const MIGRATE_PFN_SHIFT = migrateEntry.MIGRATE_PFN_SHIFT;
+const MIGRATE_PFN_VALID = migrateEntry.MIGRATE_PFN_VALID;
+const PRELOAD_PAGES = preload.PRELOAD_PAGES;
 
 /** What is said of a page's contents stays true wherever they are. */
 const KEPT_FLAGS = PG_DIRTY | PG_FILE_COPY;

@@ -6,13 +6,19 @@
  */
 
 import * as pageTableEntry from "../mm/table/entry.js";
+import { isDevicePrivateEntry } from "../mm/table/entry.js";
 import * as frameTable from "../mm/frames/frames.js";
 import * as migrateEntry from "./entry.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { PTE_FRAME_SHIFT, PTE_PRESENT, isDevicePrivateEntry } = pageTableEntry;
-const { FLAGS, FRAME_SHIFT, LRU_NEXT, LRU_PREV } = frameTable;
-const { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const PTE_PRESENT = pageTableEntry.PTE_PRESENT;
+const FLAGS = frameTable.FLAGS;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const LRU_NEXT = frameTable.LRU_NEXT;
+const LRU_PREV = frameTable.LRU_PREV;
+const MIGRATE_PFN_SHIFT = migrateEntry.MIGRATE_PFN_SHIFT;
+const MIGRATE_PFN_VALID = migrateEntry.MIGRATE_PFN_VALID;
 
 /** Pages that are read ahead: few enough that their records, and the way to them, are still in the caches in turn. */
 export const PRELOAD_PAGES = 32;

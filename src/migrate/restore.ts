@@ -6,36 +6,35 @@
  */
 
 import * as pageTableEntry from "../mm/table/entry.js";
+import { devicePrivateEntry } from "../mm/table/entry.js";
 import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
 import * as pageTables from "../mm/table/page-table.js";
-import * as reverseMap from "../mm/frames/rmap.js";
-import * as sharedWord from "../mm/shared-word.js";
-import * as vmaFlags from "../mm/space/vma.js";
+import { vmasOf } from "../mm/frames/rmap.js";
+import { addToWord, storeWord } from "../mm/shared-word.js";
+import { makeEntry, maybeWritable } from "../mm/space/vma.js";
 import type { Vma } from "../mm/space/vma.js";
 import * as memoryZones from "../mm/frames/zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const {
-  PTE_DIRTY,
-  PTE_EXCLUSIVE,
-  PTE_FRAME_SHIFT,
-  PTE_MAKE_DIRTY,
-  PTE_MIGRATION,
-  PTE_PRESENT,
-  PTE_SOFT_DIRTY,
-  PTE_TRACKING,
-  PTE_UFFD_WP,
-  PTE_WRITE,
-  PTE_YOUNG,
-  devicePrivateEntry,
-} = pageTableEntry;
-const { FRAME_SHIFT, INDEX, MAPCOUNT, PG_DIRTY, REFCOUNT } = frameTable;
-const { TABLE_MASK } = pageTables;
-const { ZONE_PRIVATE } = memoryZones;
-const { addToWord, storeWord } = sharedWord;
-const { vmasOf } = reverseMap;
-const { makeEntry, maybeWritable } = vmaFlags;
+const PTE_DIRTY = pageTableEntry.PTE_DIRTY;
+const PTE_EXCLUSIVE = pageTableEntry.PTE_EXCLUSIVE;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const PTE_MAKE_DIRTY = pageTableEntry.PTE_MAKE_DIRTY;
+const PTE_MIGRATION = pageTableEntry.PTE_MIGRATION;
+const PTE_PRESENT = pageTableEntry.PTE_PRESENT;
+const PTE_SOFT_DIRTY = pageTableEntry.PTE_SOFT_DIRTY;
+const PTE_TRACKING = pageTableEntry.PTE_TRACKING;
+const PTE_UFFD_WP = pageTableEntry.PTE_UFFD_WP;
+const PTE_WRITE = pageTableEntry.PTE_WRITE;
+const PTE_YOUNG = pageTableEntry.PTE_YOUNG;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const INDEX = frameTable.INDEX;
+const MAPCOUNT = frameTable.MAPCOUNT;
+const PG_DIRTY = frameTable.PG_DIRTY;
+const REFCOUNT = frameTable.REFCOUNT;
+const TABLE_MASK = pageTables.TABLE_MASK;
+const ZONE_PRIVATE = memoryZones.ZONE_PRIVATE;
 
 /** `source` and `destination` are both locked; they are the same frame when the page stays where it is. */
 export function restoreEntries(machine: Machine, source: number, destination: number): void {

@@ -7,21 +7,24 @@
 
 import * as frameTable from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
-import * as reverseMap from "../mm/frames/rmap.js";
-import * as sharedWord from "../mm/shared-word.js";
+import { tryToMigrate } from "../mm/frames/rmap.js";
+import { loadWord } from "../mm/shared-word.js";
 import * as memoryZones from "../mm/frames/zone.js";
 import * as migrateEntry from "./entry.js";
 import * as preload from "./preload.js";
-import * as restore from "./restore.js";
+import { preloadListNeighbours } from "./preload.js";
+import { restoreEntries } from "./restore.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FRAME_SHIFT, MAPCOUNT, PG_SWAPCACHE, REFCOUNT } = frameTable;
-const { ZONE_SYSTEM } = memoryZones;
-const { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } = migrateEntry;
-const { PRELOAD_PAGES, preloadListNeighbours } = preload;
-const { loadWord } = sharedWord;
-const { tryToMigrate } = reverseMap;
-const { restoreEntries } = restore;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const MAPCOUNT = frameTable.MAPCOUNT;
+const PG_SWAPCACHE = frameTable.PG_SWAPCACHE;
+const REFCOUNT = frameTable.REFCOUNT;
+const ZONE_SYSTEM = memoryZones.ZONE_SYSTEM;
+const MIGRATE_PFN_MIGRATE = migrateEntry.MIGRATE_PFN_MIGRATE;
+const MIGRATE_PFN_SHIFT = migrateEntry.MIGRATE_PFN_SHIFT;
+const MIGRATE_PFN_VALID = migrateEntry.MIGRATE_PFN_VALID;
+const PRELOAD_PAGES = preload.PRELOAD_PAGES;
 
 /** Returns how many of the `npages` entries are still to migrate. */
 export function unmapCollected(machine: Machine, src: Int32Array, npages: number, faultPage: number): number {

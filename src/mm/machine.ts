@@ -18,15 +18,24 @@ import { PageLocks } from "./frames/page-lock.js";
 import { Reclaim } from "./swap/reclaim.js";
 import { Swap, type SwapStore } from "./swap/swap.js";
 import { TablePool } from "./table/page-table.js";
-import * as sharedWord from "./shared-word.js";
+import { addToWord } from "./shared-word.js";
 import { AnonVma } from "./space/vma.js";
 import * as memoryZones from "./frames/zone.js";
 import { type PageMap, type Zone, Zones } from "./frames/zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FLAGS, FRAME_SHIFT, INDEX, MAPPING, PG_COMPOUND, PG_LRU, PRIVATE, REFCOUNT } = frameTable;
-const { BLOCK_FRAMES, ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } = memoryZones;
-const { addToWord } = sharedWord;
+const FLAGS = frameTable.FLAGS;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const INDEX = frameTable.INDEX;
+const MAPPING = frameTable.MAPPING;
+const PG_COMPOUND = frameTable.PG_COMPOUND;
+const PG_LRU = frameTable.PG_LRU;
+const PRIVATE = frameTable.PRIVATE;
+const REFCOUNT = frameTable.REFCOUNT;
+const BLOCK_FRAMES = memoryZones.BLOCK_FRAMES;
+const ZONE_COHERENT = memoryZones.ZONE_COHERENT;
+const ZONE_PRIVATE = memoryZones.ZONE_PRIVATE;
+const ZONE_SYSTEM = memoryZones.ZONE_SYSTEM;
 
 export const DEFAULT_PAGE_SIZE = 65_536;
 const MIN_PAGE_SIZE = 4096;

@@ -1,20 +1,12 @@
-/**
- * Kernels over arrays: a dispatch is cut into steps, each of which loads what it uses, runs, and lets it go. The next
- * step's pages are loaded while a kernel runs, where the device can do both at once.
- */
+/** Kernels over arrays, as programs see them: what is dispatched is checked here, and the pager runs it in its turn. */
 
-import type { DeviceKernel, HostKernel, KernelSlice } from "../device/driver.js";
-import { type ElementType, strideOf } from "../device/element.js";
+import type { HostKernel } from "../device/driver.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
-import { unsharePages } from "../device/unshare.js";
 import { MemoryError } from "../mm/errors.js";
-import { DispatchError } from "./dispatch-error.js";
-import { checkFootprint, elementsOf, type Footprint, type Operand, pagesOf } from "./footprint.js";
+import { checkFootprint, type Footprint } from "./footprint.js";
 import type { MemoryCore } from "./memory-core.js";
-import type { Checkpoint } from "./operation-queue.js";
 import { PagedArray } from "./paged-array.js";
-import { type DispatchMode, planSteps, type StepPlan } from "./step-plan.js";
-import { Turns } from "./turn.js";
+import type { BoundArray, PagerKernel } from "./pager.js";
 
 /** What a kernel is made from: its code, and the elements that one invocation uses. */
 export interface KernelDescriptor {
@@ -46,6 +38,9 @@ export interface DispatchOptions {
   onProgress?(progress: Progress): void;
 }
 
+/** Everything on the device from the start, or step by step. */
+export type DispatchMode = "resident" | "streamed";
+
 /** How a dispatch was run. */
 export interface DispatchReport {
   readonly mode: DispatchMode;
@@ -71,31 +66,20 @@ const DISPATCH_OPTIONS: OptionNames<DispatchOptions> = {
   onProgress: true,
 };
 
-/** An array of a dispatch: its geometry, and where it is. */
-interface Bound extends Operand {
+/** An array of a dispatch, and where its pages are. */
+interface Bound extends BoundArray {
   readonly array: PagedArray;
-  readonly type: ElementType;
-  readonly written: boolean;
-}
-
-/** A step whose pages are held on the device. */
-interface LoadedStep {
-  readonly first: number;
-  readonly count: number;
-  readonly slices: readonly KernelSlice[];
-  /** What `release` gives back. */
-  readonly held: readonly Int32Array[];
 }
 
 /** A kernel of one memory, to be dispatched any number of times. */
 export class Kernel {
   readonly label: string;
   readonly #core: MemoryCore;
-  readonly #kernel: DeviceKernel;
+  readonly #kernel: PagerKernel;
   readonly #footprint: Record<string, Footprint>;
   readonly #writes: readonly string[];
 
-  private constructor(core: MemoryCore, kernel: DeviceKernel, { label = "kernel", footprint, host }: KernelDescriptor) {
+  private constructor(core: MemoryCore, kernel: PagerKernel, { label = "kernel", footprint, host }: KernelDescriptor) {
     this.label = label;
     this.#core = core;
     this.#kernel = kernel;
@@ -121,7 +105,7 @@ export class Kernel {
       if (!Object.hasOwn(footprint, name))
         throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
     }
-    return new Kernel(core, await core.attached.device.createKernel({ label, host }), descriptor);
+    return new Kernel(core, await core.pager.createKernel({ label, host }), descriptor);
   }
 
   /**
@@ -135,10 +119,19 @@ export class Kernel {
     checkOptions("dispatch", options, DISPATCH_OPTIONS);
     if (options.onProgress !== undefined && typeof options.onProgress !== "function")
       throw new MemoryError("EINVAL", "onProgress is no function");
-    const operands = this.#bind(options);
+    const bound = this.#bind(options);
     // Until its turn comes the caller may use its options for something else.
-    const request = { ...options, uniforms: { ...options.uniforms } };
-    return this.#core.queue.run((checkpoint) => this.#run(request, operands, checkpoint), options.signal);
+    const request = { ...options };
+    const uniforms = { ...options.uniforms };
+    const { invocations, mode = "auto" } = options;
+    const onProgress = request.onProgress && ((progress: Progress): void => request.onProgress?.(progress));
+    return this.#core.queue.run((operation) => {
+      const arrays = bound.map(({ array, ...rest }) => {
+        array.assertMapped();
+        return rest;
+      });
+      return this.#kernel.dispatch({ invocations, arrays, uniforms, mode, onProgress }, operation);
+    }, options.signal);
   }
 
   #bind({ arrays = {}, invocations, mode = "auto" }: Partial<DispatchOptions>): Bound[] {
@@ -188,184 +181,7 @@ export class Kernel {
     }
     const written = this.#writes.includes(name);
     if (written) array.assertWritable();
-    return { name, footprint, array, type: array.type, stride: strideOf(array.type), length: array.length, written };
+    const { label, mapping, type, length } = array;
+    return { name, label, mapping, type, length, footprint, written, array };
   }
-
-  async #run(request: DispatchOptions, operands: readonly Bound[], checkpoint: Checkpoint): Promise<DispatchReport> {
-    const { machine, attached, residency } = this.#core;
-    const { invocations, mode = "auto", uniforms = {}, signal } = request;
-    const { lookahead } = attached.device;
-    checkpoint();
-    this.#refusePinned(operands, invocations);
-    const before = { ...attached.counters.time };
-    const plan = planSteps({
-      kernel: this.label,
-      operands,
-      invocations,
-      pageSize: machine.pageSize,
-      frames: residency.frames,
-      lookahead,
-      mode,
-    });
-    const held: Int32Array[] = [];
-    let completed = 0;
-    let steps = 0;
-    let began = false;
-    let ahead: Promise<LoadedStep> | null = null;
-    const turns = new Turns(machine.environment);
-    try {
-      await this.#unshareWritten(operands, invocations, checkpoint);
-      await this.#loadHeld(plan, operands, invocations, held, checkpoint);
-      const load = (first: number): Promise<LoadedStep> =>
-        this.#loadStep(plan, operands, invocations, first, checkpoint);
-      while (completed < invocations) {
-        const step: LoadedStep = await (ahead ?? load(completed));
-        ahead = null;
-        const next = completed + step.count;
-        began = true;
-        const running = this.#execute(step, uniforms);
-        if (plan.lookahead > 0 && next < invocations) ahead = observed(load(next));
-        await running;
-        completed = next;
-        steps++;
-        request.onProgress?.({ completed, invocations });
-        if (completed === invocations) break;
-        await turns.take();
-        checkpoint();
-      }
-    } catch (error) {
-      const loaded = await ahead?.catch(() => null);
-      for (const frames of loaded?.held ?? []) residency.release(frames);
-      const aborted = signal?.aborted === true && error === signal.reason;
-      if (aborted || (!began && error instanceof MemoryError)) throw error;
-      throw DispatchError.of(error, this.label, completed, invocations);
-    } finally {
-      for (const frames of held) residency.release(frames);
-    }
-    const { time } = attached.counters;
-    const phases = {
-      upload: time.upload - before.upload,
-      evict: time.download - before.download,
-      compute: time.compute - before.compute,
-    };
-    return { mode: plan.mode, steps, invocations, phases };
-  }
-
-  /**
-   * What the kernel writes becomes the arrays' own before any step has loaded what it reads, which may be a snapshot that has
-   * the same pages.
-   */
-  async #unshareWritten(operands: readonly Bound[], invocations: number, checkpoint: Checkpoint): Promise<void> {
-    const { attached, machine, mm } = this.#core;
-    for (const operand of operands) {
-      if (!operand.written) continue;
-      const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), machine.pageSize);
-      const start = operand.array.firstPage + page;
-      await unsharePages(attached, mm, start, start + pages, checkpoint);
-    }
-  }
-
-  /** Loads what stays for the whole dispatch: whole arrays, or everything in resident mode. */
-  async #loadHeld(
-    plan: StepPlan,
-    operands: readonly Bound[],
-    invocations: number,
-    held: Int32Array[],
-    checkpoint: Checkpoint,
-  ): Promise<void> {
-    for (const operand of operands) {
-      if (plan.mode !== "resident" && operand.footprint !== "whole") continue;
-      const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), this.#core.machine.pageSize);
-      if (pages > 0) held.push(await this.#hold(operand, page, pages, checkpoint));
-    }
-  }
-
-  async #loadStep(
-    plan: StepPlan,
-    operands: readonly Bound[],
-    invocations: number,
-    first: number,
-    checkpoint: Checkpoint,
-  ): Promise<LoadedStep> {
-    const { pageSize } = this.#core.machine;
-    const count = Math.min(plan.stepAt(first), invocations - first);
-    const held: Int32Array[] = [];
-    try {
-      const slices: KernelSlice[] = [];
-      for (const operand of operands) {
-        const elements = elementsOf(operand, first, count);
-        const { page, pages } = pagesOf(operand, elements, pageSize);
-        const frames = pages === 0 ? new Int32Array(0) : await this.#hold(operand, page, pages, checkpoint);
-        held.push(frames);
-        const { name, type, stride, written } = operand;
-        slices.push({ name, type, ...elements, offset: (elements.first * stride) % pageSize, frames, written });
-      }
-      return { first, count, slices, held };
-    } catch (error) {
-      for (const frames of held) this.#core.residency.release(frames);
-      throw error;
-    }
-  }
-
-  async #hold(operand: Bound, page: number, pages: number, checkpoint: Checkpoint): Promise<Int32Array> {
-    const { residency } = this.#core;
-    const start = operand.array.firstPage + page;
-    const inPlace = this.#readsInPlace(operand);
-    const frames = await residency.load(start, start + pages, "kernel", checkpoint, inPlace);
-    if (operand.written) residency.grantWrite(start, frames);
-    residency.hold(frames);
-    return frames;
-  }
-
-  async #execute(step: LoadedStep, uniforms: Record<string, unknown>): Promise<void> {
-    const { residency, attached, machine } = this.#core;
-    const began = machine.environment.now();
-    try {
-      for (const { written, frames } of step.slices) if (written) residency.willWrite(frames);
-      await this.#kernel.execute({ first: step.first, count: step.count, slices: step.slices, uniforms });
-    } finally {
-      attached.counters.time.compute += machine.environment.now() - began;
-      for (const frames of step.held) residency.release(frames);
-    }
-  }
-
-  /** A coherent device reaches host memory: what it only reads, and a pin only reads, can stay there. */
-  #readsInPlace({ written }: Bound): boolean {
-    return this.#core.attached.driver.kind === "coherent" && !written;
-  }
-
-  /** A page that a pin holds in host memory cannot go to the device: better to say so before anything has run. */
-  #refusePinned(operands: readonly Bound[], invocations: number): void {
-    for (const operand of operands) {
-      const { first, length } = elementsOf(operand, 0, invocations);
-      for (const pin of operand.array.pins) {
-        if (pin.mode === "read" && this.#readsInPlace(operand)) continue;
-        if (!sharesPage(operand, first, length, pin.start, pin.length, this.#core.machine.pageSize)) continue;
-        throw new MemoryError(
-          "EBUSY",
-          `kernel "${this.label}" needs elements ${first} to ${first + length} of array "${operand.array.label}", on a page that a ${pin.mode} pin of ${pin.start} to ${pin.start + pin.length} holds in host memory`,
-        );
-      }
-    }
-  }
-}
-
-function sharesPage(
-  { stride }: Operand,
-  first: number,
-  length: number,
-  pinStart: number,
-  pinLength: number,
-  pageSize: number,
-): boolean {
-  const pageOf = (element: number): number => Math.floor((element * stride) / pageSize);
-  return (
-    length > 0 && pageOf(first) <= pageOf(pinStart + pinLength - 1) && pageOf(pinStart) <= pageOf(first + length - 1)
-  );
-}
-
-/** A promise that is awaited later: its rejection is not unhandled meanwhile. */
-function observed<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
 }

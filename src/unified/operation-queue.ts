@@ -11,6 +11,14 @@ export type Checkpoint = () => void;
 /** Waits for something that is not the memory's own, and no longer than until `Checkpoint` would throw. */
 export type Outside = <T>(wait: Promise<T>) => Promise<T>;
 
+/** An operation whose turn has come, as what it asks of others sees it. */
+export interface Operation {
+  readonly checkpoint: Checkpoint;
+  readonly outside: Outside;
+  /** Aborts it: `checkpoint` throws then. */
+  readonly signal: AbortSignal | undefined;
+}
+
 interface Waiting {
   readonly signal: AbortSignal | undefined;
   readonly start: () => void;
@@ -33,7 +41,7 @@ export class OperationQueue {
   #idle: (() => void)[] = [];
 
   /** Runs the operation when its turn comes. */
-  run<T>(operation: (checkpoint: Checkpoint, outside: Outside) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  run<T>(run: (operation: Operation) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed !== null) return reject(this.#closed);
       checkSignal(signal);
@@ -43,7 +51,7 @@ export class OperationQueue {
         signal?.throwIfAborted();
       };
       const start = (): void => {
-        operation(checkpoint, (wait) => this.#outside(wait, checkpoint, signal))
+        run({ checkpoint, outside: (wait) => this.#outside(wait, checkpoint, signal), signal })
           .then(resolve, reject)
           .finally(() => this.#next());
       };

@@ -5,20 +5,16 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { accessHost } from "../access/host-access.js";
-import { pinPages, type PinnedPages, tryPinPages } from "../access/host-pins.js";
-import { migrateToHost } from "../device/migrate-to-host.js";
+import type { PinnedPages } from "../access/host-pins.js";
 import { type ElementType, isViewOf, nameOf, strideOf, type View, viewOf } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
-import { munmap } from "../mm/space/mapping.js";
-import { prefetchFromStores } from "./array-home.js";
-import { type ArrayPlace, ownPages, snapshotPages } from "./array-place.js";
 import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";
 import { fillView, patternOf } from "./fill-pattern.js";
 import type { MemoryCore } from "./memory-core.js";
-import { type Checkpoint, checkSignal } from "./operation-queue.js";
-import { Pin, type PinMode, type PinnedRange } from "./pin.js";
+import { checkSignal, type Operation } from "./operation-queue.js";
+import type { Mapping, PinnedRange } from "./pager.js";
+import { Pin, type PinMode, type PinPlace } from "./pin.js";
 import { type ChunkSource, chunksOf, untypedBytes, writeChunks } from "./write-source.js";
 import { WrittenPages } from "./written-pages.js";
 
@@ -66,29 +62,38 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Elements. */
   readonly length: number;
   readonly label: string;
+  /** The array's pages, as the pager has them. */
+  readonly mapping: Mapping;
   readonly #core: MemoryCore;
-  readonly #place: ArrayPlace;
-  readonly #pins = new Set<PinnedRange>();
   readonly #written: WrittenPages;
-  #page = -1;
   #unmappable: unknown;
   #destroyed = false;
 
-  /** Made by `UnifiedMemory.createArray`; with a `place` by `snapshot`, `mapFile` and `mapBlob`. */
-  constructor(core: MemoryCore, type: T, length: number, label: string, place?: ArrayPlace) {
+  /** Made by `UnifiedMemory`, and by `snapshot`; `ready` is asked when the time to map the pages has come. */
+  constructor(
+    core: MemoryCore,
+    type: T,
+    length: number,
+    label: string,
+    mapping: Mapping,
+    ready: () => void = () => {},
+  ) {
     this.type = type;
     this.length = length;
     this.label = label;
+    this.mapping = mapping;
     this.#core = core;
-    this.#place = place ?? ownPages(core, this.pages);
-    this.#written = new WrittenPages(core);
+    this.#written = new WrittenPages(mapping);
     core.arrays.add(this);
     // The mapping takes its place in the order of operations; what comes later finds it.
     core.queue
-      .run(() => this.#map())
+      .run(async () => {
+        ready();
+        await mapping.map();
+      })
       .catch((error: unknown) => {
         this.#unmappable = error;
-        this.#place.leave?.();
+        mapping.leave();
       });
   }
 
@@ -98,7 +103,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
 
   /** Pages that the array covers. */
   get pages(): number {
-    return Math.ceil(this.byteLength / this.#core.machine.pageSize);
+    return Math.ceil(this.byteLength / this.#core.pager.pageSize);
   }
 
   /**
@@ -106,15 +111,13 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    * `destroy` still find it.
    */
   get firstPage(): number {
-    if (this.#page < 0 && this.#destroyed) throw this.#goneError();
-    if (this.#unmappable instanceof MemoryError) throw this.#unmappable;
-    if (this.#page < 0) throw new MemoryError("ENOMEM", `array "${this.label}" could not be mapped`);
-    return this.#page;
+    this.assertMapped();
+    return this.mapping.page;
   }
 
   /** A snapshot: it can be read, pinned for reading, given to kernels that read it, and destroyed. */
   get readOnly(): boolean {
-    return this.#place.readOnly;
+    return this.mapping.readOnly;
   }
 
   get destroyed(): boolean {
@@ -123,7 +126,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
 
   /** What pins hold now. */
   get pins(): ReadonlySet<PinnedRange> {
-    return this.#pins;
+    return this.mapping.pins;
   }
 
   /**
@@ -150,15 +153,16 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     const { byteLength } = bytes;
     this.#checkWhole(byteLength);
     this.#checkRange(start, byteLength / stride);
-    return this.#core.queue.run(async (checkpoint) => {
+    return this.#core.queue.run(async (operation) => {
       if (bytes.byteLength !== byteLength) {
         throw new MemoryError(
           "EINVAL",
           `the source of array "${this.label}" was detached before the write's turn came`,
         );
       }
-      const apart = this.#isOwnMemory(bytes) ? bytes.slice() : bytes;
-      await this.#writeBytes(apart, start * stride, checkpoint);
+      // A copy of the array's own pages in parts would overtake itself.
+      const apart = this.mapping.mayHold(bytes) ? bytes.slice() : bytes;
+      await this.#writeBytes(apart, start * stride, operation);
     }, signal);
   }
 
@@ -194,11 +198,11 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     const given = into === undefined ? options.length : into.byteLength / strideOf(this.type);
     const length = given ?? this.length - Number(start);
     this.#checkRange(start, length);
-    return this.#core.queue.run(async (checkpoint) => {
+    return this.#core.queue.run(async (operation) => {
       const target = into ?? viewOf(this.type, new ArrayBuffer(length * strideOf(this.type)), 0, length);
       const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-      const apart = this.#isOwnMemory(bytes) ? new Uint8Array(bytes.byteLength) : bytes;
-      await this.#readBytes(apart, start * strideOf(this.type), checkpoint);
+      const apart = this.mapping.mayHold(bytes) ? new Uint8Array(bytes.byteLength) : bytes;
+      await this.#readBytes(apart, start * strideOf(this.type), operation);
       if (apart !== bytes) bytes.set(apart);
       return target;
     }, signal);
@@ -212,9 +216,9 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.assertWritable();
     const { start, length } = this.#rangeOf("fill", range);
     const pattern = patternOf(this.type, value);
-    return this.#core.queue.run(async (checkpoint) => {
+    return this.#core.queue.run(async (operation) => {
       const stride = strideOf(this.type);
-      await this.#access(start * stride, length * stride, true, checkpoint, (bytes) => {
+      await this.#access(start * stride, length * stride, true, operation, (bytes) => {
         fillView(viewOf(this.type, bytes.buffer, bytes.byteOffset, bytes.byteLength / stride), pattern);
       });
     }, range.signal);
@@ -226,26 +230,20 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    */
   async pin(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<Pin<T>> {
     this.#assertAlive();
-    const { start, length } = this.#rangeOf("pin", range);
-    const write = writes(mode);
-    if (write) this.assertWritable();
-    return this.#core.queue.run(async (checkpoint) => {
-      const { attached, mm } = this.#core;
-      const { first, end } = this.#pagesOf(start, length);
-      return this.#createPin(mode, start, length, await pinPages(attached, mm, first, end, write, checkpoint));
+    const place = this.#placeOf("pin", mode, range);
+    return this.#core.queue.run(async (operation) => {
+      this.assertMapped();
+      return this.#createPin(place, await this.mapping.pin(place, operation));
     }, range.signal);
   }
 
   /** The same at once: null when a page is not in host memory, or while operations called before are still to be done. */
   tryPin(mode: PinMode, range: Range = {}): Pin<T> | null {
     this.#assertAlive();
-    const { start, length } = this.#rangeOf("tryPin", range);
-    const write = writes(mode);
-    if (write) this.assertWritable();
-    if (!this.#core.queue.quiet || this.#page < 0) return null;
-    const { first, end } = this.#pagesOf(start, length);
-    const pages = tryPinPages(this.#core.mm, first, end, write);
-    return pages === null ? null : this.#createPin(mode, start, length, pages);
+    const place = this.#placeOf("tryPin", mode, range);
+    if (!this.#core.queue.quiet || this.mapping.page < 0) return null;
+    const pages = this.mapping.tryPin(place);
+    return pages === null ? null : this.#createPin(place, pages);
   }
 
   /**
@@ -257,13 +255,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     const { start, length } = this.#rangeOf("prefetch", range);
     if (to !== "device" && to !== "host")
       throw new MemoryError("EINVAL", `prefetch goes to "device" or "host", not to "${String(to)}"`);
-    return this.#core.queue.run(async (checkpoint) => {
-      const { attached, mm, residency } = this.#core;
-      const { first, end } = this.#pagesOf(start, length);
-      if (to === "host") {
-        await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
-        await prefetchFromStores(mm, first, end, checkpoint);
-      } else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+    const { first, end } = this.#pagesOf(start, length);
+    return this.#core.queue.run(async (operation) => {
+      this.assertMapped();
+      await this.mapping.prefetch(to, first, end, operation);
     }, range.signal);
   }
 
@@ -281,8 +276,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#assertAlive();
     checkOptions("snapshot", options, ARRAY_OPTIONS);
     const { label = `snapshot of ${this.label}` } = options;
-    const place = snapshotPages(this.#core, () => this.firstPage, this.pages);
-    return new PagedArray(this.#core, this.type, this.length, label, place);
+    const mapping = this.mapping.snapshot();
+    return new PagedArray(this.#core, this.type, this.length, label, mapping, () => this.assertMapped());
   }
 
   /**
@@ -293,15 +288,16 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   async dirtyRanges(options: { signal?: AbortSignal } = {}): Promise<DirtyRange[]> {
     this.#assertAlive();
     checkOptions("dirtyRanges", options, SIGNAL_OPTIONS);
-    return this.#core.queue.run(async (checkpoint) => {
-      checkpoint();
-      const origin = this.firstPage;
-      const elements = this.#core.machine.pageSize / strideOf(this.type);
+    return this.#core.queue.run(async (operation) => {
+      operation.checkpoint();
+      this.assertMapped();
+      const elements = this.#core.pager.pageSize / strideOf(this.type);
+      const runs = await this.mapping.writtenRuns(operation);
       const ranges: DirtyRange[] = [];
-      this.#written.forEachRun(origin, origin + this.pages, (first, end) => {
-        const start = (first - origin) * elements;
-        ranges.push({ start, length: Math.min((end - origin) * elements, this.length) - start });
-      });
+      for (let i = 0; i < runs.length; i += 2) {
+        const start = runs[i] * elements;
+        ranges.push({ start, length: Math.min(runs[i + 1] * elements, this.length) - start });
+      }
       return ranges;
     }, options.signal);
   }
@@ -310,7 +306,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   async clearDirty(options: { signal?: AbortSignal } = {}): Promise<void> {
     this.assertWritable();
     checkOptions("clearDirty", options, SIGNAL_OPTIONS);
-    return this.#written.clear(() => ({ first: this.firstPage, end: this.firstPage + this.pages }), options.signal);
+    return this.#written.clear(this.#core.queue, () => this.assertMapped(), options.signal);
   }
 
   /** Throws EINVAL when the array is destroyed, EPERM when it is a snapshot. */
@@ -319,30 +315,24 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     if (this.readOnly) throw new MemoryError("EPERM", `array "${this.label}" is a snapshot, which cannot be written`);
   }
 
+  /** Throws why there are no pages, to an operation whose turn has come. */
+  assertMapped(): void {
+    if (this.mapping.page >= 0) return;
+    if (this.#destroyed) throw this.#goneError();
+    if (this.#unmappable instanceof MemoryError) throw this.#unmappable;
+    throw new MemoryError("ENOMEM", `array "${this.label}" could not be mapped`);
+  }
+
   /** Unmaps the array once the operations called before are done. Pins keep their pages until they are released. */
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
     this.#core.arrays.delete(this);
-    this.#core.queue.run(() => this.#unmap()).catch(() => {});
+    this.#core.queue.run(() => this.mapping.unmap()).catch(() => {});
   }
 
   [Symbol.dispose](): void {
     this.destroy();
-  }
-
-  async #map(): Promise<void> {
-    this.#page = await this.#place.map();
-  }
-
-  async #unmap(): Promise<void> {
-    const { mm, machine } = this.#core;
-    if (this.#page >= 0) await munmap(mm, this.#page * machine.pageSize, this.pages * machine.pageSize);
-    // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
-    machine.lru.drain();
-    this.#place.leave?.();
-    if (this.#place.home !== null) machine.host.releaseHome(this.#place.home);
-    this.#page = -1;
   }
 
   async #writeFrom(source: unknown, start: number, signal: AbortSignal | undefined): Promise<void> {
@@ -360,9 +350,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
         this.#checkWhole(chunks.byteLength);
         this.#checkRange(start, chunks.byteLength / stride);
       }
-      await this.#core.queue.run(async (checkpoint, outside) => {
+      await this.#core.queue.run(async (operation) => {
+        const { outside } = operation;
         try {
-          const write = (bytes: Uint8Array, at: number): Promise<void> => this.#writeBytes(bytes, at, checkpoint);
+          const write = (bytes: Uint8Array, at: number): Promise<void> => this.#writeBytes(bytes, at, operation);
           await writeChunks(chunks, this.type, start * stride, this.byteLength, this.label, outside, write);
         } catch (error) {
           closed = true;
@@ -387,25 +378,14 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     );
   }
 
-  /** Is it a view of the array's own pages, such as a pin gives? Then a copy in parts would overtake itself. */
-  #isOwnMemory({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
-    const { zones, pageSize } = this.#core.machine;
-    const home = this.#place.home?.shared ?? this.#place.home;
-    if (home === null) return false;
-    const zone = zones.of(home.first);
-    if (zone.bytes?.buffer !== buffer) return false;
-    const first = zone.bytes.byteOffset + (home.first - zone.first) * pageSize;
-    return byteOffset < first + home.pages * pageSize && first < byteOffset + byteLength;
-  }
-
-  async #writeBytes(source: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
-    await this.#access(at, source.byteLength, true, checkpoint, (bytes, offset) => {
+  async #writeBytes(source: Uint8Array, at: number, operation: Operation): Promise<void> {
+    await this.#access(at, source.byteLength, true, operation, (bytes, offset) => {
       bytes.set(source.subarray(offset, offset + bytes.byteLength));
     });
   }
 
-  async #readBytes(target: Uint8Array, at: number, checkpoint: Checkpoint): Promise<void> {
-    await this.#access(at, target.byteLength, false, checkpoint, (bytes, offset) => target.set(bytes, offset));
+  async #readBytes(target: Uint8Array, at: number, operation: Operation): Promise<void> {
+    await this.#access(at, target.byteLength, false, operation, (bytes, offset) => target.set(bytes, offset));
   }
 
   /** Calls `use` with stretches of bytes `[at, at + length)` of the array, and their offset from `at`, in order. */
@@ -413,47 +393,49 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     at: number,
     length: number,
     write: boolean,
-    checkpoint: Checkpoint,
+    operation: Operation,
     use: (bytes: Uint8Array, offset: number) => void,
   ): Promise<void> {
     if (length === 0) return;
-    const { attached, mm, machine } = this.#core;
-    const { pageSize } = machine;
-    const origin = this.firstPage;
-    const first = origin + Math.floor(at / pageSize);
-    const end = origin + Math.ceil((at + length) / pageSize);
+    this.assertMapped();
+    const { pageSize } = this.#core.pager;
     const useRun = (bytes: Uint8Array, page: number): void => {
-      const runStart = (page - origin) * pageSize;
+      const runStart = page * pageSize;
       const from = Math.max(at, runStart);
       const to = Math.min(at + length, runStart + bytes.byteLength);
       use(bytes.subarray(from - runStart, to - runStart), from - at);
     };
-    await accessHost(attached, mm, first, end, write, useRun, checkpoint);
+    const end = Math.ceil((at + length) / pageSize);
+    await this.mapping.access(Math.floor(at / pageSize), end, write, useRun, operation);
   }
 
-  #createPin(mode: PinMode, start: number, length: number, pages: PinnedPages): Pin<T> {
-    const { mm, machine, leaks } = this.#core;
-    const offset = (start * strideOf(this.type)) % machine.pageSize;
-    const place = { mm, type: this.type, mode, start, length, offset };
-    const writable = mode === "write" ? this.#pagesOf(start, length) : null;
-    if (writable !== null) this.#written.pin(writable);
+  #placeOf(what: string, mode: PinMode, range: Range): PinPlace<T> {
+    const { start, length } = this.#rangeOf(what, range);
+    if (writes(mode)) this.assertWritable();
+    const { first, end } = this.#pagesOf(start, length);
+    const { type, mapping } = this;
+    return { mode, start, length, first, end, mapping, pageSize: this.#core.pager.pageSize, type };
+  }
+
+  #createPin(place: PinPlace<T>, pages: PinnedPages): Pin<T> {
+    const { leaks } = this.#core;
     const pin: Pin<T> = new Pin(place, pages, () => {
-      this.#pins.delete(place);
-      if (writable !== null) this.#written.release(writable);
+      this.#written.release(place);
       leaks?.unregister(pin);
     });
-    this.#pins.add(place);
-    leaks?.register(pin, `${mode} pin of "${this.label}", elements ${start} to ${start + length}`);
+    leaks?.register(
+      pin,
+      `${place.mode} pin of "${this.label}", elements ${place.start} to ${place.start + place.length}`,
+    );
     return pin;
   }
 
   #pagesOf(start: number, length: number): { first: number; end: number } {
-    const { pageSize } = this.#core.machine;
+    const { pageSize } = this.#core.pager;
     const stride = strideOf(this.type);
-    const origin = this.firstPage;
     return {
-      first: origin + Math.floor((start * stride) / pageSize),
-      end: origin + Math.ceil(((start + length) * stride) / pageSize),
+      first: Math.floor((start * stride) / pageSize),
+      end: Math.ceil(((start + length) * stride) / pageSize),
     };
   }
 

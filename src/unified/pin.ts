@@ -4,11 +4,11 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { type PinnedPages, unpinPages } from "../access/host-pins.js";
+import type { PinnedPages } from "../access/host-pins.js";
 import { type ElementType, strideOf, type View, viewOf } from "../device/element.js";
-import type { AddressSpace } from "../mm/space/address-space.js";
 import { MemoryError } from "../mm/errors.js";
 import { BLOCK_FRAMES } from "../mm/frames/zone.js";
+import type { Mapping, PinnedRange } from "./pager.js";
 
 /** What a pin is for: a "write" pin makes the pages dirty. */
 export type PinMode = "read" | "write";
@@ -20,20 +20,11 @@ export interface Run<T extends ElementType> {
   readonly view: View<T, ArrayBuffer>;
 }
 
-/** What a pin holds: the array's own record of it, so that a pin which its owner lost can be collected and reported. */
-export interface PinnedRange {
-  readonly mode: PinMode;
-  /** First element, and how many. */
-  readonly start: number;
-  readonly length: number;
-}
-
-/** Where the pinned elements are, in the array and in its address space. */
+/** Where the pinned elements are. */
 export interface PinPlace<T extends ElementType> extends PinnedRange {
-  readonly mm: AddressSpace;
+  readonly mapping: Mapping;
+  readonly pageSize: number;
   readonly type: T;
-  /** Bytes of the first pinned page before the first element. */
-  readonly offset: number;
 }
 
 /** Pages of an array, held in host memory until `release`. */
@@ -67,9 +58,9 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
     const { first, count } = this.#pages;
     if (first < 0)
       throw new MemoryError("EINVAL", `the ${count} pinned pages do not lie side by side: use runs instead of view`);
-    const { mm, type, offset } = this.#place;
-    const bytes = mm.machine.zones.run(first, count);
-    this.#view = viewOf(type, bytes.buffer, bytes.byteOffset + offset, this.length);
+    const { mapping, type } = this.#place;
+    const bytes = mapping.bytesOf(first, count);
+    this.#view = viewOf(type, bytes.buffer, bytes.byteOffset + this.#offset, this.length);
     return this.#view;
   }
 
@@ -92,7 +83,7 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
     if (this.#released) return;
     this.#released = true;
     this.#view = null;
-    unpinPages(this.#place.mm, this.#pages, this.mode === "write");
+    this.#place.mapping.unpin(this.#place, this.#pages);
     this.#onRelease();
   }
 
@@ -120,18 +111,23 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
   }
 
   #runOf(page: number, count: number): Run<T> {
-    const { mm, type, offset } = this.#place;
-    const { machine } = mm;
+    const { mapping, pageSize, type } = this.#place;
     const stride = strideOf(type);
+    const offset = this.#offset;
     // Bytes from the first pinned page's start to the first and past the last element of this run.
-    const from = Math.max(offset, page * machine.pageSize);
-    const to = Math.min(offset + this.length * stride, (page + count) * machine.pageSize);
-    const bytes = machine.zones.run(this.#frameAt(page), count);
-    const byteOffset = bytes.byteOffset + from - page * machine.pageSize;
+    const from = Math.max(offset, page * pageSize);
+    const to = Math.min(offset + this.length * stride, (page + count) * pageSize);
+    const bytes = mapping.bytesOf(this.#frameAt(page), count);
+    const byteOffset = bytes.byteOffset + from - page * pageSize;
     return {
       start: this.start + (from - offset) / stride,
       view: viewOf(type, bytes.buffer, byteOffset, (to - from) / stride),
     };
+  }
+
+  /** Bytes of the first pinned page before the first element. */
+  get #offset(): number {
+    return (this.start * strideOf(this.#place.type)) % this.#place.pageSize;
   }
 
   #assertHeld(): void {

@@ -1,8 +1,6 @@
 /** A snapshot of budgets and of what has moved; plain data, the caller's own. */
 
-import type { Swap } from "../mm/swap/swap.js";
 import type { MigrationCounters } from "../trace/counters.js";
-import type { MemoryCore } from "./memory-core.js";
 
 /** What a memory uses and has done, at the moment of asking; bytes and pages as each says. */
 export interface Stats {
@@ -39,47 +37,4 @@ export interface Stats {
   readonly copies: { readonly onWrite: number; readonly pinned: number };
   /** Milliseconds. */
   readonly time: MigrationCounters["time"];
-}
-
-export function takeStats({ machine, attached, sources }: MemoryCore): Stats {
-  const { pageSize, host, swap, counters } = machine;
-  const { driver, device, usedFrames } = attached;
-  const { toDevice, toHost, droppedClean, evictions, time } = structuredCopy(attached.counters);
-  return {
-    pageSize,
-    device: {
-      name: driver.name,
-      kind: driver.kind,
-      budgetBytes: device.frames * pageSize,
-      usedBytes: usedFrames * pageSize,
-    },
-    host: {
-      budgetBytes: host.charge.limit * pageSize,
-      usedBytes: host.charge.usage * pageSize,
-      retainedBytes: host.retained.list.length * pageSize,
-      reclaimedPages: host.retained.reclaimed,
-    },
-    swap: swap === null ? null : swapStats(swap, pageSize),
-    files: { readBytes: sources.readBytes },
-    migrations: { toDevice, toHost },
-    droppedClean,
-    evictions,
-    faults: { cpu: counters.faults, device: counters.deviceFaults, waited: counters.waits },
-    copies: { onWrite: counters.copiedOnWrite, pinned: counters.copiedPinned },
-    time,
-  };
-}
-
-function swapStats({ store, used, written, filled }: Swap, pageSize: number): NonNullable<Stats["swap"]> {
-  return {
-    budgetBytes: store.slots * pageSize,
-    usedBytes: used * pageSize,
-    writtenBytes: written * pageSize,
-    readBytes: filled * pageSize,
-  };
-}
-
-/** Counters hold plain numbers only. */
-function structuredCopy(counters: MigrationCounters): MigrationCounters {
-  return JSON.parse(JSON.stringify(counters)) as MigrationCounters;
 }

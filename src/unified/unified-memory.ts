@@ -9,24 +9,19 @@ import type { DeviceDriver } from "../device/driver.js";
 import { checkElementType, type ElementType, strideOf } from "../device/element.js";
 import { mirrorDevice } from "../device/mirror/index.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
-import { MAX_FRAMES } from "../mm/table/entry.js";
 import type { Environment } from "../mm/environment.js";
 import { MemoryError } from "../mm/errors.js";
 import { DEFAULT_PAGE_SIZE, Machine, type MachineOptions } from "../mm/machine.js";
-import { exitAddressSpace } from "../mm/space/mapping.js";
-import type { PageCache } from "../mm/file/page-cache.js";
 import type { SwapStore } from "../mm/swap/swap.js";
-import { BlobSource, type ByteSource, FileSource } from "./byte-source.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
-import { mappedPages } from "./array-place.js";
-import { checkMapping, MAP_OPTIONS, type MapSourceOptions } from "./mapped-source.js";
+import { LocalPager } from "./local/local-pager.js";
+import { MAP_OPTIONS, type MapSourceOptions } from "./mapped-source.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, OperationQueue } from "./operation-queue.js";
 import { ARRAY_OPTIONS, type ArrayOptions, PagedArray } from "./paged-array.js";
+import type { Pager } from "./pager.js";
 import { PinLeaks } from "./pin-leaks.js";
-import { Residency } from "./residency.js";
-import { Sources } from "./sources.js";
-import { type Stats, takeStats } from "./stats.js";
+import type { Stats } from "./stats.js";
 import { checkSwapFile, SwapFile, type SwapFileOptions } from "./swap-file.js";
 
 /** Of `createUnifiedMemory`; all may be left out. */
@@ -91,7 +86,7 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
     const machine = new Machine(machineOptions);
     const attached = await attachUnlessAborted(machine, device, signal);
     try {
-      return new UnifiedMemory(machine, attached, debug);
+      return new UnifiedMemory(new LocalPager(machine, attached), debug);
     } catch (error) {
       await attached.device.close();
       throw error;
@@ -156,30 +151,21 @@ export class UnifiedMemory implements AsyncDisposable {
   #unnamed = 0;
   #destroyed: Promise<void> | null = null;
 
-  constructor(machine: Machine, attached: AttachedDevice, debug: boolean) {
-    const mm = machine.createAddressSpace();
-    this.#core = {
-      machine,
-      mm,
-      attached,
-      residency: new Residency(attached, mm),
-      queue: new OperationQueue(),
-      arrays: new Set(),
-      sources: new Sources(machine),
-      leaks: debug ? new PinLeaks() : null,
-    };
+  constructor(pager: Pager, debug: boolean) {
+    this.#core = { pager, queue: new OperationQueue(), arrays: new Set(), leaks: debug ? new PinLeaks() : null };
   }
 
   /** Reserves an array; its elements are 0 and take no memory until they are used. EINVAL, or ENOMEM for want of addresses. */
   createArray<T extends ElementType>(type: T, length: number, options: ArrayOptions = {}): PagedArray<T> {
     if (this.#destroyed !== null) throw destroyedError();
-    checkElementType(type, this.#core.machine.pageSize);
+    checkElementType(type, this.#core.pager.pageSize);
     if (!Number.isSafeInteger(length) || length < 1) {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
     }
-    this.#checkPages(length * strideOf(type));
     checkOptions("createArray", options, ARRAY_OPTIONS);
-    return new PagedArray(this.#core, type, length, this.#labelOf(options));
+    const { pager } = this.#core;
+    const mapping = pager.reserve(Math.ceil((length * strideOf(type)) / pager.pageSize));
+    return new PagedArray(this.#core, type, length, this.#labelOf(options), mapping);
   }
 
   /**
@@ -191,7 +177,7 @@ export class UnifiedMemory implements AsyncDisposable {
   async mapFile<T extends ElementType>(path: string | URL, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
     if (this.#destroyed !== null) throw destroyedError();
     checkOptions("mapFile", options, MAP_OPTIONS);
-    return this.#mapSource(await FileSource.open(path), options);
+    return this.#mapSource(path, options);
   }
 
   /** The same over a `Blob` or a `File`, everywhere. */
@@ -199,40 +185,23 @@ export class UnifiedMemory implements AsyncDisposable {
     if (typeof blob?.slice !== "function" || typeof blob.size !== "number")
       throw new MemoryError("EINVAL", "mapBlob takes a Blob or a File");
     checkOptions("mapBlob", options, MAP_OPTIONS);
-    return this.#mapSource(new BlobSource(blob), options);
+    return this.#mapSource(blob, options);
   }
 
-  async #mapSource<T extends ElementType>(source: ByteSource, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
-    let cache: PageCache | null = null;
-    try {
+  async #mapSource<T extends ElementType>(
+    source: string | URL | Blob,
+    options: MapSourceOptions<T>,
+  ): Promise<PagedArray<T>> {
+    const { pager } = this.#core;
+    const checkpoint = (): void => {
       if (this.#destroyed !== null) throw destroyedError();
-      const { type, offset = 0 } = options;
-      const length = checkMapping(source, options, this.#core.machine.pageSize);
-      this.#checkPages(length * strideOf(type));
-      cache = this.#core.sources.createCache(source, offset, length * strideOf(type));
-      const place = mappedPages(this.#core, cache);
-      return new PagedArray(this.#core, type, length, this.#labelOf(options), place);
-    } catch (error) {
-      // The cache closes the source when nobody holds it any more.
-      if (cache === null) await source.close();
-      else cache.release();
-      throw error;
-    }
+    };
+    const { mapping, length } = await pager.mapSource(source, options, checkpoint);
+    return new PagedArray(this.#core, options.type, length, this.#labelOf(options), mapping);
   }
 
   #labelOf({ label }: ArrayOptions): string {
     return label ?? `array ${++this.#unnamed}`;
-  }
-
-  #checkPages(byteLength: number): void {
-    const { frames, pageSize } = this.#core.machine;
-    const pages = Math.ceil(byteLength / pageSize);
-    if (pages > MAX_FRAMES - frames.count) {
-      throw new MemoryError(
-        "ENOMEM",
-        `an array of ${pages} pages exceeds the ${MAX_FRAMES - frames.count} that are left`,
-      );
-    }
   }
 
   /** Compiles a kernel for the memory's device. EINVAL says what in the descriptor is wrong. */
@@ -243,7 +212,7 @@ export class UnifiedMemory implements AsyncDisposable {
 
   /** A snapshot of budgets and counters. */
   get stats(): Stats {
-    return takeStats(this.#core);
+    return this.#core.pager.stats;
   }
 
   /**
@@ -260,18 +229,10 @@ export class UnifiedMemory implements AsyncDisposable {
   }
 
   async #tearDown(): Promise<void> {
-    const { queue, arrays, machine, mm, attached, sources } = this.#core;
+    const { queue, arrays, pager } = this.#core;
     await queue.close(destroyedError());
     arrays.clear();
-    await exitAddressSpace(mm);
-    machine.lru.drain();
-    attached.forget(mm);
-    try {
-      await attached.device.close();
-    } finally {
-      await sources.allEnded();
-      await machine.swap?.store.close?.();
-    }
+    await pager.close();
   }
 }
 

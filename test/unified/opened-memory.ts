@@ -17,6 +17,7 @@ import { DMA_PIN } from "../../src/mm/fault/gup.js";
 import { Machine } from "../../src/mm/machine.js";
 import type { SwapStore } from "../../src/mm/swap/swap.js";
 import { ZONE_PRIVATE } from "../../src/mm/frames/zone.js";
+import { LocalPager } from "../../src/unified/local/local-pager.js";
 import type { PagedArray } from "../../src/unified/paged-array.js";
 import { UnifiedMemory } from "../../src/unified/unified-memory.js";
 import { PAGE } from "../builders.js";
@@ -150,5 +151,5 @@ export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemor
   const swap = setup.swap === undefined ? {} : { swap: setup.swap };
   const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment, ...swap });
   const attached = await AttachedDevice.attach(machine, driver);
-  return new OpenedMemory(new UnifiedMemory(machine, attached, debug), machine, attached);
+  return new OpenedMemory(new UnifiedMemory(new LocalPager(machine, attached), debug), machine, attached);
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryError } from "../../src/mm/errors.js";
-import { type Checkpoint, OperationQueue } from "../../src/unified/operation-queue.js";
+import { OperationQueue } from "../../src/unified/operation-queue.js";
 
 interface Gate {
   readonly passed: Promise<void>;
@@ -112,7 +112,7 @@ test("an operation that is aborted while it runs learns of it at its next checkp
   const controller = new AbortController();
   const reason = new Error("enough");
   const reached: number[] = [];
-  const running = queue.run(async (checkpoint: Checkpoint) => {
+  const running = queue.run(async ({ checkpoint }) => {
     for (let i = 0; i < 5; i++) {
       checkpoint();
       reached.push(i);
@@ -138,7 +138,7 @@ test("one signal may abort many operations", async () => {
   const queue = new OperationQueue();
   const { passed, open } = gate();
   const controller = new AbortController();
-  const running = queue.run(async (checkpoint: Checkpoint) => {
+  const running = queue.run(async ({ checkpoint }) => {
     await passed;
     checkpoint();
   }, controller.signal);
@@ -154,7 +154,7 @@ test("closing rejects what waits, stops what runs at its next checkpoint, and re
   const queue = new OperationQueue();
   const { passed, open } = gate();
   let ended = false;
-  const running = queue.run(async (checkpoint: Checkpoint) => {
+  const running = queue.run(async ({ checkpoint }) => {
     await passed;
     try {
       checkpoint();
@@ -197,15 +197,15 @@ test("a closed queue runs nothing more, and says why", async () => {
 test("a wait for something outside ends when that comes, when the operation is aborted, or when the queue is closed", async () => {
   const queue = new OperationQueue();
   const never = new Promise<never>(() => {});
-  assert.equal(await queue.run((_checkpoint, outside) => outside(Promise.resolve("came"))), "came");
+  assert.equal(await queue.run(({ outside }) => outside(Promise.resolve("came"))), "came");
   const failure = new Error("failed outside");
   await assert.rejects(
-    queue.run((_checkpoint, outside) => outside(Promise.reject(failure))),
+    queue.run(({ outside }) => outside(Promise.reject(failure))),
     (error) => error === failure,
   );
   const controller = new AbortController();
-  const aborted = queue.run((_checkpoint, outside) => outside(never), controller.signal);
-  const closed = queue.run((_checkpoint, outside) => outside(never));
+  const aborted = queue.run(({ outside }) => outside(never), controller.signal);
+  const closed = queue.run(({ outside }) => outside(never));
   const reason = { my: "reason" };
   controller.abort(reason);
   await assert.rejects(aborted, (error) => error === reason);
@@ -243,7 +243,7 @@ test("waits for something outside leave no listener at the signal, however they 
   const queue = new OperationQueue();
   const { signal } = new AbortController();
   const listeners = countListeners(signal);
-  await queue.run(async (_checkpoint, outside) => {
+  await queue.run(async ({ outside }) => {
     for (let i = 0; i < 20; i++) await outside(Promise.resolve());
     await outside(Promise.reject(gone)).catch(() => {});
   }, signal);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { elementsOf, type Operand, pagesOf } from "../../src/unified/footprint.js";
-import { planSteps, type PlanRequest, type StepPlan } from "../../src/unified/step-plan.js";
+import { planSteps, type PlanRequest, type StepPlan } from "../../src/unified/local/step-plan.js";
 import { MemoryError } from "../../src/mm/errors.js";
 import { memoryError } from "../builders.js";
 import { between, pick, randomOperand, withSeeds } from "./random-operands.js";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FREE, HELD, leastRecentlyUsedRun } from "../../src/unified/window-policy.js";
+import { FREE, HELD, leastRecentlyUsedRun } from "../../src/unified/local/window-policy.js";
 import { between, withSeeds } from "./random-operands.js";
 
 function naiveRun(uses: Float64Array, count: number): number {

@@ -11,6 +11,13 @@
 import type { AddressSpace } from "../space/address-space.js";
 import { forkAnonVma } from "../space/anon-vma.js";
 import * as pageTableEntry from "../table/entry.js";
+import {
+  isDeviceExclusiveEntry,
+  isDevicePrivateEntry,
+  isMigrationEntry,
+  isSwapEntry,
+  isZeroPageEntry,
+} from "../table/entry.js";
 import { MemoryError } from "../errors.js";
 import { restoreExclusiveEntry } from "../fault/exclusive-entry.js";
 import { PG_DIRTY, PG_LOCKED } from "../frames/frames.js";
@@ -19,29 +26,22 @@ import { splitHugeEntry } from "../huge/huge-entry.js";
 import { copyHugeEntry } from "../huge/huge-fork.js";
 import { assertNotInCallback } from "../space/notifier.js";
 import * as pageTables from "../table/page-table.js";
-import * as reverseMap from "../frames/rmap.js";
-import * as sharedWord from "../shared-word.js";
+import { addNewAnonRmap, duplicateRmap } from "../frames/rmap.js";
+import { exchangeWord, storeWord } from "../shared-word.js";
 import { makeEntry, maybeWritable, VM_UFFD_FLAGS, Vma } from "../space/vma.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const {
-  PTE_DIRTY,
-  PTE_EXCLUSIVE,
-  PTE_FRAME_SHIFT,
-  PTE_PRESENT,
-  PTE_SOFT_DIRTY,
-  PTE_UFFD_WP,
-  PTE_WRITE,
-  PTE_YOUNG,
-  isDeviceExclusiveEntry,
-  isDevicePrivateEntry,
-  isMigrationEntry,
-  isSwapEntry,
-  isZeroPageEntry,
-} = pageTableEntry;
-const { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } = pageTables;
-const { addNewAnonRmap, duplicateRmap } = reverseMap;
-const { exchangeWord, storeWord } = sharedWord;
+const PTE_DIRTY = pageTableEntry.PTE_DIRTY;
+const PTE_EXCLUSIVE = pageTableEntry.PTE_EXCLUSIVE;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const PTE_PRESENT = pageTableEntry.PTE_PRESENT;
+const PTE_SOFT_DIRTY = pageTableEntry.PTE_SOFT_DIRTY;
+const PTE_UFFD_WP = pageTableEntry.PTE_UFFD_WP;
+const PTE_WRITE = pageTableEntry.PTE_WRITE;
+const PTE_YOUNG = pageTableEntry.PTE_YOUNG;
+const ADDRESS_SPACE_PAGES = pageTables.ADDRESS_SPACE_PAGES;
+const TABLE_MASK = pageTables.TABLE_MASK;
+const TABLE_WORDS = pageTables.TABLE_WORDS;
 
 /** Nothing to wait for. */
 export const COPIED = -1;

@@ -15,10 +15,14 @@ import * as blockShape from "../frames/zone.js";
 import { loadWord } from "../shared-word.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE } = pageTableEntry;
-const { GUP_PIN_COUNTING_BIAS } = frameTable;
-const { TABLE_MASK } = tableShape;
-const { BLOCK_FRAMES } = blockShape;
+const PTE_EXCLUSIVE = pageTableEntry.PTE_EXCLUSIVE;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const PTE_NO_ACCESS = pageTableEntry.PTE_NO_ACCESS;
+const PTE_PRESENT = pageTableEntry.PTE_PRESENT;
+const PTE_WRITE = pageTableEntry.PTE_WRITE;
+const GUP_PIN_COUNTING_BIAS = frameTable.GUP_PIN_COUNTING_BIAS;
+const TABLE_MASK = tableShape.TABLE_MASK;
+const BLOCK_FRAMES = blockShape.BLOCK_FRAMES;
 
 /** References of a short-term reference (`FOLL_GET`) and of a DMA pin (`FOLL_PIN`). */
 export const SHORT_REFERENCE = 1;

@@ -6,7 +6,9 @@ import * as frameTable from "./frames.js";
 import type { Frames } from "./frames.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FRAME_SHIFT, LRU_NEXT, LRU_PREV } = frameTable;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const LRU_NEXT = frameTable.LRU_NEXT;
+const LRU_PREV = frameTable.LRU_PREV;
 
 export class FrameList {
   head = 0;

@@ -11,29 +11,26 @@
 
 import { MAX_FRAMES } from "../table/entry.js";
 import { MemoryError } from "../errors.js";
-import * as sharedWord from "../shared-word.js";
+import { addToWord, compareExchangeWord, loadWord } from "../shared-word.js";
 import * as frameRecord from "./frame-record.js";
 import * as tableShape from "../table/table-shape.js";
 
 export * from "./frame-record.js";
 
 // A module's own constants become part of its code; imported and exported ones are looked up at every use.
-const {
-  FRAME_WORDS,
-  FRAME_SHIFT,
-  REFCOUNT,
-  MAPCOUNT,
-  MAPPING,
-  PRIVATE,
-  PG_COMPOUND,
-  PG_LOCKED,
-  PG_TAIL,
-  GUP_PIN_COUNTING_BIAS,
-  MAPPING_ANON,
-  MAPPING_KIND_MASK,
-} = frameRecord;
-const { addToWord, compareExchangeWord, loadWord } = sharedWord;
-const { BLOCK_FRAMES } = tableShape;
+const FRAME_WORDS = frameRecord.FRAME_WORDS;
+const FRAME_SHIFT = frameRecord.FRAME_SHIFT;
+const REFCOUNT = frameRecord.REFCOUNT;
+const MAPCOUNT = frameRecord.MAPCOUNT;
+const MAPPING = frameRecord.MAPPING;
+const PRIVATE = frameRecord.PRIVATE;
+const PG_COMPOUND = frameRecord.PG_COMPOUND;
+const PG_LOCKED = frameRecord.PG_LOCKED;
+const PG_TAIL = frameRecord.PG_TAIL;
+const GUP_PIN_COUNTING_BIAS = frameRecord.GUP_PIN_COUNTING_BIAS;
+const MAPPING_ANON = frameRecord.MAPPING_ANON;
+const MAPPING_KIND_MASK = frameRecord.MAPPING_KIND_MASK;
+const BLOCK_FRAMES = tableShape.BLOCK_FRAMES;
 
 /** Of a compound page, where its huge entries are counted: in the record of its second frame. */
 const COMPOUND_MAPCOUNT = FRAME_WORDS + PRIVATE;

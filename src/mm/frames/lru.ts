@@ -9,11 +9,12 @@
 import * as frameTable from "./frames.js";
 import type { Frames } from "./frames.js";
 import { FrameList } from "./frame-list.js";
-import * as sharedWord from "../shared-word.js";
+import { addToWord } from "../shared-word.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FRAME_SHIFT, PG_LRU, REFCOUNT } = frameTable;
-const { addToWord } = sharedWord;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const PG_LRU = frameTable.PG_LRU;
+const REFCOUNT = frameTable.REFCOUNT;
 
 /** `PAGEVEC_SIZE`: the batch is drained when it holds this many pages. */
 const BATCH_SIZE = 15;

@@ -9,7 +9,9 @@ import * as frameTable from "./frames.js";
 import type { Frames } from "./frames.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FRAME_SHIFT, PG_LOCKED, PG_WAITERS } = frameTable;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const PG_LOCKED = frameTable.PG_LOCKED;
+const PG_WAITERS = frameTable.PG_WAITERS;
 
 export class PageLocks {
   readonly #frames: Frames;

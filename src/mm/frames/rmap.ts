@@ -6,33 +6,37 @@
  */
 
 import * as pageTableEntry from "../table/entry.js";
+import { isDevicePrivateEntry, mapsFrame } from "../table/entry.js";
 import { assert } from "../errors.js";
 import * as frameTable from "./frames.js";
 import type { Machine } from "../machine.js";
 import * as pageTables from "../table/page-table.js";
-import * as sharedWord from "../shared-word.js";
+import { exchangeWord, loadWord, storeWord } from "../shared-word.js";
 import type { AnonVma, Vma } from "../space/vma.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { PTE_DIRTY, PTE_EXCLUSIVE, PTE_FRAME_SHIFT, PTE_MIGRATION, PTE_PRESENT, PTE_TRACKING, PTE_WRITE, PTE_YOUNG } =
-  pageTableEntry;
-const {
-  FLAGS,
-  FRAME_SHIFT,
-  GUP_PIN_COUNTING_BIAS,
-  INDEX,
-  MAPCOUNT,
-  MAPPING,
-  MAPPING_ANON,
-  MAPPING_FILE,
-  MAPPING_KIND_MASK,
-  MAPPING_KIND_SHIFT,
-  PG_DIRTY,
-  REFCOUNT,
-} = frameTable;
-const { BLOCK_FRAMES, TABLE_MASK } = pageTables;
-const { exchangeWord, loadWord, storeWord } = sharedWord;
-const { isDevicePrivateEntry, mapsFrame } = pageTableEntry;
+const PTE_DIRTY = pageTableEntry.PTE_DIRTY;
+const PTE_EXCLUSIVE = pageTableEntry.PTE_EXCLUSIVE;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const PTE_MIGRATION = pageTableEntry.PTE_MIGRATION;
+const PTE_PRESENT = pageTableEntry.PTE_PRESENT;
+const PTE_TRACKING = pageTableEntry.PTE_TRACKING;
+const PTE_WRITE = pageTableEntry.PTE_WRITE;
+const PTE_YOUNG = pageTableEntry.PTE_YOUNG;
+const FLAGS = frameTable.FLAGS;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const GUP_PIN_COUNTING_BIAS = frameTable.GUP_PIN_COUNTING_BIAS;
+const INDEX = frameTable.INDEX;
+const MAPCOUNT = frameTable.MAPCOUNT;
+const MAPPING = frameTable.MAPPING;
+const MAPPING_ANON = frameTable.MAPPING_ANON;
+const MAPPING_FILE = frameTable.MAPPING_FILE;
+const MAPPING_KIND_MASK = frameTable.MAPPING_KIND_MASK;
+const MAPPING_KIND_SHIFT = frameTable.MAPPING_KIND_SHIFT;
+const PG_DIRTY = frameTable.PG_DIRTY;
+const REFCOUNT = frameTable.REFCOUNT;
+const BLOCK_FRAMES = pageTables.BLOCK_FRAMES;
+const TABLE_MASK = pageTables.TABLE_MASK;
 
 /** Makes the frame the anonymous page at `page` of the VMA, mapped there once (`page_add_new_anon_rmap`). */
 export function addNewAnonRmap(machine: Machine, frame: number, vma: Vma, page: number): void {

@@ -16,7 +16,8 @@ import type { Vma } from "../space/vma.js";
 export { BLOCK_FRAMES, BLOCK_SHIFT } from "../table/table-shape.js";
 
 // A module's own constants become part of its code; imported and exported ones are looked up at every use.
-const { BLOCK_FRAMES, BLOCK_SHIFT } = tableShape;
+const BLOCK_FRAMES = tableShape.BLOCK_FRAMES;
+const BLOCK_SHIFT = tableShape.BLOCK_SHIFT;
 
 export const ZONE_SYSTEM = 0;
 export const ZONE_PRIVATE = 1;

@@ -20,26 +20,24 @@ import { FreeRuns } from "./free-runs.js";
 import type { HomeRange } from "./home-range.js";
 import { HostBlocks } from "./host-blocks.js";
 import { RetainedFrames } from "./retained.js";
-import * as sharedWord from "../shared-word.js";
+import { storeWord } from "../shared-word.js";
 import * as memoryZones from "../frames/zone.js";
 import type { Zone, Zones } from "../frames/zone.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const {
-  FLAGS,
-  FRAME_SHIFT,
-  FRAME_WORDS,
-  INDEX,
-  MAPCOUNT,
-  MAPPING,
-  PG_HOME,
-  PG_RETAINED,
-  PG_TOUCHED,
-  PRIVATE,
-  REFCOUNT,
-} = frameTable;
-const { BLOCK_FRAMES, ZONE_SYSTEM } = memoryZones;
-const { storeWord } = sharedWord;
+const FLAGS = frameTable.FLAGS;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const FRAME_WORDS = frameTable.FRAME_WORDS;
+const INDEX = frameTable.INDEX;
+const MAPCOUNT = frameTable.MAPCOUNT;
+const MAPPING = frameTable.MAPPING;
+const PG_HOME = frameTable.PG_HOME;
+const PG_RETAINED = frameTable.PG_RETAINED;
+const PG_TOUCHED = frameTable.PG_TOUCHED;
+const PRIVATE = frameTable.PRIVATE;
+const REFCOUNT = frameTable.REFCOUNT;
+const BLOCK_FRAMES = memoryZones.BLOCK_FRAMES;
+const ZONE_SYSTEM = memoryZones.ZONE_SYSTEM;
 
 /** Known to every engine, but its types come with the DOM, which this layer does not know. */
 declare const WebAssembly: {

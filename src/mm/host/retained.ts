@@ -13,7 +13,12 @@ import type { Frames } from "../frames/frames.js";
 import { FrameList } from "../frames/frame-list.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const { FLAGS, FRAME_SHIFT, PG_FILE_COPY, PG_HAS_COPY, PG_RETAINED, PRIVATE } = frameTable;
+const FLAGS = frameTable.FLAGS;
+const FRAME_SHIFT = frameTable.FRAME_SHIFT;
+const PG_FILE_COPY = frameTable.PG_FILE_COPY;
+const PG_HAS_COPY = frameTable.PG_HAS_COPY;
+const PG_RETAINED = frameTable.PG_RETAINED;
+const PRIVATE = frameTable.PRIVATE;
 
 export class RetainedFrames {
   readonly list: FrameList;

@@ -18,8 +18,18 @@ import * as vmaFlags from "./vma-flags.js";
 export * from "./vma-flags.js";
 
 // A module's own constants become part of its code; imported and exported ones are looked up at every use.
-const { PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } = pageTableEntry;
-const { VM_WRITE, VM_SHARED, VM_PFNMAP, VM_IO, VM_SOFTDIRTY, VM_MIXEDMAP, VM_ACCESS_FLAGS } = vmaFlags;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const PTE_NO_ACCESS = pageTableEntry.PTE_NO_ACCESS;
+const PTE_PRESENT = pageTableEntry.PTE_PRESENT;
+const PTE_WRITE = pageTableEntry.PTE_WRITE;
+const PTE_YOUNG = pageTableEntry.PTE_YOUNG;
+const VM_WRITE = vmaFlags.VM_WRITE;
+const VM_SHARED = vmaFlags.VM_SHARED;
+const VM_PFNMAP = vmaFlags.VM_PFNMAP;
+const VM_IO = vmaFlags.VM_IO;
+const VM_SOFTDIRTY = vmaFlags.VM_SOFTDIRTY;
+const VM_MIXEDMAP = vmaFlags.VM_MIXEDMAP;
+const VM_ACCESS_FLAGS = vmaFlags.VM_ACCESS_FLAGS;
 
 export class AnonVma {
   /** All VMAs, of any address space, that may map pages of this root: by offset, then in the order of linking. */

@@ -9,7 +9,11 @@ import * as entryBits from "./entry-bits.js";
 export * from "./entry-bits.js";
 
 // A module's own constants become part of its code; imported and exported ones are looked up at every use.
-const { PTE_PRESENT, PTE_YOUNG, PTE_DIRTY, PTE_MIGRATION, PTE_FRAME_SHIFT } = entryBits;
+const PTE_PRESENT = entryBits.PTE_PRESENT;
+const PTE_YOUNG = entryBits.PTE_YOUNG;
+const PTE_DIRTY = entryBits.PTE_DIRTY;
+const PTE_MIGRATION = entryBits.PTE_MIGRATION;
+const PTE_FRAME_SHIFT = entryBits.PTE_FRAME_SHIFT;
 
 const KIND_MASK = PTE_YOUNG | PTE_DIRTY;
 const SWAP = 0;

@@ -13,15 +13,17 @@
 import * as pageTableEntry from "./entry.js";
 import type { Environment } from "../environment.js";
 import { assert, MemoryError } from "../errors.js";
-import * as sharedWord from "../shared-word.js";
+import { exchangeWord, loadWord } from "../shared-word.js";
 import * as tableShape from "./table-shape.js";
 
 export * from "./table-shape.js";
 
 // A module's own constants become part of its code; imported and exported ones are looked up at every use.
-const { PTE_FRAME_SHIFT } = pageTableEntry;
-const { TABLE_SHIFT, TABLE_WORDS, TABLE_MASK, CHUNK_SHIFT } = tableShape;
-const { exchangeWord, loadWord } = sharedWord;
+const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
+const TABLE_SHIFT = tableShape.TABLE_SHIFT;
+const TABLE_WORDS = tableShape.TABLE_WORDS;
+const TABLE_MASK = tableShape.TABLE_MASK;
+const CHUNK_SHIFT = tableShape.CHUNK_SHIFT;
 
 const CHUNK_TABLES = 1 << CHUNK_SHIFT;
 const MAX_TABLES = 1 << 23;

@@ -375,7 +375,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a kernel writes a page that a snapshot shares",
-    file: "unified/kernel.js",
+    file: "unified/local/local-kernel.js",
     text: "await this.#unshareWritten(operands, invocations, checkpoint);",
     replacement: ";",
     found: "random arrays",
@@ -417,7 +417,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "what a kernel writes is not marked as written",
-    file: "unified/residency.js",
+    file: "unified/local/residency.js",
     text: "word | WRITTEN | dirty",
     replacement: "word | PTE_WRITE | dirty",
     found: "random arrays",
@@ -431,9 +431,9 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a clear of what was written forgets what is pinned for writing",
-    file: "unified/written-pages.js",
-    text: "[...this.#pinned, ...this.#released]",
-    replacement: "[]",
+    file: "unified/local/local-mapping.js",
+    text: "of this.pins)",
+    replacement: "of [])",
     found: "random arrays",
   },
   {

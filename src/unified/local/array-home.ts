@@ -4,11 +4,11 @@
  * process never gives back, so pages that come and go share as many frames as the budget has.
  */
 
-import type { AddressSpace } from "../mm/space/address-space.js";
-import type { HomeRange } from "../mm/host/home-range.js";
-import type { Machine } from "../mm/machine.js";
-import { readIn, pagesAtOnce } from "../mm/file/read-in.js";
-import type { Checkpoint } from "./operation-queue.js";
+import type { AddressSpace } from "../../mm/space/address-space.js";
+import type { HomeRange } from "../../mm/host/home-range.js";
+import type { Machine } from "../../mm/machine.js";
+import { readIn, pagesAtOnce } from "../../mm/file/read-in.js";
+import type { Checkpoint } from "../operation-queue.js";
 
 export function reserveHome({ host, swap }: Machine, pages: number, mapped: boolean): HomeRange {
   const { limit } = host.charge;

@@ -3,13 +3,13 @@
  * they are when a snapshot's turn comes.
  */
 
-import { MemoryError } from "../mm/errors.js";
-import type { HomeRange } from "../mm/host/home-range.js";
-import { mmap } from "../mm/space/mapping.js";
-import type { PageCache } from "../mm/file/page-cache.js";
-import { snapshotRange } from "../mm/copy/snapshot.js";
+import { MemoryError } from "../../mm/errors.js";
+import type { HomeRange } from "../../mm/host/home-range.js";
+import { mmap } from "../../mm/space/mapping.js";
+import type { PageCache } from "../../mm/file/page-cache.js";
+import { snapshotRange } from "../../mm/copy/snapshot.js";
 import { reserveHome } from "./array-home.js";
-import type { MemoryCore } from "./memory-core.js";
+import type { Engine } from "./engine.js";
 
 export interface ArrayPlace {
   /** Reserved for the array, and given back by it. */
@@ -22,14 +22,14 @@ export interface ArrayPlace {
 }
 
 /** Pages that are 0 until they are written. ENOMEM when no home can be reserved. */
-export function ownPages({ machine, mm }: MemoryCore, pages: number): ArrayPlace {
+export function ownPages({ machine, mm }: Engine, pages: number): ArrayPlace {
   const home = reserveHome(machine, pages, false);
   const { pageSize } = machine;
   return { home, readOnly: false, map: async () => (await mmap(mm, { length: pages * pageSize, home })) / pageSize };
 }
 
 /** The pages of a file, as it is until they are written; the cache's holder from now on. ENOMEM when no home can be reserved. */
-export function mappedPages({ machine, mm }: MemoryCore, file: PageCache): ArrayPlace {
+export function mappedPages({ machine, mm }: Engine, file: PageCache): ArrayPlace {
   const { pageSize } = machine;
   const pages = file.length;
   const home = reserveHome(machine, pages, true);
@@ -57,7 +57,7 @@ export function mappedPages({ machine, mm }: MemoryCore, file: PageCache): Array
 }
 
 /** The pages from `firstPage` on, asked for when the turn comes: copy-on-write, and never written here. */
-export function snapshotPages({ machine, mm }: MemoryCore, firstPage: () => number, pages: number): ArrayPlace {
+export function snapshotPages({ machine, mm }: Engine, firstPage: () => number, pages: number): ArrayPlace {
   const { pageSize } = machine;
   const { reclaim, host } = machine;
   const take = async (): Promise<number> =>

@@ -3,7 +3,7 @@
  * dispatch goes on; not more often than every few milliseconds, since a turn costs time.
  */
 
-import { type Environment, realEnvironment } from "../mm/environment.js";
+import { type Environment, realEnvironment } from "../../mm/environment.js";
 
 const BETWEEN_TURNS_MS = 8;
 

@@ -5,12 +5,12 @@
  * Invariant: a held frame is referenced, so the protocol itself refuses to move it.
  */
 
-import type { AttachedDevice } from "../device/attached-device.js";
-import { evictFrames } from "../device/migrate-to-host.js";
-import { migrateToDevice } from "../device/migrate-to-device.js";
-import { outOfHostMemory } from "../device/out-of-host-memory.js";
-import type { DevicePageTable } from "../device/page-table.js";
-import type { AddressSpace } from "../mm/space/address-space.js";
+import type { AttachedDevice } from "../../device/attached-device.js";
+import { evictFrames } from "../../device/migrate-to-host.js";
+import { migrateToDevice } from "../../device/migrate-to-device.js";
+import { outOfHostMemory } from "../../device/out-of-host-memory.js";
+import type { DevicePageTable } from "../../device/page-table.js";
+import type { AddressSpace } from "../../mm/space/address-space.js";
 import {
   mapsFrame,
   pteFrame,
@@ -19,12 +19,12 @@ import {
   PTE_PRESENT,
   PTE_SOFT_DIRTY,
   PTE_WRITE,
-} from "../mm/table/entry.js";
-import { assert, MemoryError } from "../mm/errors.js";
-import { PG_FILE_COPY } from "../mm/frames/frames.js";
-import { readInForDevice, pagesAtOnce } from "../mm/file/read-in.js";
-import type { ToDeviceCause } from "../trace/counters.js";
-import type { Checkpoint } from "./operation-queue.js";
+} from "../../mm/table/entry.js";
+import { assert, MemoryError } from "../../mm/errors.js";
+import { PG_FILE_COPY } from "../../mm/frames/frames.js";
+import { readInForDevice, pagesAtOnce } from "../../mm/file/read-in.js";
+import type { ToDeviceCause } from "../../trace/counters.js";
+import type { Checkpoint } from "../operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
 
 /** In a list of frames: the page is not on the device. */

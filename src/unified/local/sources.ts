@@ -1,9 +1,9 @@
 /** The sources that a memory's arrays are mapped from: what was read from them, and which are still to be closed. */
 
-import type { PageCache } from "../mm/file/page-cache.js";
-import type { Machine } from "../mm/machine.js";
-import type { ByteSource } from "./byte-source.js";
-import { MappedSource } from "./mapped-source.js";
+import type { PageCache } from "../../mm/file/page-cache.js";
+import type { Machine } from "../../mm/machine.js";
+import type { ByteSource } from "../byte-source.js";
+import { MappedSource } from "../mapped-source.js";
 
 export class Sources {
   /** Bytes read so far. */

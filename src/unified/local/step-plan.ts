@@ -6,14 +6,13 @@
  * used by two steps.
  */
 
-import { MemoryError } from "../mm/errors.js";
-import { alignment, elementsOf, type Operand, pagesOf } from "./footprint.js";
+import { MemoryError } from "../../mm/errors.js";
+import { alignment, elementsOf, type Operand, pagesOf } from "../footprint.js";
+import type { DispatchMode } from "../kernel.js";
 
 /** Bytes that one streamed step uses at most: small enough to stay in a processor's cache between copy and kernel. */
 const STREAMED_STEP_BYTES = 4 * 1024 * 1024;
 const RESIDENT_STEP_BYTES = 32 * 1024 * 1024;
-
-export type DispatchMode = "resident" | "streamed";
 
 export interface StepPlan {
   readonly mode: DispatchMode;

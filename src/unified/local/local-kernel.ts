@@ -1,0 +1,221 @@
+/**
+ * Dispatches on the engine of this thread: each is cut into steps, and each step loads what it uses, runs, and lets it go.
+ * The next step's pages are loaded while a kernel runs, where the device can do both at once.
+ */
+
+import type { DeviceKernel, KernelSlice } from "../../device/driver.js";
+import { strideOf } from "../../device/element.js";
+import { unsharePages } from "../../device/unshare.js";
+import { MemoryError } from "../../mm/errors.js";
+import { DispatchError } from "../dispatch-error.js";
+import { elementsOf, type Operand, pagesOf } from "../footprint.js";
+import type { DispatchReport } from "../kernel.js";
+import type { Checkpoint, Operation } from "../operation-queue.js";
+import type { BoundArray, Dispatch, PagerKernel } from "../pager.js";
+import type { Engine } from "./engine.js";
+import { planSteps, type StepPlan } from "./step-plan.js";
+import { Turns } from "./turn.js";
+
+type BoundOperand = BoundArray & Operand;
+
+/** A step whose pages are held on the device. */
+interface LoadedStep {
+  readonly first: number;
+  readonly count: number;
+  readonly slices: readonly KernelSlice[];
+  /** What `release` gives back. */
+  readonly held: readonly Int32Array[];
+}
+
+export class LocalKernel implements PagerKernel {
+  readonly #engine: Engine;
+  readonly #kernel: DeviceKernel;
+  readonly #label: string;
+
+  constructor(engine: Engine, kernel: DeviceKernel, label: string) {
+    this.#engine = engine;
+    this.#kernel = kernel;
+    this.#label = label;
+  }
+
+  async dispatch(
+    { invocations, arrays, uniforms, mode, onProgress }: Dispatch,
+    { checkpoint, signal }: Operation,
+  ): Promise<DispatchReport> {
+    const { machine, attached, residency } = this.#engine;
+    const operands = arrays.map((array) => ({ ...array, array: array.mapping, stride: strideOf(array.type) }));
+    const { lookahead } = attached.device;
+    checkpoint();
+    this.#refusePinned(operands, invocations);
+    const before = { ...attached.counters.time };
+    const plan = planSteps({
+      kernel: this.#label,
+      operands,
+      invocations,
+      pageSize: machine.pageSize,
+      frames: residency.frames,
+      lookahead,
+      mode,
+    });
+    const held: Int32Array[] = [];
+    let completed = 0;
+    let steps = 0;
+    let began = false;
+    let ahead: Promise<LoadedStep> | null = null;
+    const turns = new Turns(machine.environment);
+    try {
+      await this.#unshareWritten(operands, invocations, checkpoint);
+      await this.#loadHeld(plan, operands, invocations, held, checkpoint);
+      const load = (first: number): Promise<LoadedStep> =>
+        this.#loadStep(plan, operands, invocations, first, checkpoint);
+      while (completed < invocations) {
+        const step: LoadedStep = await (ahead ?? load(completed));
+        ahead = null;
+        const next = completed + step.count;
+        began = true;
+        const running = this.#execute(step, uniforms);
+        if (plan.lookahead > 0 && next < invocations) ahead = observed(load(next));
+        await running;
+        completed = next;
+        steps++;
+        onProgress?.({ completed, invocations });
+        if (completed === invocations) break;
+        await turns.take();
+        checkpoint();
+      }
+    } catch (error) {
+      const loaded = await ahead?.catch(() => null);
+      for (const frames of loaded?.held ?? []) residency.release(frames);
+      const aborted = signal?.aborted === true && error === signal.reason;
+      if (aborted || (!began && error instanceof MemoryError)) throw error;
+      throw DispatchError.of(error, this.#label, completed, invocations);
+    } finally {
+      for (const frames of held) residency.release(frames);
+    }
+    const { time } = attached.counters;
+    const phases = {
+      upload: time.upload - before.upload,
+      evict: time.download - before.download,
+      compute: time.compute - before.compute,
+    };
+    return { mode: plan.mode, steps, invocations, phases };
+  }
+
+  /**
+   * What the kernel writes becomes the arrays' own before any step has loaded what it reads, which may be a snapshot that has
+   * the same pages.
+   */
+  async #unshareWritten(operands: readonly BoundOperand[], invocations: number, checkpoint: Checkpoint): Promise<void> {
+    const { attached, machine, mm } = this.#engine;
+    for (const operand of operands) {
+      if (!operand.written) continue;
+      const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), machine.pageSize);
+      const start = operand.mapping.page + page;
+      await unsharePages(attached, mm, start, start + pages, checkpoint);
+    }
+  }
+
+  /** Loads what stays for the whole dispatch: whole arrays, or everything in resident mode. */
+  async #loadHeld(
+    plan: StepPlan,
+    operands: readonly BoundOperand[],
+    invocations: number,
+    held: Int32Array[],
+    checkpoint: Checkpoint,
+  ): Promise<void> {
+    for (const operand of operands) {
+      if (plan.mode !== "resident" && operand.footprint !== "whole") continue;
+      const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), this.#engine.machine.pageSize);
+      if (pages > 0) held.push(await this.#hold(operand, page, pages, checkpoint));
+    }
+  }
+
+  async #loadStep(
+    plan: StepPlan,
+    operands: readonly BoundOperand[],
+    invocations: number,
+    first: number,
+    checkpoint: Checkpoint,
+  ): Promise<LoadedStep> {
+    const { pageSize } = this.#engine.machine;
+    const count = Math.min(plan.stepAt(first), invocations - first);
+    const held: Int32Array[] = [];
+    try {
+      const slices: KernelSlice[] = [];
+      for (const operand of operands) {
+        const elements = elementsOf(operand, first, count);
+        const { page, pages } = pagesOf(operand, elements, pageSize);
+        const frames = pages === 0 ? new Int32Array(0) : await this.#hold(operand, page, pages, checkpoint);
+        held.push(frames);
+        const { name, type, stride, written } = operand;
+        slices.push({ name, type, ...elements, offset: (elements.first * stride) % pageSize, frames, written });
+      }
+      return { first, count, slices, held };
+    } catch (error) {
+      for (const frames of held) this.#engine.residency.release(frames);
+      throw error;
+    }
+  }
+
+  async #hold(operand: BoundOperand, page: number, pages: number, checkpoint: Checkpoint): Promise<Int32Array> {
+    const { residency } = this.#engine;
+    const start = operand.mapping.page + page;
+    const inPlace = this.#readsInPlace(operand);
+    const frames = await residency.load(start, start + pages, "kernel", checkpoint, inPlace);
+    if (operand.written) residency.grantWrite(start, frames);
+    residency.hold(frames);
+    return frames;
+  }
+
+  async #execute(step: LoadedStep, uniforms: Record<string, unknown>): Promise<void> {
+    const { residency, attached, machine } = this.#engine;
+    const began = machine.environment.now();
+    try {
+      for (const { written, frames } of step.slices) if (written) residency.willWrite(frames);
+      await this.#kernel.execute({ first: step.first, count: step.count, slices: step.slices, uniforms });
+    } finally {
+      attached.counters.time.compute += machine.environment.now() - began;
+      for (const frames of step.held) residency.release(frames);
+    }
+  }
+
+  /** A coherent device reaches host memory: what it only reads, and a pin only reads, can stay there. */
+  #readsInPlace({ written }: BoundOperand): boolean {
+    return this.#engine.attached.driver.kind === "coherent" && !written;
+  }
+
+  /** A page that a pin holds in host memory cannot go to the device: better to say so before anything has run. */
+  #refusePinned(operands: readonly BoundOperand[], invocations: number): void {
+    for (const operand of operands) {
+      const { first, length } = elementsOf(operand, 0, invocations);
+      for (const pin of operand.mapping.pins) {
+        if (pin.mode === "read" && this.#readsInPlace(operand)) continue;
+        if (!sharesPage(operand, first, length, pin.start, pin.length, this.#engine.machine.pageSize)) continue;
+        throw new MemoryError(
+          "EBUSY",
+          `kernel "${this.#label}" needs elements ${first} to ${first + length} of array "${operand.label}", on a page that a ${pin.mode} pin of ${pin.start} to ${pin.start + pin.length} holds in host memory`,
+        );
+      }
+    }
+  }
+}
+
+function sharesPage(
+  { stride }: Operand,
+  first: number,
+  length: number,
+  pinStart: number,
+  pinLength: number,
+  pageSize: number,
+): boolean {
+  const pageOf = (element: number): number => Math.floor((element * stride) / pageSize);
+  return (
+    length > 0 && pageOf(first) <= pageOf(pinStart + pinLength - 1) && pageOf(pinStart) <= pageOf(first + length - 1)
+  );
+}
+
+/** A promise that is awaited later: its rejection is not unhandled meanwhile. */
+function observed<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}

@@ -1,0 +1,112 @@
+/**
+ * What the front of a memory (arrays, kernels and pins, as programs see them) asks of the pager that has their pages.
+ * `local/` is the engine in this thread.
+ *
+ * The front checks what programs give, keeps the order of operations, and speaks of elements; a pager speaks of pages, and
+ * runs what it is asked for at once. Pages are counted from an array's first.
+ */
+
+import type { PinnedPages } from "../access/host-pins.js";
+import type { DeviceKernelDescriptor } from "../device/driver.js";
+import type { ElementType } from "../device/element.js";
+import type { Footprint } from "./footprint.js";
+import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
+import type { MapSourceOptions } from "./mapped-source.js";
+import type { Checkpoint, Operation } from "./operation-queue.js";
+import type { PinMode } from "./pin.js";
+import type { Stats } from "./stats.js";
+
+export interface Pager {
+  readonly pageSize: number;
+  /** Pages that are 0 until they are written. ENOMEM when there is no room for their frames. */
+  reserve(pages: number): Mapping;
+  /**
+   * Pages of a file or a blob, as it is until they are written, and how many elements they hold. `checkpoint` is asked once
+   * the source is open; whatever is thrown, the source is closed.
+   */
+  mapSource(source: string | URL | Blob, options: MapSourceOptions, checkpoint: Checkpoint): Promise<MappedPages>;
+  createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel>;
+  readonly stats: Stats;
+  /** Unmaps what is mapped and closes the device. Nothing else is asked for afterwards. */
+  close(): Promise<void>;
+}
+
+export interface MappedPages {
+  readonly mapping: Mapping;
+  readonly length: number;
+}
+
+/** What a pin holds: the pager's own record of it, so that a pin which its owner lost can be collected and reported. */
+export interface PinnedRange {
+  readonly mode: PinMode;
+  /** First element, and how many. */
+  readonly start: number;
+  readonly length: number;
+  /** Pages `[first, end)`. */
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Uses the bytes of pages that lie side by side, the first of which is `page`. */
+export type UsePages = (bytes: Uint8Array, page: number) => void;
+
+/** The pages of one array. */
+export interface Mapping {
+  /** Of a snapshot. */
+  readonly readOnly: boolean;
+  /** What pins hold now, as far as this thread knows. */
+  readonly pins: ReadonlySet<PinnedRange>;
+  /** Number in the address space of the first page; -1 when none is mapped. */
+  readonly page: number;
+  /** Maps the pages. Called once. */
+  map(): Promise<void>;
+  /** The pages could not be mapped, or nobody will. */
+  leave(): void;
+  /** Unmaps what is mapped. Pinned pages live until they are let go. */
+  unmap(): Promise<void>;
+  /** Calls `use` with runs that together cover pages `[first, end)`, in ascending order. */
+  access(first: number, end: number, write: boolean, use: UsePages, operation: Operation): Promise<void>;
+  /** Makes pages resident in host memory, and holds them there until `unpin`. */
+  pin(range: PinnedRange, operation: Operation): Promise<PinnedPages>;
+  /** The same if that needs no wait; else null, and nothing is held. */
+  tryPin(range: PinnedRange): PinnedPages | null;
+  unpin(range: PinnedRange, pages: PinnedPages): void;
+  /** The bytes of `count` pinned frames that lie side by side. */
+  bytesOf(frame: number, count: number): Uint8Array;
+  /** May the bytes be some of the mapping's own, as the view of a pin is? */
+  mayHold(bytes: Uint8Array): boolean;
+  prefetch(to: "device" | "host", first: number, end: number, operation: Operation): Promise<void>;
+  /** The same pages, as they are when the snapshot is mapped: copy-on-write, and never written. */
+  snapshot(): Mapping;
+  /** First and end of each run of pages that were written, in ascending order. */
+  writtenRuns(operation: Operation): Promise<number[]>;
+  /** Forgets what was written, save for what is pinned for writing. */
+  clearWritten(operation: Operation): Promise<void>;
+  markWritten(first: number, end: number): void;
+}
+
+/** An array of a dispatch. */
+export interface BoundArray {
+  /** In the kernel. */
+  readonly name: string;
+  readonly label: string;
+  readonly mapping: Mapping;
+  readonly type: ElementType;
+  readonly length: number;
+  readonly footprint: Footprint;
+  readonly written: boolean;
+}
+
+/** A dispatch that fits its arrays. */
+export interface Dispatch {
+  readonly invocations: number;
+  readonly arrays: readonly BoundArray[];
+  readonly uniforms: Record<string, unknown>;
+  readonly mode: "auto" | DispatchMode;
+  readonly onProgress: ((progress: Progress) => void) | undefined;
+}
+
+/** A kernel that the device has compiled. */
+export interface PagerKernel {
+  dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport>;
+}
