@@ -47,7 +47,7 @@ export class LocalPager implements Pager {
     try {
       checkpoint();
       const { type, offset = 0 } = options;
-      const length = checkMapping(opened, options);
+      const length = checkMapping(opened, options, this.pageSize);
       const byteLength = length * strideOf(type);
       const pages = Math.ceil(byteLength / this.pageSize);
       this.#checkRoom(pages);
