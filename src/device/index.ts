@@ -8,10 +8,18 @@ export {
   type ElementArray,
   type ElementType,
   isElementType,
+  type MemberType,
+  nameOf,
+  numbersOf,
+  type ScalarOf,
+  scalarOf,
   strideOf,
+  type StructScalar,
+  type StructType,
   type View,
   viewOf,
 } from "./element.js";
+export type { MatrixType, ScalarType, VectorType } from "./layout.js";
 export { FrameAllocator } from "./frame-allocator.js";
 export { migrateToDevice, type Placement } from "./migrate-to-device.js";
 export { evictFrames, migrateToHost } from "./migrate-to-host.js";

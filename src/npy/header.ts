@@ -1,5 +1,5 @@
 /**
- * The header of NumPy's .npy files: versions 1 to 3 are read, version 1 is written.
+ * The header of NumPy's .npy files: versions 1 to 3 are read, and the lowest that can say it is written, mostly 1.
  *
  *     byte 0   "\x93NUMPY"
  *     byte 6   major version, minor version
@@ -9,10 +9,12 @@
  */
 
 import type { ElementType } from "../device/element.js";
+import type { ScalarType } from "../device/layout.js";
 import { MemoryError } from "../mm/errors.js";
+import { descriptorOf, SCALAR_OF_NAME, tuple } from "./descriptor.js";
 
 export interface NpyHeader {
-  readonly type: ElementType;
+  readonly type: ScalarType;
   readonly littleEndian: boolean;
   /** Lengths of the dimensions, the outermost first; none for a single element. */
   readonly shape: readonly number[];
@@ -25,33 +27,6 @@ export interface NpyHeader {
 const MAGIC = Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59);
 /** Longer headers are those of structured types, which are no elements here. */
 const MAX_HEADER_BYTES = 65_536;
-
-const TYPES: Readonly<Record<string, ElementType>> = {
-  f4: "f32",
-  f8: "f64",
-  i1: "i8",
-  i2: "i16",
-  i4: "i32",
-  i8: "i64",
-  u1: "u8",
-  u2: "u16",
-  u4: "u32",
-  u8: "u64",
-  b1: "u8",
-};
-
-const DESCRIPTORS: Readonly<Record<ElementType, string>> = {
-  f32: "<f4",
-  f64: "<f8",
-  i8: "|i1",
-  i16: "<i2",
-  i32: "<i4",
-  i64: "<i8",
-  u8: "|u1",
-  u16: "<u2",
-  u32: "<u4",
-  u64: "<u8",
-};
 
 /** The header in the first bytes of a file; null when more of them are needed. EINVAL names what cannot be read. */
 export function readNpyHeader(start: Uint8Array): NpyHeader | null {
@@ -70,36 +45,50 @@ export function readNpyHeader(start: Uint8Array): NpyHeader | null {
   return { ...typeIn(text), ...shapeIn(text), dataOffset };
 }
 
+/** A header of elements of a type; `shape` is that of the array of elements. */
 export function writeNpyHeader(type: ElementType, shape: readonly number[]): Uint8Array<ArrayBuffer> {
-  const lengths = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
-  const text = `{'descr': '${DESCRIPTORS[type]}', 'fortran_order': False, 'shape': (${lengths}), }`;
-  const length = Math.ceil((10 + text.length + 1) / 64) * 64;
+  const { descriptor, dimensions } = descriptorOf(type);
+  const text = `{'descr': ${descriptor}, 'fortran_order': False, 'shape': ${tuple([...shape, ...dimensions])}, }`;
+  const encoded = new TextEncoder().encode(text);
+  // Version 1 has Latin letters and 2 bytes for its length, version 2 has 4, version 3 all letters.
+  const short = encoded.length < MAX_HEADER_BYTES - 128;
+  const version = encoded.length > text.length ? 3 : short ? 1 : 2;
+  const textOffset = version === 1 ? 10 : 12;
+  const length = Math.ceil((textOffset + encoded.length + 1) / 64) * 64;
   const header = new Uint8Array(length).fill(0x20);
+  const data = new DataView(header.buffer);
   header.set(MAGIC);
-  header.set([1, 0, (length - 10) & 0xff, (length - 10) >> 8], 6);
-  header.set(new TextEncoder().encode(text), 10);
+  header.set([version, 0], 6);
+  if (version === 1) data.setUint16(8, length - textOffset, true);
+  else data.setUint32(8, length - textOffset, true);
+  header.set(encoded, textOffset);
   header[length - 1] = 0x0a;
   return header;
 }
 
-function typeIn(text: string): { type: ElementType; littleEndian: boolean } {
+function typeIn(text: string): { type: ScalarType; littleEndian: boolean } {
   const match = /['"]descr['"]\s*:\s*(?:['"]([^'"]*)['"]|\[)/.exec(text);
   if (match === null) throw refusal("names no type of element");
   const descriptor = match[1];
-  if (descriptor === undefined) throw refusal("has elements of a structured type");
+  if (descriptor === undefined) {
+    const fields = [...text.matchAll(/\(\s*['"]([^'"]+)['"]\s*,/g)].map(([, field]) => field);
+    throw refusal(
+      `has elements of a structured type, with the fields ${fields.join(", ")}: only single numbers can be read`,
+    );
+  }
   const name = /^[<>|=](\w+)$/.exec(descriptor)?.[1] ?? "";
-  if (!Object.hasOwn(TYPES, name)) {
+  if (!Object.hasOwn(SCALAR_OF_NAME, name)) {
     throw refusal(
       `has elements of type '${descriptor}', which is none of float32 and 64, int and uint8 to 64, and bool`,
     );
   }
-  return { type: TYPES[name], littleEndian: !descriptor.startsWith(">") };
+  return { type: SCALAR_OF_NAME[name], littleEndian: !descriptor.startsWith(">") };
 }
 
 function shapeIn(text: string): { shape: number[]; length: number } {
   const order = /['"]fortran_order['"]\s*:\s*(True|False)/.exec(text)?.[1];
   if (order === undefined) throw refusal("does not say whether its order is Fortran's");
-  const lengths = /['"]shape['"]\s*:\s*\(([\d\s,]*)\)/.exec(text)?.[1];
+  const lengths = /['"]shape['"]\s*:\s*\(([\d\s,L]*)\)/.exec(text)?.[1];
   if (lengths === undefined) throw refusal("gives no shape");
   const shape = (lengths.match(/\d+/g) ?? []).map(Number);
   // With one dimension the two orders are one.

@@ -3,7 +3,8 @@
  * fails leaves no array.
  */
 
-import type { ElementType } from "../device/element.js";
+import { strideOf } from "../device/element.js";
+import type { ScalarType } from "../device/layout.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { checkSignal } from "../unified/operation-queue.js";
@@ -12,7 +13,6 @@ import type { UnifiedMemory } from "../unified/unified-memory.js";
 import { type Chunks, type ChunkSource, chunksOf, untypedBytes } from "../unified/write-source.js";
 import { type NpyHeader, readNpyHeader } from "./header.js";
 import { swapBytes } from "./swap-bytes.js";
-import { strideOf } from "../device/element.js";
 
 /** What `loadNpy` may be told beside its source. */
 export interface LoadNpyOptions {
@@ -23,7 +23,7 @@ export interface LoadNpyOptions {
 
 /** An array that came out of a `.npy` file, and its shape. */
 export interface LoadedNpy {
-  readonly array: PagedArray<ElementType>;
+  readonly array: PagedArray<ScalarType>;
   /** Lengths of the dimensions, the outermost first; the array has all elements in C order. */
   readonly shape: readonly number[];
 }
@@ -47,7 +47,7 @@ export async function loadNpy(
   const chunks = chunksOf(bytes === null ? source : once(bytes));
   if (chunks === null)
     throw new MemoryError("EINVAL", "loadNpy takes bytes, a blob, a stream or an async iterable of bytes");
-  let array: PagedArray<ElementType> | null = null;
+  let array: PagedArray<ScalarType> | null = null;
   try {
     const { header, rest } = await unlessAborted(readHeader(chunks), signal);
     array = memory.createArray(header.type, header.length, label === undefined ? {} : { label });

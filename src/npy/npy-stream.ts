@@ -4,18 +4,23 @@ import type { ElementType } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import type { PagedArray } from "../unified/paged-array.js";
+import { packer } from "./descriptor.js";
 import { writeNpyHeader } from "./header.js";
 
 /** What `npyStream` may be told beside its array. */
 export interface NpyStreamOptions {
-  /** Lengths of the dimensions, the outermost first. Default: one dimension. */
+  /** Lengths of the dimensions of elements, the outermost first. Default: one dimension. */
   shape?: readonly number[];
   signal?: AbortSignal;
 }
 
 const OPTIONS: OptionNames<NpyStreamOptions> = { shape: true, signal: true };
 
-/** An array as a .npy file, little endian, C order. EINVAL for a shape of another number of elements. */
+/**
+ * An array as a .npy file, little endian, C order. Vectors and matrices become numbers, with dimensions of their own behind
+ * those of the shape: (rows), or (columns, rows); structures become NumPy's structured types. Padding is left out. EINVAL for
+ * a shape of another number of elements.
+ */
 export function npyStream<T extends ElementType>(
   array: PagedArray<T>,
   options: NpyStreamOptions = {},
@@ -30,13 +35,14 @@ export function npyStream<T extends ElementType>(
     );
   }
   const header = writeNpyHeader(array.type, shape);
+  const pack = packer(array.type);
   const reader = array.stream(signal === undefined ? {} : { signal }).getReader();
   const source = {
     start: (controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) => controller.enqueue(header),
     async pull(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) {
       const { done, value } = await reader.read();
       if (done) controller.close();
-      else controller.enqueue(value);
+      else controller.enqueue(pack(value));
     },
     cancel: (reason: unknown) => reader.cancel(reason),
   };

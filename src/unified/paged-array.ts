@@ -6,10 +6,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import type { PinnedPages } from "../access/host-pins.js";
-import { type ElementType, isViewOf, strideOf, type View, viewOf } from "../device/element.js";
+import { type ElementType, isViewOf, nameOf, strideOf, type View, viewOf } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";
+import { fillView, patternOf } from "./fill-pattern.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, type Operation } from "./operation-queue.js";
 import type { Mapping, PinnedRange } from "./pager.js";
@@ -129,7 +130,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   /**
-   * Writes elements from `start` on: a typed array of the array's own type, or bytes (little endian): an `ArrayBuffer`, a
+   * Writes elements from `start` on: a typed array as views of the array are, or bytes (little endian): an `ArrayBuffer`, a
    * `DataView` or a `Uint8Array` of whole elements, a `Blob`, or chunks as they come from a web stream, a Node stream or
    * another async iterable, which need not end at elements. Rejects with EINVAL for another type or more than there is room
    * for. A source that fails, is aborted or ends within an element leaves what was written before: whole elements. Streams
@@ -185,12 +186,17 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#assertAlive();
     const into = isViewOf(this.type, first) ? first : undefined;
     if (into === undefined && ArrayBuffer.isView(first)) {
-      throw new MemoryError("EINVAL", `array "${this.label}" reads into a typed array of ${this.type} elements only`);
+      throw new MemoryError(
+        "EINVAL",
+        `array "${this.label}" reads into a typed array of ${nameOf(this.type)} elements only`,
+      );
     }
     const options = (into === undefined ? (first as ReadOptions | undefined) : second) ?? {};
     checkOptions("read", options, RANGE_OPTIONS);
     const { start = 0, signal } = options;
-    const length = into?.length ?? options.length ?? this.length - Number(start);
+    if (into !== undefined) this.#checkWhole(into.byteLength);
+    const given = into === undefined ? options.length : into.byteLength / strideOf(this.type);
+    const length = given ?? this.length - Number(start);
     this.#checkRange(start, length);
     return this.#core.queue.run(async (operation) => {
       const target = into ?? viewOf(this.type, new ArrayBuffer(length * strideOf(this.type)), 0, length);
@@ -202,18 +208,18 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     }, signal);
   }
 
-  /** Sets all elements of a range to one value. */
-  async fill(value: number | bigint, range: Range & { signal?: AbortSignal } = {}): Promise<void> {
+  /**
+   * Sets all elements of a range to one value: a number, or the numbers of a vector or a matrix as a view has them (a vector
+   * of three may leave its fourth out; one number goes to all), or for a structure what its `of` makes, or 0.
+   */
+  async fill(value: number | bigint | ArrayLike<number>, range: Range & { signal?: AbortSignal } = {}): Promise<void> {
     this.assertWritable();
     const { start, length } = this.#rangeOf("fill", range);
-    const pattern = viewOf(this.type, new ArrayBuffer(strideOf(this.type)), 0, 1);
-    // A TypeError for a number where a bigint belongs, as assigning to an element would.
-    (pattern as unknown as { fill(value: number | bigint): void }).fill(value);
+    const pattern = patternOf(this.type, value);
     return this.#core.queue.run(async (operation) => {
       const stride = strideOf(this.type);
       await this.#access(start * stride, length * stride, true, operation, (bytes) => {
-        const run = viewOf(this.type, bytes.buffer, bytes.byteOffset, bytes.byteLength / stride);
-        (run as unknown as { fill(value: number | bigint): void }).fill(pattern[0]);
+        fillView(viewOf(this.type, bytes.buffer, bytes.byteOffset, bytes.byteLength / stride), pattern);
       });
     }, range.signal);
   }
@@ -335,7 +341,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     if (chunks === null)
       throw new MemoryError(
         "EINVAL",
-        `array "${this.label}" takes ${this.type} elements, bytes, a blob, a stream or an async iterable of bytes`,
+        `array "${this.label}" takes ${nameOf(this.type)} elements, bytes, a blob, a stream or an async iterable of bytes`,
       );
     const stride = strideOf(this.type);
     let closed = false;
@@ -368,7 +374,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     if (byteLength % stride === 0) return;
     throw new MemoryError(
       "EINVAL",
-      `${byteLength} bytes for array "${this.label}" are no whole number of elements: ${this.type} has ${stride}`,
+      `${byteLength} bytes for array "${this.label}" are no whole number of elements: ${nameOf(this.type)} has ${stride}`,
     );
   }
 

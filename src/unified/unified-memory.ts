@@ -6,7 +6,7 @@
 
 import { AttachedDevice } from "../device/attached-device.js";
 import type { DeviceDriver } from "../device/driver.js";
-import { ELEMENT_TYPES, type ElementType, isElementType, strideOf } from "../device/element.js";
+import { checkElementType, type ElementType, strideOf } from "../device/element.js";
 import { mirrorDevice } from "../device/mirror/index.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import type { Environment } from "../mm/environment.js";
@@ -134,8 +134,7 @@ export class UnifiedMemory implements AsyncDisposable {
   /** Reserves an array; its elements are 0 and take no memory until they are used. EINVAL, or ENOMEM for want of addresses. */
   createArray<T extends ElementType>(type: T, length: number, options: ArrayOptions = {}): PagedArray<T> {
     if (this.#destroyed !== null) throw destroyedError();
-    if (!isElementType(type))
-      throw new MemoryError("EINVAL", `element type "${String(type)}" is none of ${ELEMENT_TYPES.join(", ")}`);
+    checkElementType(type, this.#core.pager.pageSize);
     if (!Number.isSafeInteger(length) || length < 1) {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
     }

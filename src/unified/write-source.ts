@@ -3,7 +3,7 @@
  * its end. Nothing is asked for ahead, so that a source is read no faster than the memory takes it.
  */
 
-import { type ElementType, strideOf } from "../device/element.js";
+import { type ElementType, nameOf, strideOf } from "../device/element.js";
 import { MemoryError } from "../mm/errors.js";
 import { BlobSource } from "./byte-source.js";
 import type { Outside } from "./operation-queue.js";
@@ -88,7 +88,7 @@ export async function writeChunks(
   if (held > 0) {
     throw new MemoryError(
       "EINVAL",
-      `the source of array "${label}" ended after ${at - from + held} bytes, within an element: ${held} of the ${stride} bytes of ${type}`,
+      `the source of array "${label}" ended after ${at - from + held} bytes, within an element: ${held} of the ${stride} bytes of ${nameOf(type)}`,
     );
   }
 }

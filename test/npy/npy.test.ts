@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ELEMENT_TYPES, type ElementType, strideOf, viewOf } from "../../src/device/element.js";
+import { SCALAR_TYPES, strideOf, viewOf } from "../../src/device/element.js";
+import type { ScalarType } from "../../src/device/layout.js";
 import { loadNpy, npyStream } from "../../src/npy/index.js";
 import { memoryError } from "../builders.js";
 import { openMemory } from "../unified/opened-memory.js";
 
-const NAMES: Record<ElementType, string> = {
+const NAMES: Record<ScalarType, string> = {
   f32: "f4",
   f64: "f8",
   i8: "i1",
@@ -54,7 +55,7 @@ function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
-for (const type of ELEMENT_TYPES) {
+for (const type of SCALAR_TYPES) {
   test(`${type} is loaded in either byte order and any header version, however it is cut`, async (t) => {
     const opened = await openMemory(t);
     const stride = strideOf(type);

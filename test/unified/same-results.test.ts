@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { viewOf, type View } from "../../src/device/element.js";
+import { strideOf, type View } from "../../src/device/element.js";
 import { MemoryError } from "../../src/mm/errors.js";
 import type { DispatchReport } from "../../src/unified/kernel.js";
 import type { PagedArray } from "../../src/unified/paged-array.js";
@@ -52,7 +52,7 @@ async function assertResults({ opened, arrays }: Loaded, expected: Record<string
 
 const pagesOf = ({ arrays }: Workload, pageSize: number): number =>
   Object.values(arrays).reduce((sum, { type, length }) => {
-    return sum + Math.ceil((viewOf(type, new ArrayBuffer(8), 0, 1).byteLength * length) / pageSize);
+    return sum + Math.ceil((strideOf(type) * length) / pageSize);
   }, 0);
 
 for (const workload of workloads(4 * KiB)) {

@@ -3,15 +3,19 @@
  * function over plain typed arrays, all invocations at once, without any memory of ours.
  */
 
-import type { HostKernel, KernelRange } from "../../src/device/driver.js";
+import type { HostKernel, HostModule, KernelRange } from "../../src/device/driver.js";
 import { type ElementType, strideOf, type View, viewOf } from "../../src/device/element.js";
+import { struct } from "../../src/struct/index.js";
 import type { Footprint } from "../../src/unified/footprint.js";
+import { kernelModule } from "../kernel-module.js";
 
 export interface Workload {
   readonly name: string;
   readonly arrays: Readonly<Record<string, { readonly type: ElementType; readonly length: number }>>;
   readonly footprint: Record<string, Footprint>;
   readonly kernel: HostKernel;
+  /** Where a worker finds the kernel. */
+  readonly module: HostModule;
   readonly invocations: number;
   readonly uniforms: Record<string, unknown>;
 }
@@ -19,7 +23,7 @@ export interface Workload {
 /** Bytes that differ from page to page and from element to element, as elements of the type. */
 export function startOf(type: ElementType, length: number, salt: number): View {
   const view = viewOf(type, new ArrayBuffer(length * strideOf(type)), 0, length);
-  for (let i = 0; i < length; i++) {
+  for (let i = 0; i < view.length; i++) {
     const value = ((i * 2_654_435_761 + salt * 40_503) >>> 7) % 251;
     if (view instanceof BigInt64Array || view instanceof BigUint64Array) view[i] = BigInt(value);
     else view[i] = value;
@@ -49,8 +53,18 @@ function kernel(writes: string[], invocation: (i: number, range: KernelRange) =>
   };
 }
 
+/** Numbers of two types, so bytes to a kernel. */
+const cell = struct({ count: "u32", place: "vec2i" });
+
 /** Sizes are in units of a page's bytes, and never whole pages. */
 export function workloads(pageSize: number): Workload[] {
+  return plainWorkloads(pageSize).map((workload, i) => {
+    const module = kernelModule(new URL(import.meta.url), "workloads", `workloads(${pageSize})[${i}].kernel`);
+    return { ...workload, module };
+  });
+}
+
+function plainWorkloads(pageSize: number): Omit<Workload, "module">[] {
   const floats = pageSize / 4;
   return [
     {
@@ -166,6 +180,28 @@ export function workloads(pageSize: number): Workload[] {
         arrays["counts"][i * 2 + (tag & 1) - base["counts"]]++;
       }),
       invocations: pageSize / 8,
+      uniforms: {},
+    },
+    {
+      name: "vectors, matrices and structures",
+      arrays: {
+        turns: { type: "mat2x2f", length: 2 * (pageSize / 16) + 5 },
+        points: { type: "vec3f", length: 2 * (pageSize / 16) + 5 },
+        cells: { type: cell, length: 2 * (pageSize / 16) + 9 },
+      },
+      footprint: { turns: { each: 1 }, points: { each: 1, before: 2 }, cells: { each: 1 } },
+      kernel: kernel(["points", "cells"], (i, { arrays, base }) => {
+        const turn = (arrays["turns"] as Float32Array).subarray((i - base["turns"]) * 4);
+        const points = arrays["points"] as Float32Array;
+        const at = (i - base["points"]) * 4;
+        points[at] = turn[0] * points[at] + turn[2] * points[at + 1];
+        points[at + 1] += turn[1] * points[at + 2];
+        points[at + 2] = i < 2 ? 1 : points[at - 8];
+        const { count, place } = cell.views(arrays["cells"] as Uint8Array);
+        count[(i - base["cells"]) * cell.step] += i;
+        place[(i - base["cells"]) * cell.step + 1] = -points[at];
+      }),
+      invocations: 2 * (pageSize / 16) + 5,
       uniforms: {},
     },
     {

@@ -29,7 +29,7 @@ export async function mapSource(
   try {
     checkpoint();
     const { type, offset = 0 } = options;
-    const length = checkMapping(source, options);
+    const length = checkMapping(source, options, machine.pageSize);
     const byteLength = length * strideOf(type);
     const pages = Math.ceil(byteLength / machine.pageSize);
     checkRoom(machine, pages);

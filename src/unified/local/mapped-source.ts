@@ -3,33 +3,39 @@
  * counted, byte for byte.
  */
 
-import { ELEMENT_TYPES, isElementType, strideOf } from "../../device/element.js";
+import { checkElementType, nameOf, strideOf } from "../../device/element.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { FileBacking } from "../../mm/file/page-cache.js";
 import type { ByteSource } from "../byte-source.js";
 import type { MapSourceOptions } from "../map-options.js";
 
 /** Elements that a mapping has. EINVAL, naming the value and its bound, for one that does not lie within the source. */
-export function checkMapping(source: ByteSource, { type, offset = 0, length }: MapSourceOptions): number {
+export function checkMapping(
+  source: ByteSource,
+  { type, offset = 0, length }: MapSourceOptions,
+  pageSize: number,
+): number {
   const { name, byteLength } = source;
-  if (!isElementType(type))
-    throw new MemoryError("EINVAL", `element type "${String(type)}" is none of ${ELEMENT_TYPES.join(", ")}`);
+  checkElementType(type, pageSize);
   const stride = strideOf(type);
   if (!Number.isSafeInteger(offset) || offset < 0 || offset % stride !== 0) {
     throw new MemoryError(
       "EINVAL",
-      `offset ${offset} of a mapping is not a multiple of the ${stride} bytes of ${type}`,
+      `offset ${offset} of a mapping is not a multiple of the ${stride} bytes of ${nameOf(type)}`,
     );
   }
   const rest = byteLength - offset;
   if (rest < stride) {
-    throw new MemoryError("EINVAL", `${name} has ${byteLength} bytes: from offset ${offset} on there is no ${type}`);
+    throw new MemoryError(
+      "EINVAL",
+      `${name} has ${byteLength} bytes: from offset ${offset} on there is no ${nameOf(type)}`,
+    );
   }
   if (length === undefined) {
     if (rest % stride === 0) return rest / stride;
     throw new MemoryError(
       "EINVAL",
-      `the ${rest} bytes of ${name} from offset ${offset} on are no whole number of ${type}: say how many by length`,
+      `the ${rest} bytes of ${name} from offset ${offset} on are no whole number of ${nameOf(type)}: say how many by length`,
     );
   }
   if (!Number.isSafeInteger(length) || length < 1)
@@ -37,7 +43,7 @@ export function checkMapping(source: ByteSource, { type, offset = 0, length }: M
   if (length * stride > rest) {
     throw new MemoryError(
       "EINVAL",
-      `${length} elements of ${type} from offset ${offset} on need ${offset + length * stride} bytes, and ${name} has ${byteLength}`,
+      `${length} elements of ${nameOf(type)} from offset ${offset} on need ${offset + length * stride} bytes, and ${name} has ${byteLength}`,
     );
   }
   return length;
