@@ -4,20 +4,41 @@
 // without. `--require-chromium` makes it a failure that there is no Chromium; otherwise that part is skipped, and says so.
 
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { fail, name, nodeAt, pack, Project, report, root, run, specifiers, tool } from "./installed-package.js";
 
+/**
+ * A script that Vite made.
+ * @typedef {{ fileName: string, code: string, isEntry: boolean, imports: string[], dynamicImports: string[], moduleIds: string[] }} Chunk
+ */
+
 /** Bytes of the core entry, minified and compressed: what it is to come to, and what it may not grow beyond until then. */
 const CORE_GOAL = 40_000;
 const CORE_LIMIT = 50_000;
 
-/** Arrays over several times the device's memory, streamed, snapshot and read back: a checksum that all engines share. */
+/** Adds 1 to each element where the page's own script runs, 2 in a worker. */
+const kernelModule = `export const count = {
+  writes: ["y"],
+  run({ first, count, arrays, base }) {
+    for (let i = first; i < first + count; i++) arrays.y[i - base.y] += globalThis.isPage ? 1 : 2;
+  },
+};
+`;
+
+/**
+ * Arrays over several times the device's memory, streamed, snapshot and read back: a checksum that all engines share. Then a
+ * kernel that is a module, which runs in a worker where memory can be shared with one.
+ */
 const program = `import { createUnifiedMemory, KiB, MemoryError, mirrorDevice } from "${name}";
-const memory = await createUnifiedMemory({ device: mirrorDevice({ budget: 256 * KiB }), pageSize: 4 * KiB });
+globalThis.isPage = true;
+const shared = typeof SharedArrayBuffer !== "undefined" && globalThis.crossOriginIsolated !== false;
+const mirror = mirrorDevice({ budget: 256 * KiB });
+const device = { ...mirror, open: (host) => mirror.open({ ...host, shared }) };
+const memory = await createUnifiedMemory({ device, pageSize: 4 * KiB });
 const length = 200_000;
 const x = memory.createArray("f32", length);
 const y = memory.createArray("f32", length);
@@ -36,16 +57,23 @@ const snapshot = y.snapshot();
 await y.fill(0);
 const sum = (await snapshot.read()).reduce((total, value) => total + value, 0);
 snapshot.destroy();
+const counting = await memory.createKernel({
+  footprint: { y: { each: 1 } },
+  host: { module: new URL("./kernels.js", import.meta.url), export: "count" },
+});
+await counting.dispatch({ invocations: length, arrays: { y } });
+const counted = (await y.read()).reduce((total, value) => total + value, 0) / length;
 const refused = await createUnifiedMemory({ pageSize: 3 }).catch((error) => error instanceof MemoryError && error.code);
 await memory.destroy();
-const outcome = mode + " " + sum + " " + refused;
+const outcome = mode + " " + sum + " " + (counted === (shared ? 2 : 1)) + " " + refused;
 globalThis.outcome = outcome;
 console.log(outcome);
 `;
-const expected = `streamed ${Array.from({ length: 200_000 }, (_, i) => 2 * (i % 251) + 1).reduce((a, b) => a + b)} EINVAL`;
+const expected = `streamed ${Array.from({ length: 200_000 }, (_, i) => 2 * (i % 251) + 1).reduce((a, b) => a + b)} true EINVAL`;
 
 const vite = await import(pathToFileURL(tool("vite", "dist", "node", "index.js")).href);
 const project = new Project(pack());
+project.write("kernels.js", kernelModule);
 
 const whole = await bundle("whole", `import * as all from "${name}"; globalThis.all = all;`);
 const used = await bundle(
@@ -70,7 +98,7 @@ for (const specifier of specifiers.filter((entry) => !entry.endsWith(".json"))) 
 }
 
 await bundle("program", program);
-const bundled = join("program", "assets", onlyScript("program"));
+const bundled = join("program", entryScript("program"));
 for (const node of [process.execPath, nodeAt("oldest"), nodeAt("newest")]) {
   const version = run("node", root, node, "--version").trim();
   const printed = project.run(`${version}, the bundle`, node, bundled).trim();
@@ -80,31 +108,40 @@ await inChromium();
 
 /**
  * What Vite makes of a page with one script, `text`. Fails when a module of Node is in it, in whichever way.
- * @returns {Promise<string>} the script
+ * @returns {Promise<string>} the script, with all that it imports before it runs
  */
 async function bundle(/** @type {string} */ folder, /** @type {string} */ text) {
   project.write("main.js", text);
   project.write("index.html", '<!doctype html><title>page</title><script type="module" src="/main.js"></script>');
+  /** @type {{ output: (Chunk & { type: string })[] }} */
   const { output } = await vite.build({
     root: project.root,
     configFile: false,
     logLevel: "warn",
+    // Files beside each other find each other in Node too.
+    base: "./",
     // The polyfill would be in every script, and needs a document.
     build: { outDir: folder, modulePreload: false, target: "es2023" },
   });
-  const chunks = output.filter((/** @type {{ type: string }} */ part) => part.type === "chunk");
-  if (chunks.length !== 1) fail(`${folder} became ${chunks.length} scripts, not 1`);
-  const [{ code, imports, dynamicImports, moduleIds }] = chunks;
-  const reached = [...imports, ...dynamicImports, ...moduleIds].filter((id) =>
-    /^node:|__vite-browser-external/.test(id),
-  );
-  if (reached.length > 0) fail(`the bundle ${folder} reaches ${reached.join(", ")}: ${text}`);
-  return code;
+  const chunks = new Map(output.filter(({ type }) => type === "chunk").map((chunk) => [chunk.fileName, chunk]));
+  for (const { imports, dynamicImports, moduleIds } of chunks.values()) {
+    const reached = [...imports, ...dynamicImports, ...moduleIds].filter((id) =>
+      /^node:|__vite-browser-external/.test(id),
+    );
+    if (reached.length > 0) fail(`the bundle ${folder} reaches ${reached.join(", ")}: ${text}`);
+  }
+  const entry = [...chunks.values()].find(({ isEntry }) => isEntry) ?? fail(`${folder} has no script`);
+  const first = new Set([entry]);
+  for (const { imports } of first) {
+    for (const file of imports) first.add(chunks.get(file) ?? fail(`${folder} has no ${file}`));
+  }
+  return [...first].map(({ code }) => code).join("");
 }
 
-function onlyScript(/** @type {string} */ folder) {
-  const [script = fail(`${folder} has no script`)] = readdirSync(join(project.root, folder, "assets"));
-  return script;
+/** The script of the page, within the folder. */
+function entryScript(/** @type {string} */ folder) {
+  const page = readFileSync(join(project.root, folder, "index.html"), "utf8");
+  return /<script [^>]*src="\.\/([^"]+)"/.exec(page)?.[1] ?? fail(`${folder} has no script: ${page}`);
 }
 
 function gzipped(/** @type {string} */ code) {
@@ -160,11 +197,10 @@ async function serve(/** @type {string} */ folder, /** @type {boolean} */ isolat
       response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
       response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
     }
-    const script = `/assets/${onlyScript("program")}`;
-    const isScript = url === script;
+    const isScript = /^\/assets\/[\w.-]+\.js$/.test(url) && existsSync(join(folder, url));
     response.statusCode = isScript || url === "/" ? 200 : 204;
     response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
-    response.end(response.statusCode === 204 ? "" : readFileSync(join(folder, isScript ? script : "index.html")));
+    response.end(response.statusCode === 204 ? "" : readFileSync(join(folder, isScript ? url : "index.html")));
   });
   await new Promise((resolve) => server.listen(0, "localhost", () => resolve(undefined)));
   const address = server.address();

@@ -56,7 +56,13 @@ export class AttachedDevice implements PageMap {
         `device budget of ${driver.budget} bytes is less than one page of ${pageSize} bytes`,
       );
     }
-    const host: DeviceHost = { pageSize, environment, debug, bytes: (frame, count) => machine.zones.run(frame, count) };
+    const host: DeviceHost = {
+      pageSize,
+      environment,
+      debug,
+      shared: false,
+      bytes: (frame, count) => machine.zones.run(frame, count),
+    };
     const device = await driver.open(host);
     try {
       checkDevice(driver, device, pageSize);

@@ -19,6 +19,8 @@ export interface DeviceHost {
   readonly environment: Environment;
   /** Overwrite frames that are discarded, so that a use after that is seen. */
   readonly debug: boolean;
+  /** Other threads reach the machine: a device whose kernels run in threads shares its memory with them. */
+  readonly shared: boolean;
   /**
    * The bytes of `count` contiguous host frames, itself a view of host memory: never kept, never written except by
    * `download`. Runs given in a `CopyList` can always be had as one view.
@@ -104,10 +106,20 @@ export interface KernelRange {
   readonly uniforms: Readonly<Record<string, any>>;
 }
 
+/** Where a `HostKernel` is found: what other threads can be told of it. */
+export interface HostModule {
+  /** The whole URL of the module: `new URL("./kernels.js", import.meta.url)`. */
+  readonly module: URL | string;
+  /** The name of the export that is the kernel. */
+  readonly export: string;
+}
+
 /** What a driver makes a kernel from. */
 export interface DeviceKernelDescriptor {
   readonly label: string;
   readonly host: HostKernel;
+  /** Where another thread finds the same kernel; missing for one that was given as a function. */
+  readonly module?: { readonly module: string; readonly export: string };
 }
 
 /** The part of an array that a step uses: elements `[first, first + length)`, on the pages in `frames`. */
@@ -142,6 +154,8 @@ export interface DeviceKernel {
    * written hold unspecified contents, all others are untouched.
    */
   execute(step: KernelStep): Promise<void>;
+  /** In place of the device's `lookahead`, for this kernel. */
+  readonly lookahead?: 0 | 1;
   /** Bytes of device memory beside the frames that steps have needed at most, where slices were not contiguous. */
   readonly scratchBytes: number;
 }

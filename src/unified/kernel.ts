@@ -1,6 +1,7 @@
 /** Kernels over arrays, as programs see them: what is dispatched is checked here, and the pager runs it in its turn. */
 
-import type { HostKernel } from "../device/driver.js";
+import type { DeviceKernelDescriptor, HostKernel, HostModule } from "../device/driver.js";
+import { isHostKernel } from "../device/host-kernel.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { checkFootprint, type Footprint } from "./footprint.js";
@@ -12,8 +13,11 @@ import type { BoundArray, PagerKernel } from "./pager.js";
 export interface KernelDescriptor {
   /** A name for messages and reports. */
   label?: string;
-  /** The kernel as a TypeScript function. */
-  host: HostKernel;
+  /**
+   * The kernel as a TypeScript function, or as the module that exports one. A module is imported here, and where the machine
+   * is shared the software device runs it in a worker, while the next step is copied; its uniforms are cloned.
+   */
+  host: HostKernel | HostModule;
   /** Which elements of each array an invocation uses; its keys are the names of the kernel's arrays. */
   footprint: Record<string, Footprint>;
 }
@@ -78,34 +82,48 @@ export class Kernel {
   readonly #kernel: PagerKernel;
   readonly #footprint: Record<string, Footprint>;
   readonly #writes: readonly string[];
+  readonly #isModule: boolean;
 
-  private constructor(core: MemoryCore, kernel: PagerKernel, { label = "kernel", footprint, host }: KernelDescriptor) {
+  private constructor(
+    core: MemoryCore,
+    kernel: PagerKernel,
+    label: string,
+    footprint: Record<string, Footprint>,
+    writes: readonly string[],
+    isModule: boolean,
+  ) {
     this.label = label;
     this.#core = core;
     this.#kernel = kernel;
-    this.#footprint = { ...footprint };
-    this.#writes = [...host.writes];
+    this.#footprint = footprint;
+    this.#writes = writes;
+    this.#isModule = isModule;
   }
 
   /** Made by `UnifiedMemory.createKernel`. */
   static async create(core: MemoryCore, descriptor: KernelDescriptor): Promise<Kernel> {
     checkOptions("createKernel", descriptor, KERNEL_OPTIONS);
-    const { label = "kernel", host, footprint } = descriptor;
+    const { label = "kernel", host: given, footprint: asked } = descriptor;
     if (Object.hasOwn(descriptor, "wgsl")) {
       throw new MemoryError("EINVAL", `kernel "${label}" has wgsl, which this version does not run: give it as host`);
     }
-    if (typeof host?.run !== "function" || !Array.isArray(host.writes)) {
-      throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run }`);
+    const isModule = typeof given === "object" && given !== null && "module" in given;
+    if (!isModule && !isHostKernel(given)) {
+      throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run } or { module, export }`);
     }
-    if (typeof footprint !== "object" || footprint === null || Object.keys(footprint).length === 0) {
+    if (typeof asked !== "object" || asked === null || Object.keys(asked).length === 0) {
       throw new MemoryError("EINVAL", `kernel "${label}" needs a footprint for each of its arrays`);
     }
+    const footprint = { ...asked };
     for (const [name, used] of Object.entries(footprint)) checkFootprint(name, used);
-    for (const name of host.writes) {
+    const device = isModule ? await importKernel(label, given) : { label, host: given };
+    const writes = [...device.host.writes];
+    for (const name of writes) {
       if (!Object.hasOwn(footprint, name))
         throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
     }
-    return new Kernel(core, await core.pager.createKernel({ label, host }), descriptor);
+    core.queue.assertOpen();
+    return new Kernel(core, await core.pager.createKernel(device), label, footprint, writes, isModule);
   }
 
   /**
@@ -122,7 +140,7 @@ export class Kernel {
     const bound = this.#bind(options);
     // Until its turn comes the caller may use its options for something else.
     const request = { ...options };
-    const uniforms = { ...options.uniforms };
+    const uniforms = this.#copyUniforms(options.uniforms);
     const { invocations, mode = "auto" } = options;
     const onProgress = request.onProgress && ((progress: Progress): void => request.onProgress?.(progress));
     return this.#core.queue.run((operation) => {
@@ -132,6 +150,19 @@ export class Kernel {
       });
       return this.#kernel.dispatch({ invocations, arrays, uniforms, mode, onProgress }, operation);
     }, options.signal);
+  }
+
+  /** A kernel that is a module takes only what can be posted to a worker, wherever it runs. */
+  #copyUniforms(uniforms: Record<string, unknown> = {}): Record<string, unknown> {
+    if (!this.#isModule) return { ...uniforms };
+    try {
+      return structuredClone({ ...uniforms });
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new MemoryError("EINVAL", `uniforms of kernel "${this.label}" cannot be posted to a worker: ${reason}`, {
+        cause,
+      });
+    }
   }
 
   #bind({ arrays = {}, invocations, mode = "auto" }: Partial<DispatchOptions>): Bound[] {
@@ -184,4 +215,10 @@ export class Kernel {
     const { label, mapping, type, length } = array;
     return { name, label, mapping, type, length, footprint, written, array };
   }
+}
+
+async function importKernel(label: string, given: HostModule): Promise<DeviceKernelDescriptor> {
+  const { addressOf, importHostKernel } = await import("../device/host-module.js");
+  const module = addressOf(label, given);
+  return { label, host: await importHostKernel(label, module), module };
 }

@@ -45,9 +45,15 @@ interface Opened {
 }
 
 async function openMirror(
-  options: { frames?: number; kind?: "private" | "coherent"; link?: LinkOptions; debug?: boolean } = {},
+  options: {
+    frames?: number;
+    kind?: "private" | "coherent";
+    link?: LinkOptions;
+    debug?: boolean;
+    shared?: boolean;
+  } = {},
 ): Promise<Opened> {
-  const { frames = 8, kind = "private", link = {}, debug = false } = options;
+  const { frames = 8, kind = "private", link = {}, debug = false, shared = false } = options;
   const hostMemory = new Uint8Array(HOST_FRAMES * PAGE);
   for (let frame = 0; frame < HOST_FRAMES; frame++) hostMemory.fill(frame + 1, frame * PAGE, (frame + 1) * PAGE);
   const clock = new SimulatedClock();
@@ -55,6 +61,7 @@ async function openMirror(
     pageSize: PAGE,
     environment: clock,
     debug,
+    shared,
     bytes: (frame, count) => hostMemory.subarray(frame * PAGE, (frame + count) * PAGE),
   };
   return { device: await mirrorDevice({ budget: frames * PAGE, kind, link }).open(host), hostMemory, clock };

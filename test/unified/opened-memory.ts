@@ -32,6 +32,8 @@ export interface MemorySetup {
   debug?: boolean;
   /** Where pages go when host memory is used up. */
   swap?: SwapStore;
+  /** Kernels that are modules run in a worker. */
+  shared?: boolean;
   /** In place of a mirror device. */
   driver?: DeviceDriver;
   environment?: Environment;
@@ -141,10 +143,16 @@ export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemor
     kind = "private",
     link = {},
   } = setup;
-  const { debug = false, environment = new TestEnvironment() } = setup;
-  const driver = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
+  const { debug = false, shared = false, environment = new TestEnvironment() } = setup;
+  const asked = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
+  const driver = shared ? openedShared(asked) : asked;
   const swap = setup.swap === undefined ? {} : { swap: setup.swap };
   const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment, ...swap });
   const attached = await AttachedDevice.attach(machine, driver);
   return new OpenedMemory(new UnifiedMemory(new LocalPager(machine, attached), debug), machine, attached);
+}
+
+/** A driver whose device is opened as one of a shared machine. */
+function openedShared(driver: DeviceDriver): DeviceDriver {
+  return { ...driver, open: (host) => driver.open({ ...host, shared: true }) };
 }

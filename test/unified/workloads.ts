@@ -3,16 +3,19 @@
  * function over plain typed arrays, all invocations at once, without any memory of ours.
  */
 
-import type { HostKernel, KernelRange } from "../../src/device/driver.js";
+import type { HostKernel, HostModule, KernelRange } from "../../src/device/driver.js";
 import { type ElementType, strideOf, type View, viewOf } from "../../src/device/element.js";
 import { struct } from "../../src/struct/index.js";
 import type { Footprint } from "../../src/unified/footprint.js";
+import { kernelModule } from "../kernel-module.js";
 
 export interface Workload {
   readonly name: string;
   readonly arrays: Readonly<Record<string, { readonly type: ElementType; readonly length: number }>>;
   readonly footprint: Record<string, Footprint>;
   readonly kernel: HostKernel;
+  /** Where a worker finds the kernel. */
+  readonly module: HostModule;
   readonly invocations: number;
   readonly uniforms: Record<string, unknown>;
 }
@@ -55,6 +58,13 @@ const cell = struct({ count: "u32", place: "vec2i" });
 
 /** Sizes are in units of a page's bytes, and never whole pages. */
 export function workloads(pageSize: number): Workload[] {
+  return plainWorkloads(pageSize).map((workload, i) => {
+    const module = kernelModule(new URL(import.meta.url), "workloads", `workloads(${pageSize})[${i}].kernel`);
+    return { ...workload, module };
+  });
+}
+
+function plainWorkloads(pageSize: number): Omit<Workload, "module">[] {
   const floats = pageSize / 4;
   return [
     {

@@ -1,6 +1,7 @@
 /**
  * The mirror: a software device. Its memory is a buffer, its link can be given a bandwidth, a latency and faults, its
- * kernels are TypeScript functions over views of that buffer. It is the embedded default, and the obvious truth that
+ * kernels are TypeScript functions over views of that buffer, in a worker where the machine is shared and the kernel a module
+ * (`kernel-thread.ts`). It is the embedded default, and the obvious truth that
  * other devices are compared with. Counterpart: `lib/test_hmm.c`.
  */
 
@@ -9,7 +10,9 @@ import type { CopyList } from "../copy-list.js";
 import type { Device, DeviceDriver, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from "../driver.js";
 import { checkOptions, type OptionNames } from "../options.js";
 import { MirrorKernel } from "./kernel.js";
+import type { KernelThread } from "./kernel-thread.js";
 import { Link, type LinkDirection, linkError, type LinkOptions } from "./link.js";
+import type { StepMemory } from "./run-step.js";
 
 /** Of the software device; all may be left out. */
 export interface MirrorOptions {
@@ -70,6 +73,8 @@ export class MirrorDevice implements Device {
   readonly #name: string;
   readonly #onClose: () => void;
   #memory: Uint8Array;
+  /** Runs the kernels that are modules, in a shared machine. */
+  #kernels: KernelThread | null = null;
   #closed = false;
 
   constructor(host: DeviceHost, { name, kind, budget, link }: MirrorShape, onClose: () => void) {
@@ -78,7 +83,7 @@ export class MirrorDevice implements Device {
     this.#name = name;
     this.#onClose = onClose;
     this.frames = Math.floor(budget / host.pageSize);
-    this.#memory = allocate(this.frames * host.pageSize);
+    this.#memory = allocate(this.frames * host.pageSize, host.shared);
     this.bytes = kind === "coherent" ? this.#memory : null;
     this.lookahead = link.instantaneous ? 0 : 1;
   }
@@ -110,15 +115,26 @@ export class MirrorDevice implements Device {
     if (this.#host.debug) this.run(frame, 1).fill(POISON);
   }
 
-  createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {
-    return Promise.resolve(new MirrorKernel(this, this.#host, descriptor.host));
+  async createKernel({ label, host, module }: DeviceKernelDescriptor): Promise<DeviceKernel> {
+    this.#assertOpen();
+    const memory: StepMemory = {
+      pageSize: this.#host.pageSize,
+      run: (frame, count) => this.run(frame, count),
+      hostPage: (frame) => this.#host.bytes(frame, 1),
+    };
+    if (module === undefined || !this.#host.shared) return new MirrorKernel(memory, host);
+    const { KernelThread } = await import("./kernel-thread.js");
+    this.#assertOpen();
+    this.#kernels ??= new KernelThread(this.#name, this.#memory, memory);
+    return this.#kernels.createKernel(label, module);
   }
 
-  close(): Promise<void> {
-    if (!this.#closed) this.#onClose();
+  async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
+    await this.#kernels?.close(this.#closedError());
     this.#memory = new Uint8Array(0);
-    return Promise.resolve();
+    this.#onClose();
   }
 
   /** The bytes of `count` contiguous frames of the device. */
@@ -140,13 +156,17 @@ export class MirrorDevice implements Device {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new MemoryError("ENODEV", `${this.#name} is closed`);
+    if (this.#closed) throw this.#closedError();
+  }
+
+  #closedError(): MemoryError {
+    return new MemoryError("ENODEV", `${this.#name} is closed`);
   }
 }
 
-function allocate(bytes: number): Uint8Array {
+function allocate(bytes: number, shared: boolean): Uint8Array {
   try {
-    return new Uint8Array(bytes);
+    return new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
   } catch (cause) {
     throw new MemoryError("ENOMEM", `the JavaScript engine gave no ${bytes} bytes of memory for the mirror device`, {
       cause,

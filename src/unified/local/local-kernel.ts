@@ -44,7 +44,7 @@ export class LocalKernel implements PagerKernel {
   ): Promise<DispatchReport> {
     const { machine, attached, residency } = this.#engine;
     const operands = arrays.map((array) => ({ ...array, array: array.mapping, stride: strideOf(array.type) }));
-    const { lookahead } = attached.device;
+    const lookahead = this.#kernel.lookahead ?? attached.device.lookahead;
     checkpoint();
     this.#refusePinned(operands, invocations);
     const before = { ...attached.counters.time };
