@@ -158,7 +158,7 @@ export class Kernel {
     try {
       return structuredClone({ ...uniforms });
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
       throw new MemoryError("EINVAL", `uniforms of kernel "${this.label}" cannot be posted to a worker: ${reason}`, {
         cause,
       });
@@ -181,8 +181,8 @@ export class Kernel {
     const bound = Object.entries(this.#footprint).map(([name, footprint]) =>
       this.#bindArray(name, footprint, arrays[name], invocations),
     );
-    for (const { array, name, written } of bound) {
-      const other = bound.find((candidate) => candidate.array === array && candidate.name !== name);
+    for (const { array, mapping, name, written } of bound) {
+      const other = bound.find((candidate) => candidate.mapping === mapping && candidate.name !== name);
       if (other !== undefined && (written || other.written)) {
         throw new MemoryError(
           "EINVAL",
@@ -202,7 +202,7 @@ export class Kernel {
       );
     }
     if (array.destroyed) throw new MemoryError("EINVAL", `array "${array.label}" is destroyed`);
-    if (!this.#core.arrays.has(array))
+    if (!array.belongsTo(this.#core))
       throw new MemoryError("EINVAL", `array "${array.label}" belongs to another memory`);
     if (footprint !== "whole" && invocations * footprint.each > array.length) {
       throw new MemoryError(

@@ -6,7 +6,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import type { PinnedPages } from "../access/host-pins.js";
-import { type ElementType, isViewOf, nameOf, strideOf, type View, viewOf } from "../device/element.js";
+import {
+  checkElementType,
+  type ElementType,
+  isViewOf,
+  nameOf,
+  strideOf,
+  type View,
+  viewOf,
+} from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";
@@ -66,29 +74,36 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   readonly mapping: Mapping;
   readonly #core: MemoryCore;
   readonly #written: WrittenPages;
+  /** The array whose pages these are, for one that `as` made. */
+  readonly #source: PagedArray | null;
   #unmappable: unknown;
   #destroyed = false;
 
-  /** Made by `UnifiedMemory`, and by `snapshot`; `ready` is asked when the time to map the pages has come. */
+  /** Made by `UnifiedMemory`, `snapshot` and `as`; a function is asked when the time to map the pages has come. */
   constructor(
     core: MemoryCore,
     type: T,
     length: number,
     label: string,
     mapping: Mapping,
-    ready: () => void = () => {},
+    origin: (() => void) | PagedArray = () => {},
   ) {
     this.type = type;
     this.length = length;
     this.label = label;
     this.mapping = mapping;
     this.#core = core;
+    if (typeof origin !== "function") {
+      this.#source = origin;
+      this.#written = origin.#written;
+      return;
+    }
+    this.#source = null;
     this.#written = new WrittenPages(mapping);
-    core.arrays.add(this);
     // The mapping takes its place in the order of operations; what comes later finds it.
     core.queue
       .run(async () => {
-        ready();
+        origin();
         await mapping.map();
       })
       .catch((error: unknown) => {
@@ -121,7 +136,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   get destroyed(): boolean {
-    return this.#destroyed;
+    return this.#destroyed || this.#source?.destroyed === true;
   }
 
   /** What pins hold now. */
@@ -281,6 +296,27 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   /**
+   * The same bytes as elements of another type: an array over the same pages, for everything that an array is for, save that
+   * a kernel that writes one cannot be given the other as well. It ends when this array is destroyed; destroying it ends it
+   * alone. EINVAL when the bytes are no whole number of elements of the type.
+   */
+  as<U extends ElementType>(type: U, options: ArrayOptions = {}): PagedArray<U> {
+    this.#assertAlive();
+    checkElementType(type, this.#core.pager.pageSize);
+    checkOptions("as", options, ARRAY_OPTIONS);
+    const stride = strideOf(type);
+    if (this.byteLength % stride !== 0) {
+      throw new MemoryError(
+        "EINVAL",
+        `the ${this.byteLength} bytes of array "${this.label}" are no whole number of elements: ${nameOf(type)} has ${stride}`,
+      );
+    }
+    const { label = `${this.label} as ${nameOf(type)}` } = options;
+    const source: PagedArray = this.#source ?? this;
+    return new PagedArray(this.#core, type, this.byteLength / stride, label, this.mapping, source);
+  }
+
+  /**
    * The elements written since `clearDirty`, or since the array was made: by `write`, `fill`, kernels (all that they declare
    * to write, as far as the invocations of the dispatch go) and pins for writing (all that they hold, for as long as they hold
    * it). Whole pages, merged, in ascending order. Of a snapshot: those that were written when it was taken.
@@ -309,6 +345,11 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return this.#written.clear(this.#core.queue, () => this.assertMapped(), options.signal);
   }
 
+  /** Is it an array of this memory? */
+  belongsTo(core: MemoryCore): boolean {
+    return this.#core === core;
+  }
+
   /** Throws EINVAL when the array is destroyed, EPERM when it is a snapshot. */
   assertWritable(): void {
     this.#assertAlive();
@@ -318,6 +359,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Throws why there are no pages, to an operation whose turn has come. */
   assertMapped(): void {
     if (this.mapping.page >= 0) return;
+    if (this.#source !== null) return this.#source.assertMapped();
     if (this.#destroyed) throw this.#goneError();
     if (this.#unmappable instanceof MemoryError) throw this.#unmappable;
     throw new MemoryError("ENOMEM", `array "${this.label}" could not be mapped`);
@@ -327,8 +369,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#core.arrays.delete(this);
-    this.#core.queue.run(() => this.mapping.unmap()).catch(() => {});
+    if (this.#source === null) this.#core.queue.run(() => this.mapping.unmap()).catch(() => {});
   }
 
   [Symbol.dispose](): void {
@@ -413,8 +454,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     const { start, length } = this.#rangeOf(what, range);
     if (writes(mode)) this.assertWritable();
     const { first, end } = this.#pagesOf(start, length);
-    const { type, mapping } = this;
-    return { mode, start, length, first, end, mapping, pageSize: this.#core.pager.pageSize, type };
+    const { label, type, mapping } = this;
+    return { label, mode, start, length, first, end, mapping, pageSize: this.#core.pager.pageSize, type };
   }
 
   #createPin(place: PinPlace<T>, pages: PinnedPages): Pin<T> {
@@ -460,7 +501,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
 
   #assertAlive(): void {
     this.#core.queue.assertOpen();
-    if (this.#destroyed) throw this.#goneError();
+    if (this.destroyed) throw this.#goneError();
   }
 
   #goneError(): MemoryError {

@@ -38,6 +38,8 @@ export interface MappedPages {
 
 /** What a pin holds: the pager's own record of it, so that a pin which its owner lost can be collected and reported. */
 export interface PinnedRange {
+  /** Of the array, which may view the pages as elements of another type than other arrays do. */
+  readonly label: string;
   readonly mode: PinMode;
   /** First element, and how many. */
   readonly start: number;

@@ -128,7 +128,7 @@ export class UnifiedMemory implements AsyncDisposable {
   #destroyed: Promise<void> | null = null;
 
   constructor(pager: Pager, debug: boolean) {
-    this.#core = { pager, queue: new OperationQueue(), arrays: new Set(), leaks: debug ? new PinLeaks() : null };
+    this.#core = { pager, queue: new OperationQueue(), leaks: debug ? new PinLeaks() : null };
   }
 
   /** Reserves an array; its elements are 0 and take no memory until they are used. EINVAL, or ENOMEM for want of addresses. */
@@ -205,9 +205,8 @@ export class UnifiedMemory implements AsyncDisposable {
   }
 
   async #tearDown(): Promise<void> {
-    const { queue, arrays, pager } = this.#core;
+    const { queue, pager } = this.#core;
     await queue.close(destroyedError());
-    arrays.clear();
     await pager.close();
   }
 }

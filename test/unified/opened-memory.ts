@@ -8,7 +8,6 @@ import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { AttachedDevice } from "../../src/device/attached-device.js";
 import type { DeviceDriver } from "../../src/device/driver.js";
-import { strideOf } from "../../src/device/element.js";
 import { type LinkOptions, mirrorDevice } from "../../src/device/mirror/index.js";
 import type { AddressSpace } from "../../src/mm/space/address-space.js";
 import { isSwapEntry, PTE_FRAME_SHIFT } from "../../src/mm/table/entry.js";
@@ -101,13 +100,9 @@ export class OpenedMemory {
     const { machine, attached } = this;
     const references: [frame: number, references: number][] = [];
     for (const array of pinned) {
-      const stride = strideOf(array.type);
       const frames = this.framesOf(array);
-      for (const { start, length } of array.pins) {
-        const end = Math.ceil(((start + length) * stride) / machine.pageSize);
-        for (let page = Math.floor((start * stride) / machine.pageSize); page < end; page++) {
-          references.push([frames[page] ?? 0, DMA_PIN]);
-        }
+      for (const { first, end } of array.pins) {
+        for (let page = first; page < end; page++) references.push([frames[page] ?? 0, DMA_PIN]);
       }
     }
     checkInvariants(machine, {

@@ -188,30 +188,18 @@ export class LocalKernel implements PagerKernel {
   #refusePinned(operands: readonly BoundOperand[], invocations: number): void {
     for (const operand of operands) {
       const { first, length } = elementsOf(operand, 0, invocations);
+      const { page, pages } = pagesOf(operand, { first, length }, this.#engine.machine.pageSize);
       for (const pin of operand.mapping.pins) {
         if (pin.mode === "read" && this.#readsInPlace(operand)) continue;
-        if (!sharesPage(operand, first, length, pin.start, pin.length, this.#engine.machine.pageSize)) continue;
+        if (pin.first >= page + pages || pin.end <= page) continue;
+        const whose = pin.label === operand.label ? "" : ` of "${pin.label}"`;
         throw new MemoryError(
           "EBUSY",
-          `kernel "${this.#label}" needs elements ${first} to ${first + length} of array "${operand.label}", on a page that a ${pin.mode} pin of ${pin.start} to ${pin.start + pin.length} holds in host memory`,
+          `kernel "${this.#label}" needs elements ${first} to ${first + length} of array "${operand.label}", on a page that a ${pin.mode} pin of ${pin.start} to ${pin.start + pin.length}${whose} holds in host memory`,
         );
       }
     }
   }
-}
-
-function sharesPage(
-  { stride }: Operand,
-  first: number,
-  length: number,
-  pinStart: number,
-  pinLength: number,
-  pageSize: number,
-): boolean {
-  const pageOf = (element: number): number => Math.floor((element * stride) / pageSize);
-  return (
-    length > 0 && pageOf(first) <= pageOf(pinStart + pinLength - 1) && pageOf(pinStart) <= pageOf(first + length - 1)
-  );
 }
 
 /** A promise that is awaited later: its rejection is not unhandled meanwhile. */
