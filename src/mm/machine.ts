@@ -78,8 +78,8 @@ export class Machine {
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
   /** Where pages can be paged out to, by `swapOn`; null for nowhere. */
-  swap: Swap | null = null;
-  paging: Paging = ALL_IN_MEMORY;
+  swap: Swap | null;
+  paging: Paging;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = {
@@ -129,6 +129,8 @@ export class Machine {
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
+    this.swap = null;
+    this.paging = ALL_IN_MEMORY;
     // Frame 0, the zero page: never written, never freed.
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
     this.frames.get(0);
