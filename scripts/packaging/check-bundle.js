@@ -1,7 +1,7 @@
-// Checks the package as an application ships it: bundled and minified by Vite with its own settings. The core entry
-// stays within its limit, an import that is not used leaves nothing of it, and no entry reaches a Node module. One program, bundled, must
-// print the same in this Node, the lowest that is supported, the newest, and Chromium, with cross-origin isolation and
-// without. `--require-chromium` makes it a failure that there is no Chromium; otherwise that part is skipped, and says so.
+// Checks the package as an application ships it: bundled and minified by Vite with its own settings. What the core entry
+// loads before anything is asked for stays within its limit, an import that is not used leaves nothing of it, and no entry
+// reaches a Node module. One program, bundled, must print the same in this Node, the lowest that is supported, the newest,
+// and Chromium, with cross-origin isolation and without; a part that cannot be loaded on demand must be named. `--require-chromium` makes it a failure that there is no Chromium; otherwise that part is skipped, and says so.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -180,32 +180,54 @@ async function inChromium() {
   const quiet = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", ...quiet] });
   try {
-    for (const isolated of [false, true]) {
-      const server = await serve(join(project.root, "program"), isolated);
-      const page = await browser.newPage();
-      try {
-        /** @type {string[]} */
-        const errors = [];
-        page.on("pageerror", (/** @type {Error} */ error) => errors.push(error.message));
-        await page.goto(`http://localhost:${server.port}/`);
-        const given = await page
-          .waitForFunction("globalThis.outcome", undefined, { timeout: 60_000 })
-          .then((/** @type {{ jsonValue(): Promise<unknown> }} */ handle) => handle.jsonValue())
-          .catch((/** @type {Error} */ error) =>
-            fail(`no outcome in Chromium: ${[...errors, error.message].join("; ")}`),
-          );
-        const really = await page.evaluate("crossOriginIsolated");
-        if (really !== isolated) fail(`crossOriginIsolated is ${really}, not ${isolated}`);
-        if (given !== expected) fail(`the bundle gave ${given} in Chromium, not ${expected}`);
-        if (errors.length > 0) fail(`errors on the page: ${errors.join("; ")}`);
-        report(`Chromium ${browser.version()}, ${isolated ? "with" : "without"} cross-origin isolation: ok`);
-      } finally {
-        await page.close();
-        server.close();
-      }
-    }
+    for (const isolated of [false, true]) await runIn(browser, isolated);
+    await loseNetwork(browser);
   } finally {
     await browser.close();
+  }
+}
+
+/** @typedef {any} Browser Of Playwright, whose types are not to be had here. */
+
+/** The program on a page prints what it prints in Node. */
+async function runIn(/** @type {Browser} */ browser, /** @type {boolean} */ isolated) {
+  const server = await serve(join(project.root, "program"), isolated);
+  const page = await browser.newPage();
+  try {
+    /** @type {string[]} */
+    const errors = [];
+    page.on("pageerror", (/** @type {Error} */ error) => errors.push(error.message));
+    await page.goto(`http://localhost:${server.port}/`);
+    const given = await page
+      .waitForFunction("globalThis.outcome", undefined, { timeout: 60_000 })
+      .then((/** @type {{ jsonValue(): Promise<unknown> }} */ handle) => handle.jsonValue())
+      .catch((/** @type {Error} */ error) => fail(`no outcome in Chromium: ${[...errors, error.message].join("; ")}`));
+    const really = await page.evaluate("crossOriginIsolated");
+    if (really !== isolated) fail(`crossOriginIsolated is ${really}, not ${isolated}`);
+    if (given !== expected) fail(`the bundle gave ${given} in Chromium, not ${expected}`);
+    if (errors.length > 0) fail(`errors on the page: ${errors.join("; ")}`);
+    report(`Chromium ${browser.version()}, ${isolated ? "with" : "without"} cross-origin isolation: ok`);
+  } finally {
+    await page.close();
+    server.close();
+  }
+}
+
+/** A part that cannot be loaded any more is an error that names it. */
+async function loseNetwork(/** @type {Browser} */ browser) {
+  const server = await serve(join(project.root, "program"), false);
+  const page = await browser.newPage();
+  try {
+    await page.route("**/stores-*.js", (/** @type {{ abort(): Promise<void> }} */ route) => route.abort());
+    const failed = page.waitForEvent("pageerror", { timeout: 60_000 });
+    await page.goto(`http://localhost:${server.port}/`);
+    const { message } = await failed;
+    if (!/the part of pageferry for swap and mapped files could not be loaded: ./.test(message))
+      fail(`without the part for swap and mapped files, the page says ${message}`);
+    report("Chromium, a part that cannot be loaded is named: ok");
+  } finally {
+    await page.close();
+    server.close();
   }
 }
 
