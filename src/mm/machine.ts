@@ -13,10 +13,10 @@ import { Frames } from "./frames/frames.js";
 import { HostMemory } from "./host/host-memory.js";
 import { Lru } from "./frames/lru.js";
 import { enterCallback, leaveCallback } from "./space/notifier.js";
-import { type FileBacking, PageCache } from "./file/page-cache.js";
+import type { PageCache } from "./file/page-cache.js";
 import { PageLocks } from "./frames/page-lock.js";
-import { Reclaim } from "./swap/reclaim.js";
-import { Swap, type SwapStore } from "./swap/swap.js";
+import { ALL_IN_MEMORY, type Paging } from "./paging.js";
+import type { Swap } from "./swap/swap.js";
 import { TablePool } from "./table/page-table.js";
 import { addToWord } from "./shared-word.js";
 import { AnonVma } from "./space/vma.js";
@@ -49,8 +49,6 @@ export interface MachineOptions {
   /** Bytes of host memory that pages may use. Default: no limit of its own. */
   hostBudget?: number;
   environment?: Environment;
-  /** Where pages can be paged out to. Default: nowhere. */
-  swap?: SwapStore;
   /** Overwrite frames of host memory that are given back, so that a use after that is seen. */
   debug?: boolean;
 }
@@ -79,8 +77,9 @@ export class Machine {
   readonly host: HostMemory;
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
-  readonly swap: Swap | null;
-  readonly reclaim: Reclaim;
+  /** Where pages can be paged out to, by `swapOn`; null for nowhere. */
+  swap: Swap | null;
+  paging: Paging;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   readonly counters: MachineCounters = {
@@ -130,8 +129,8 @@ export class Machine {
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment);
-    this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
-    this.reclaim = new Reclaim(this);
+    this.swap = null;
+    this.paging = ALL_IN_MEMORY;
     // Frame 0, the zero page: never written, never freed.
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
     this.frames.get(0);
@@ -196,9 +195,9 @@ export class Machine {
     return anonVma;
   }
 
-  /** A shared memory object of `length` pages, or the cache of a file with `backing`; the caller holds it. */
-  createPageCache(length: number, backing: FileBacking | null = null): PageCache {
-    const cache = new PageCache(this, this.#nextPageCache++, length, backing);
+  /** A new page cache, made with the number that its pages will name it by. */
+  addPageCache(create: (id: number) => PageCache): PageCache {
+    const cache = create(this.#nextPageCache++);
     this.#pageCaches.set(cache.id, cache);
     return cache;
   }
