@@ -5,7 +5,8 @@
 
 import { strideOf } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
-import { BlobSource, type ByteSource, FileSource } from "../unified/byte-source.js";
+import { BlobSource, type ByteSource } from "../unified/byte-source.js";
+import { FileSource } from "../unified/local/file-source.js";
 import type { UnifiedMemory } from "../unified/unified-memory.js";
 import { MAX_NPY_HEADER_BYTES, type NpyHeader, readNpyHeader, refusal } from "./header.js";
 import type { LoadedNpy } from "./load-npy.js";

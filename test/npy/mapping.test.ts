@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { test } from "node:test";
 import { writeNpyHeader } from "../../src/npy/header.js";
 import { mapNpy } from "../../src/npy/index.js";
-import { FileSource } from "../../src/unified/byte-source.js";
+import { FileSource } from "../../src/unified/local/file-source.js";
 import { memoryError, PAGE } from "../builders.js";
 import { temporaryFolder } from "../nearest-words/temporary-folder.js";
 import { openMemory } from "../unified/opened-memory.js";
