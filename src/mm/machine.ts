@@ -18,7 +18,8 @@ import { PageLocks } from "./frames/page-lock.js";
 import { Reclaim } from "./swap/reclaim.js";
 import { Swap, type SwapStore } from "./swap/swap.js";
 import { TablePool } from "./table/page-table.js";
-import { addToWord } from "./shared-word.js";
+import { assertShareable } from "./shared-memory.js";
+import { addToWord, shareWords } from "./shared-word.js";
 import { AnonVma } from "./space/vma.js";
 import * as memoryZones from "./frames/zone.js";
 import { type PageMap, type Zone, Zones } from "./frames/zone.js";
@@ -51,6 +52,8 @@ export interface MachineOptions {
   environment?: Environment;
   /** Where pages can be paged out to. Default: nowhere. */
   swap?: SwapStore;
+  /** Keep words and host memory where other threads can reach them too. Default: this thread alone. */
+  shared?: boolean;
   /** Overwrite frames of host memory that are given back, so that a use after that is seen. */
   debug?: boolean;
 }
@@ -69,12 +72,18 @@ export interface MachineCounters {
   copiedPinned: number;
 }
 
+/** Last references to pages, dropped by another thread and not yet put. */
+export interface LastPuts {
+  collect(): void;
+}
+
 export class Machine {
   readonly pageSize: number;
   readonly pageShift: number;
   readonly debug: boolean;
+  readonly shared: boolean;
   readonly environment: Environment;
-  readonly frames = new Frames();
+  readonly frames: Frames;
   readonly zones: Zones;
   readonly host: HostMemory;
   readonly lru: Lru;
@@ -83,6 +92,8 @@ export class Machine {
   readonly reclaim: Reclaim;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
+  /** Where threads in user mode leave the last puts of pages, which are the pager's to make. */
+  readonly lastPuts = new Set<LastPuts>();
   readonly counters: MachineCounters = {
     faults: 0,
     deviceFaults: 0,
@@ -104,7 +115,9 @@ export class Machine {
       hostBudget = Infinity,
       environment = realEnvironment,
       debug = false,
+      shared = false,
     } = options;
+    if (shared) assertShareable();
     if (
       !Number.isSafeInteger(pageSize) ||
       !Number.isInteger(Math.log2(pageSize)) ||
@@ -123,17 +136,27 @@ export class Machine {
     this.pageShift = Math.log2(pageSize);
     this.environment = environment;
     this.debug = debug;
+    this.shared = shared;
+    if (shared) shareWords();
+    this.frames = new Frames(shared);
     this.zones = new Zones(this.frames, pageSize);
-    this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize), () =>
-      this.lru.drain(),
+    this.host = new HostMemory(
+      this.frames,
+      this.zones,
+      environment,
+      pageSize,
+      Math.floor(hostBudget / pageSize),
+      () => this.#drain(),
+      shared,
     );
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
-    this.tables = new TablePool(environment);
+    this.tables = new TablePool(environment, shared);
     this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
     this.reclaim = new Reclaim(this);
     // Frame 0, the zero page: never written, never freed.
-    this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
+    const zeros = shared ? new SharedArrayBuffer(pageSize) : new ArrayBuffer(pageSize);
+    this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(zeros), null);
     this.frames.get(0);
   }
 
@@ -234,6 +257,12 @@ export class Machine {
 
   get anonVmaCount(): number {
     return this.#anonVmas.size;
+  }
+
+  /** Puts what is only waiting to be put. */
+  #drain(): void {
+    for (const puts of this.lastPuts) puts.collect();
+    this.lru.drain();
   }
 
   #free(frame: number): void {
