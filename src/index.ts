@@ -13,8 +13,8 @@ export type { ArrayOptions, DirtyRange, PagedArray, Range, ReadOptions, WriteOpt
 export type { StreamOptions } from "./unified/array-stream.js";
 export type { ChunkSource } from "./unified/write-source.js";
 export type { Pin, PinMode, Run } from "./unified/pin.js";
-export type { MapSourceOptions } from "./unified/mapped-source.js";
-export type { SwapFileOptions } from "./unified/swap-file.js";
+export type { MapSourceOptions } from "./unified/map-options.js";
+export type { SwapFileOptions } from "./unified/local/swap-file.js";
 export type { SwapStore } from "./mm/swap/swap.js";
 export type { Stats } from "./unified/stats.js";
 export { createUnifiedMemory, type UnifiedMemory, type UnifiedMemoryOptions } from "./unified/unified-memory.js";

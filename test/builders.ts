@@ -20,6 +20,7 @@ import { PG_LOCKED } from "../src/mm/frames/frames.js";
 import { homeFrameOf } from "../src/mm/host/home-range.js";
 import { Machine } from "../src/mm/machine.js";
 import { mmap, type MapOptions } from "../src/mm/space/mapping.js";
+import { swapOn } from "../src/mm/stores.js";
 import type { SwapStore } from "../src/mm/swap/swap.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_VALID, migratePfn } from "../src/migrate/entry.js";
 import { MigrateVma } from "../src/migrate/migrate-vma.js";
@@ -59,8 +60,9 @@ export function createMachine(): Setup<TestEnvironment>;
 export function createMachine<E extends TestEnvironment>(setup: MachineSetup<E>): Setup<E>;
 export function createMachine(setup: MachineSetup<TestEnvironment> = {}): Setup<TestEnvironment> {
   const { hostPages = Infinity, environment = new TestEnvironment(), swap, shared = SHARED } = setup;
-  const options = { pageSize: PAGE, hostBudget: hostPages * PAGE, environment, shared };
-  return { machine: new Machine(swap === undefined ? options : { ...options, swap }), environment };
+  const machine = new Machine({ pageSize: PAGE, hostBudget: hostPages * PAGE, environment, shared });
+  if (swap !== undefined) swapOn(machine, swap);
+  return { machine, environment };
 }
 
 /** Maps pages and returns the number of the first. With `home: true` they get home frames. */

@@ -11,7 +11,6 @@ import type { AddressSpace } from "../mm/space/address-space.js";
 import { isDevicePrivateEntry, PTE_MAKE_DIRTY, PTE_YOUNG } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault/fault.js";
-import { readIn, readInForWrite, pagesAtOnce } from "../mm/file/read-in.js";
 import { BLOCK_FRAMES } from "../mm/frames/zone.js";
 import { touch } from "./cpu.js";
 
@@ -41,11 +40,12 @@ export async function accessHost(
   use: UseRun,
   checkpoint: () => void = () => {},
 ): Promise<void> {
+  const { paging } = mm.machine;
   for (let page = start; page < end;) {
     checkpoint();
-    const batchEnd = Math.min(end, page + pagesAtOnce(mm.machine, BATCH_PAGES));
+    const batchEnd = Math.min(end, page + paging.pagesAtOnce(BATCH_PAGES));
     await bringHome(attached, mm, page, batchEnd);
-    await (write ? readInForWrite : readIn)(mm, page, batchEnd);
+    await (write ? paging.readInForWrite(mm, page, batchEnd) : paging.readIn(mm, page, batchEnd));
     const reached = useAccessible(mm, page, batchEnd, write, use);
     if (reached === page) await faultHost(mm, page, write ? FAULT_WRITE : 0);
     page = reached;

@@ -13,7 +13,6 @@ import { MemoryError } from "../mm/errors.js";
 import { FAULT_OWN, FAULT_WRITE } from "../mm/fault/fault.js";
 import { PG_DIRTY } from "../mm/frames/frames.js";
 import { DMA_PIN, tryPinPage, tryPinRun } from "../mm/fault/gup.js";
-import { makeOwn, readIn, pagesAtOnce, tryMakeOwn } from "../mm/file/read-in.js";
 import { VM_SHARED } from "../mm/space/vma.js";
 import { BLOCK_FRAMES, ZONE_SYSTEM } from "../mm/frames/zone.js";
 import { migrateDeviceCoherentPage } from "../migrate/device-range.js";
@@ -94,7 +93,7 @@ export async function pinPages(
   write: boolean,
   checkpoint: () => void,
 ): Promise<PinnedPages> {
-  if (mm.machine.reclaim.isPossible) return pinBeforeReclaim(attached, mm, start, end, write, checkpoint);
+  if (mm.machine.paging.isPossible) return pinBeforeReclaim(attached, mm, start, end, write, checkpoint);
   for (;;) {
     checkpoint();
     await bringHome(attached, mm, start, end, checkpoint);
@@ -120,14 +119,15 @@ async function pinBeforeReclaim(
   checkpoint: () => void,
 ): Promise<PinnedPages> {
   const { machine } = mm;
+  const { paging } = machine;
   for (;;) {
     const held: number[] = [];
     try {
       for (let page = start; page < end;) {
         checkpoint();
-        const batchEnd = Math.min(end, page + pagesAtOnce(mm.machine, BATCH_PAGES));
+        const batchEnd = Math.min(end, page + paging.pagesAtOnce(BATCH_PAGES));
         await bringHome(attached, mm, page, batchEnd);
-        await readIn(mm, page, batchEnd);
+        await paging.readIn(mm, page, batchEnd);
         for (; page < batchEnd; page++) held.push(await holdPage(attached, mm, page, write));
       }
       const pinned = tryPinPages(mm, start, end, write);
@@ -140,10 +140,11 @@ async function pinBeforeReclaim(
 
 /** Pins one page of host memory. */
 async function holdPage(attached: AttachedDevice, mm: AddressSpace, page: number, write: boolean): Promise<number> {
+  const { paging } = mm.machine;
   for (;;) {
     // A page of a file is made the mapping's own, as it is: who pins it sees what is written later. A write would copy it
     // first, and when memory is short reclaim what it copies from.
-    if (!tryMakeOwn(mm, page) && !(await makeOwn(mm, page))) throw outOfHostMemory(mm.machine, page);
+    if (!paging.tryMakeOwn(mm, page) && !(await paging.makeOwn(mm, page))) throw outOfHostMemory(mm.machine, page);
     await makePinnable(attached, mm, page, write);
     const frame = hostFrame(mm, tryPinPage(mm, page, write, DMA_PIN));
     if (frame >= 0) return frame;
@@ -178,7 +179,7 @@ function hostFrame({ machine }: AddressSpace, frame: number): number {
 
 async function leaveCoherentMemory({ machine, counters }: AttachedDevice, frame: number, page: number): Promise<void> {
   try {
-    if (machine.reclaim.isNeeded) await machine.reclaim.makeRoom(1);
+    if (machine.paging.isNeeded) await machine.paging.makeRoom(1);
     await migrateDeviceCoherentPage(machine, frame);
   } catch (error) {
     throw error instanceof MemoryError && error.code === "ENOMEM" ? outOfHostMemory(machine, page) : error;

@@ -17,15 +17,23 @@ export type Reply =
 interface Starter {
   post(reply: Reply, transfer: readonly object[]): void;
   listen(listener: (request: Request) => void): void;
+  /** Calls back where an error that nobody catches does not end the worker at once, as it does in Node. */
+  onFailure(listener: () => void): void;
 }
 
 /**
  * Answers requests from now on. What `answer` puts into `transfer` is given to the thread that asked. Requests are begun in
- * order; one that is answered by a promise does not keep the next waiting.
+ * order; one that is answered by a promise does not keep the next waiting. After an error that nobody catches nothing is done
+ * any more: the thread that asked ends this one, and what it shares with it is its own again.
  */
 export function answerRequests(answer: (message: unknown, transfer: object[]) => unknown): void {
   const starter = findStarter();
+  let ended = false;
+  starter.onFailure(() => {
+    ended = true;
+  });
   starter.listen(({ request, message }) => {
+    if (ended) return;
     const transfer: object[] = [];
     const refuse = (error: unknown): void => starter.post({ request, thrown: packThrown(error) }, []);
     const reply = (given: unknown): void => {
@@ -55,6 +63,9 @@ interface WorkerScope {
   readonly process?: { getBuiltinModule?(name: string): unknown };
   postMessage(message: unknown, transfer: readonly object[]): void;
   addEventListener(type: "message", listener: (event: { readonly data: Request }) => void): void;
+  addEventListener(type: "error", listener: () => void): void;
+  addEventListener(type: "unhandledrejection", listener: (event: { readonly reason: unknown }) => void): void;
+  reportError(error: unknown): void;
 }
 
 function findStarter(): Starter {
@@ -67,10 +78,15 @@ function findStarter(): Starter {
     return {
       post: (reply, transfer) => port.postMessage(reply, transfer),
       listen: (listener) => port.on("message", listener),
+      onFailure: () => {},
     };
   }
   return {
     post: (reply, transfer) => scope.postMessage(reply, transfer),
     listen: (listener) => scope.addEventListener("message", ({ data }) => listener(data)),
+    onFailure: (listener) => {
+      scope.addEventListener("error", listener);
+      scope.addEventListener("unhandledrejection", ({ reason }) => scope.reportError(reason));
+    },
   };
 }

@@ -4,7 +4,6 @@
  */
 
 import { PG_FILE_COPY, PG_LOCKED } from "../mm/frames/frames.js";
-import { dropFileCopy } from "../mm/file/file-copy.js";
 import type { AttachedDevice } from "./attached-device.js";
 
 /** Drops what can be dropped of frames `[first, first + count)` of the machine; how many pages went. */
@@ -14,7 +13,7 @@ export function dropFileCopies({ machine, counters }: AttachedDevice, first: num
   for (let frame = first; frame < first + count; frame++) {
     if ((frames.flags(frame) & (PG_FILE_COPY | PG_LOCKED)) !== PG_FILE_COPY) continue;
     if (!frames.tryGet(frame, 1)) continue;
-    if (dropFileCopy(machine, frame)) dropped++;
+    if (machine.paging.dropFileCopy(machine, frame)) dropped++;
     machine.put(frame);
   }
   counters.droppedClean.pages += dropped;

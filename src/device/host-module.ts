@@ -35,7 +35,7 @@ export async function importHostKernel(label: string, address: HostModuleAddress
   try {
     exports = (await import(/* @vite-ignore */ /* webpackIgnore: true */ module)) as Readonly<Record<string, unknown>>;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
     throw new MemoryError(
       "EINVAL",
       `kernel "${label}": no export "${name}", as ${module} cannot be imported: ${reason}`,

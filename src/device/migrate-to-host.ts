@@ -11,7 +11,6 @@ import { isDevicePrivateEntry } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
 import { PG_LOCKED } from "../mm/frames/frames.js";
 import { homeFrameOf } from "../mm/host/home-range.js";
-import { pagesAtOnce } from "../mm/file/read-in.js";
 import type { Vma } from "../mm/space/vma.js";
 import type { DeviceFault } from "../mm/frames/zone.js";
 import { homeOfPage, migrateDeviceRange } from "../migrate/device-range.js";
@@ -47,11 +46,11 @@ export async function migrateToHost(
   checkpoint: () => void = () => {},
 ): Promise<number> {
   let moved = 0;
-  const batch = pagesAtOnce(attached.machine, BATCH_PAGES);
+  const batch = attached.machine.paging.pagesAtOnce(BATCH_PAGES);
   for (let page = start; page < end;) {
     checkpoint();
     const coming = countPrivate(attached, mm, page, Math.min(end, page + batch));
-    if (lacksRoom(attached, coming)) await attached.machine.reclaim.makeRoom(coming);
+    if (lacksRoom(attached, coming)) await attached.machine.paging.makeRoom(coming);
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {
@@ -95,13 +94,13 @@ export async function evictFrames(
   const { machine, zone, counters } = attached;
   let moved = 0;
   counters.evictions++;
-  const batch = pagesAtOnce(machine, BATCH_PAGES);
+  const batch = machine.paging.pagesAtOnce(BATCH_PAGES);
   for (let from = 0; from < count; from += batch) {
     checkpoint();
     const npages = Math.min(batch, count - from);
     moved += dropFileCopies(attached, zone.first + first + from, npages);
     const coming = countUsed(attached, zone.first + first + from, npages);
-    if (lacksRoom(attached, coming)) await machine.reclaim.makeRoom(coming);
+    if (lacksRoom(attached, coming)) await machine.paging.makeRoom(coming);
     const transfer = attached.transfers.take();
     const { args } = transfer;
     args.npages = npages;
@@ -126,11 +125,11 @@ export async function evictFrames(
  * some of them stay where they are.
  */
 function lacksRoom({ machine }: AttachedDevice, pages: number): boolean {
-  return pages > 0 && machine.reclaim.isPossible && machine.host.available < pages;
+  return pages > 0 && machine.paging.isPossible && machine.host.available < pages;
 }
 
 function countPrivate(attached: AttachedDevice, mm: AddressSpace, start: number, end: number): number {
-  if (!attached.machine.reclaim.isPossible) return 0;
+  if (!attached.machine.paging.isPossible) return 0;
   let pages = 0;
   for (let page = start; page < end; page++) if (isDevicePrivateEntry(mm.pageTable.read(page))) pages++;
   return pages;

@@ -89,7 +89,7 @@ async function unshareOnDevice(attached: AttachedDevice, mm: AddressSpace, start
     await download(attached, transfer, taken);
     for (const copy of taken) giveCopy(attached, copy);
     // What can be reclaimed for is left to faults.
-    if (withoutRoom >= 0 && !mm.machine.reclaim.isPossible) throw outOfHostMemory(mm.machine, withoutRoom);
+    if (withoutRoom >= 0 && !mm.machine.paging.isPossible) throw outOfHostMemory(mm.machine, withoutRoom);
   } finally {
     mm.mmapLock.readUnlock();
     attached.transfers.give(transfer);

@@ -8,7 +8,7 @@ export { type ErrorCode, InvariantError, MemoryError } from "./errors.js";
 export * from "./fault/fault.js";
 export * from "./frames/frames.js";
 export type { HomeRange } from "./host/home-range.js";
-export { type FileBacking, PageCache } from "./file/page-cache.js";
+export type { FileBacking, PageCache } from "./file/page-cache.js";
 export { Machine, type MachineCounters, type MachineOptions } from "./machine.js";
 export {
   type Advice,
@@ -40,7 +40,8 @@ export { clearSoftDirty, clearSoftDirtyRange } from "./space/soft-dirty.js";
 export { snapshotRange } from "./copy/snapshot.js";
 export { pageOut } from "./swap/pageout.js";
 export { mremap } from "./space/remap.js";
-export { Swap, type SwapStore } from "./swap/swap.js";
+export { createPageCache, swapOn } from "./stores.js";
+export type { Swap, SwapStore } from "./swap/swap.js";
 export { MemorySwapStore } from "./swap/swap-store.js";
 export {
   fillMissing,

@@ -13,10 +13,10 @@ import { Frames } from "./frames/frames.js";
 import { HostMemory } from "./host/host-memory.js";
 import { Lru } from "./frames/lru.js";
 import { enterCallback, leaveCallback } from "./space/notifier.js";
-import { type FileBacking, PageCache } from "./file/page-cache.js";
+import type { PageCache } from "./file/page-cache.js";
 import { PageLocks } from "./frames/page-lock.js";
-import { Reclaim } from "./swap/reclaim.js";
-import { Swap, type SwapStore } from "./swap/swap.js";
+import { ALL_IN_MEMORY, type Paging } from "./paging.js";
+import type { Swap } from "./swap/swap.js";
 import { TablePool } from "./table/page-table.js";
 import { assertShareable } from "./shared-memory.js";
 import { addToWord, shareWords } from "./shared-word.js";
@@ -50,8 +50,6 @@ export interface MachineOptions {
   /** Bytes of host memory that pages may use. Default: no limit of its own. */
   hostBudget?: number;
   environment?: Environment;
-  /** Where pages can be paged out to. Default: nowhere. */
-  swap?: SwapStore;
   /** Keep words and host memory where other threads can reach them too. Default: this thread alone. */
   shared?: boolean;
   /** Overwrite frames of host memory that are given back, so that a use after that is seen. */
@@ -88,8 +86,9 @@ export class Machine {
   readonly host: HostMemory;
   readonly lru: Lru;
   readonly pageLocks: PageLocks;
-  readonly swap: Swap | null;
-  readonly reclaim: Reclaim;
+  /** Where pages can be paged out to, by `swapOn`; null for nowhere. */
+  swap: Swap | null;
+  paging: Paging;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   /** Where threads in user mode leave the last puts of pages, which are the pager's to make. */
@@ -152,8 +151,8 @@ export class Machine {
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
     this.tables = new TablePool(environment, shared);
-    this.swap = options.swap === undefined ? null : new Swap(options.swap, this.frames, (frame) => this.put(frame));
-    this.reclaim = new Reclaim(this);
+    this.swap = null;
+    this.paging = ALL_IN_MEMORY;
     // Frame 0, the zero page: never written, never freed.
     const zeros = shared ? new SharedArrayBuffer(pageSize) : new ArrayBuffer(pageSize);
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(zeros), null);
@@ -219,9 +218,9 @@ export class Machine {
     return anonVma;
   }
 
-  /** A shared memory object of `length` pages, or the cache of a file with `backing`; the caller holds it. */
-  createPageCache(length: number, backing: FileBacking | null = null): PageCache {
-    const cache = new PageCache(this, this.#nextPageCache++, length, backing);
+  /** A new page cache, made with the number that its pages will name it by. */
+  addPageCache(create: (id: number) => PageCache): PageCache {
+    const cache = create(this.#nextPageCache++);
     this.#pageCaches.set(cache.id, cache);
     return cache;
   }

@@ -158,7 +158,7 @@ export class Kernel {
     try {
       return structuredClone({ ...uniforms });
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
       throw new MemoryError("EINVAL", `uniforms of kernel "${this.label}" cannot be posted to a worker: ${reason}`, {
         cause,
       });

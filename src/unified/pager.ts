@@ -11,7 +11,7 @@ import type { DeviceKernelDescriptor } from "../device/driver.js";
 import type { ElementType } from "../device/element.js";
 import type { Footprint } from "./footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
-import type { MapSourceOptions } from "./mapped-source.js";
+import type { MapSourceOptions } from "./map-options.js";
 import type { Checkpoint, Operation } from "./operation-queue.js";
 import type { PinMode } from "./pin.js";
 import type { Stats } from "./stats.js";

@@ -11,18 +11,19 @@ import { mirrorDevice } from "../device/mirror/index.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import type { Environment } from "../mm/environment.js";
 import { MemoryError } from "../mm/errors.js";
-import { DEFAULT_PAGE_SIZE, Machine, type MachineOptions } from "../mm/machine.js";
+import { Machine, type MachineOptions } from "../mm/machine.js";
 import type { SwapStore } from "../mm/swap/swap.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
 import { LocalPager } from "./local/local-pager.js";
-import { MAP_OPTIONS, type MapSourceOptions } from "./mapped-source.js";
+import { loadStores } from "./local/load-stores.js";
+import type { SwapFileOptions } from "./local/swap-file.js";
+import { MAP_OPTIONS, type MapSourceOptions } from "./map-options.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, OperationQueue } from "./operation-queue.js";
 import { ARRAY_OPTIONS, type ArrayOptions, PagedArray } from "./paged-array.js";
 import type { Pager } from "./pager.js";
 import { PinLeaks } from "./pin-leaks.js";
 import type { Stats } from "./stats.js";
-import { checkSwapFile, SwapFile, type SwapFileOptions } from "./swap-file.js";
 
 /** Of `createUnifiedMemory`; all may be left out. */
 export interface UnifiedMemoryOptions {
@@ -79,11 +80,12 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
   if (pageSize !== undefined) machineOptions.pageSize = pageSize;
   if (environment !== undefined) machineOptions.environment = environment;
   const wantsSwap = options.swapFile !== undefined || options.swapStore !== undefined;
-  const swap = wantsSwap ? await openSwap(options, pageSize) : null;
-  if (swap !== null) machineOptions.swap = swap;
+  const stores = wantsSwap ? await loadStores() : null;
+  const swap = stores === null ? null : await stores.openSwap(options);
   try {
     signal?.throwIfAborted();
     const machine = new Machine(machineOptions);
+    if (swap !== null) stores?.swapOn(machine, swap);
     const attached = await attachUnlessAborted(machine, device, signal);
     try {
       return new UnifiedMemory(new LocalPager(machine, attached), debug);
@@ -94,32 +96,6 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
   } catch (error) {
     await swap?.close?.();
     throw error;
-  }
-}
-
-async function openSwap(
-  { swapFile, swapStore, hostBudget }: UnifiedMemoryOptions,
-  pageSize = DEFAULT_PAGE_SIZE,
-): Promise<SwapStore> {
-  const name = swapFile === undefined ? "swapStore" : "swapFile";
-  if (swapFile !== undefined && swapStore !== undefined)
-    throw new MemoryError("EINVAL", "swapFile and swapStore are two places to swap to: give one of them");
-  if (hostBudget === undefined || hostBudget === Infinity)
-    throw new MemoryError("EINVAL", `${name} needs a hostBudget: without one nothing is ever swapped`);
-  if (swapStore !== undefined) {
-    checkSwapStore(swapStore);
-    return swapStore;
-  }
-  return SwapFile.create(checkSwapFile(swapFile, pageSize), pageSize);
-}
-
-function checkSwapStore(store: SwapStore): void {
-  for (const method of ["read", "write", "discard"] as const) {
-    if (typeof store?.[method] !== "function")
-      throw new MemoryError(
-        "EINVAL",
-        `swapStore needs slots, and the methods write, read and discard: it has no ${method}`,
-      );
   }
 }
 

@@ -6,13 +6,22 @@ import { loadWord, storeWord } from "../../src/access/cpu.js";
 import { AttachedDevice } from "../../src/device/attached-device.js";
 import { deviceRead, deviceWrite } from "../../src/device/device-access.js";
 import { mirrorDevice } from "../../src/device/mirror/index.js";
-import { exitAddressSpace, Machine, MemorySwapStore, mmap, pageOut } from "../../src/mm/index.js";
+import {
+  createPageCache,
+  exitAddressSpace,
+  Machine,
+  MemorySwapStore,
+  mmap,
+  pageOut,
+  swapOn,
+} from "../../src/mm/index.js";
 import { checkInvariants } from "../invariants.js";
 
 const PAGE = 4096;
 
 test("a device writes pages of the swap cache in place, and every count stays right", async () => {
-  const machine = new Machine({ pageSize: PAGE, swap: new MemorySwapStore(64) });
+  const machine = new Machine({ pageSize: PAGE });
+  swapOn(machine, new MemorySwapStore(64));
   const attached = await AttachedDevice.attach(machine, mirrorDevice({ budget: 8 * PAGE }));
   const mm = machine.createAddressSpace();
   const address = await mmap(mm, { length: 4 * PAGE });
@@ -31,10 +40,11 @@ test("a device writes pages of the swap cache in place, and every count stays ri
 });
 
 test("what only a device stored to shared memory is kept when the page is paged out", async () => {
-  const machine = new Machine({ pageSize: PAGE, swap: new MemorySwapStore(64) });
+  const machine = new Machine({ pageSize: PAGE });
+  swapOn(machine, new MemorySwapStore(64));
   const attached = await AttachedDevice.attach(machine, mirrorDevice({ budget: 8 * PAGE }));
   const mm = machine.createAddressSpace();
-  const object = machine.createPageCache(1);
+  const object = createPageCache(machine, 1);
   const address = await mmap(mm, { length: PAGE, file: object, shared: true });
   // The read maps the page writable, so that the store needs no fault of the CPU.
   await deviceRead(attached, mm, address / PAGE, address / PAGE + 1);

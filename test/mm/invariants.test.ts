@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createPageCache, swapOn } from "../../src/mm/stores.js";
 import type { AddressSpace } from "../../src/mm/space/address-space.js";
 import {
   devicePrivateEntry,
@@ -500,7 +501,8 @@ describe("the invariant checker", () => {
 /** A machine with a page in swap, one in the swap cache, and one of an object in memory. */
 async function createSwapScene() {
   const { environment } = createMachine();
-  const machine = new Machine({ pageSize: PAGE, environment, swap: new MemorySwapStore(8) });
+  const machine = new Machine({ pageSize: PAGE, environment });
+  swapOn(machine, new MemorySwapStore(8));
   const mm = machine.createAddressSpace();
   const page = await mapPages(mm, 2);
   await store(mm, page, 1);
@@ -508,7 +510,7 @@ async function createSwapScene() {
   await pageOut(mm, page * PAGE, 2 * PAGE);
   assert.equal(isSwapEntry(word(mm, page)), true);
   assert.equal(await load(mm, page + 1), 2);
-  const cache = machine.createPageCache(2);
+  const cache = createPageCache(machine, 2);
   const cachedFrame = cache.addZeros(0);
   const { swap } = machine;
   assert.ok(swap !== null);

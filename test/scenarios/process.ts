@@ -3,6 +3,7 @@
 import { evict } from "../../src/cli/conform/batches.js";
 import { MirrorTable } from "../../src/cli/conform/mirror-table.js";
 import type { Client } from "../../src/cli/conform/recording-driver.js";
+import { createPageCache } from "../../src/mm/stores.js";
 import { type AddressSpace, exitAddressSpace, forkAddressSpace, mmap, type MapOptions } from "../../src/mm/index.js";
 import { TABLE_WORDS } from "../../src/mm/table/page-table.js";
 import { VM_HUGEPAGE } from "../../src/mm/space/vma-flags.js";
@@ -63,7 +64,7 @@ export class Process {
 
   /** Maps anonymous memory that children share. */
   async mapShared(pages: number): Promise<Region> {
-    const file = this.stage.machine.createPageCache(pages);
+    const file = createPageCache(this.stage.machine, pages);
     const region = await this.map(pages, { file, shared: true });
     // It goes with its last mapping.
     file.release();

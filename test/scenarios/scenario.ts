@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RecordedDevice } from "../../src/cli/conform/recorded-device.js";
 import type { DeviceKind } from "../../src/cli/conform/trace-format.js";
+import { createPageCache } from "../../src/mm/stores.js";
 import { Machine, type PageCache } from "../../src/mm/index.js";
 import { PAGE } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
@@ -54,7 +55,7 @@ export class Stage {
 
   /** A file that is wholly cached, filled from `base` like a region. */
   createFile(pages: number, base: number): PageCache {
-    const file = this.machine.createPageCache(pages);
+    const file = createPageCache(this.machine, pages);
     this.#files.push(file);
     for (let i = 0; i < pages; i++) {
       const words = new Int32Array(PAGE / 4);

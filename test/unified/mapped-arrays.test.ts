@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { HostKernel } from "../../src/device/driver.js";
 import type { ByteSource } from "../../src/unified/byte-source.js";
-import { FileSource } from "../../src/unified/byte-source.js";
+import { FileSource } from "../../src/unified/local/file-source.js";
 import { createUnifiedMemory } from "../../src/index.js";
 import { memoryError, PAGE, TestSwapStore } from "../builders.js";
 import { temporaryFolder } from "../nearest-words/temporary-folder.js";

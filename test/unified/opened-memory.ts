@@ -14,6 +14,7 @@ import { isSwapEntry, PTE_FRAME_SHIFT } from "../../src/mm/table/entry.js";
 import type { Environment } from "../../src/mm/environment.js";
 import { DMA_PIN } from "../../src/mm/fault/gup.js";
 import { Machine } from "../../src/mm/machine.js";
+import { swapOn } from "../../src/mm/stores.js";
 import type { SwapStore } from "../../src/mm/swap/swap.js";
 import { ZONE_PRIVATE } from "../../src/mm/frames/zone.js";
 import { LocalPager } from "../../src/unified/local/local-pager.js";
@@ -146,8 +147,8 @@ export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemor
   const { debug = false, shared = false, environment = new TestEnvironment() } = setup;
   const asked = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
   const driver = shared ? openedShared(asked) : asked;
-  const swap = setup.swap === undefined ? {} : { swap: setup.swap };
-  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment, ...swap });
+  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment });
+  if (setup.swap !== undefined) swapOn(machine, setup.swap);
   const attached = await AttachedDevice.attach(machine, driver);
   return new OpenedMemory(new UnifiedMemory(new LocalPager(machine, attached), debug), machine, attached);
 }

@@ -29,7 +29,8 @@ async function load(workload: Workload, setup: MemorySetup): Promise<Loaded> {
     arrays[name] = array;
     void array.write(start);
   }
-  const { kernel: host, footprint, invocations, uniforms } = workload;
+  const { footprint, invocations, uniforms } = workload;
+  const host = setup.shared === true ? workload.module : workload.kernel;
   const kernel = await memory.createKernel({ label: workload.name, host, footprint });
   return { opened, arrays, dispatch: (mode) => kernel.dispatch({ invocations, arrays, uniforms, mode }) };
 }
@@ -55,18 +56,24 @@ const pagesOf = ({ arrays }: Workload, pageSize: number): number =>
     return sum + Math.ceil((strideOf(type) * length) / pageSize);
   }, 0);
 
-for (const workload of workloads(4 * KiB)) {
-  test(`${workload.name}: every budget from one page to everything either refuses or gives the same bytes`, async () => {
+for (const [workload, shared] of workloads(4 * KiB).flatMap((each) => [
+  [each, false] as const,
+  [each, true] as const,
+])) {
+  const where = shared ? ", in a worker" : "";
+  test(`${workload.name}${where}: every budget from one page to everything either refuses or gives the same bytes`, async () => {
     const starts = startsOf(workload);
     const expected = startsOf(workload);
     plainly(workload, expected);
     const all = pagesOf(workload, 4 * KiB);
     const modes = new Set<string>();
     let least = 0;
-    for (let devicePages = 1; devicePages <= all + 1; devicePages++) {
-      for (const latency of [0, 1]) {
+    // Workers take their time to start, so only each third budget is tried with one.
+    const apart = shared ? 3 : 1;
+    for (let devicePages = 1 + (all % apart); devicePages <= all + 1; devicePages += apart) {
+      for (const latency of shared ? [0] : [0, 1]) {
         const what = `${devicePages} pages of device memory, latency ${latency}`;
-        const loaded = await load(workload, { devicePages, link: { latency } });
+        const loaded = await load(workload, { devicePages, link: { latency }, shared });
         let report: DispatchReport | null = null;
         try {
           report = await loaded.dispatch("auto");
@@ -95,8 +102,9 @@ for (const pageSize of [4 * KiB, 16 * KiB, 64 * KiB]) {
     for (const workload of workloads(8 * KiB)) {
       const all = pagesOf(workload, pageSize);
       for (const kind of ["private", "coherent"] as const) {
-        for (const mode of ["auto", "streamed"] as const) {
-          const loaded = await load(workload, { devicePages: all, pageSize, kind });
+        const runs = [["auto", false] as const, ["streamed", false] as const, ["streamed", true] as const];
+        for (const [mode, shared] of runs.slice(0, kind === "coherent" ? 3 : 2)) {
+          const loaded = await load(workload, { devicePages: all, pageSize, kind, shared });
           const expected = startsOf(workload);
           for (let round = 1; round <= 2; round++) {
             await loaded.dispatch(mode);
@@ -125,6 +133,7 @@ test("the bytes are the same wherever pages lie, with a host budget, and whateve
       kind: pick<"private" | "coherent">(random, ["private", "coherent"]),
       link: { latency: pick(random, [0, 1]) },
       debug: random() < 0.5,
+      shared: random() < 0.4,
     });
     const { opened, arrays } = loaded;
     const expected = startsOf(workload);

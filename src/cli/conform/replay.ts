@@ -5,6 +5,7 @@
 
 import {
   type AddressSpace,
+  createPageCache,
   exitAddressSpace,
   Machine,
   madvise,
@@ -12,6 +13,7 @@ import {
   MemorySwapStore,
   mmap,
   type PageCache,
+  swapOn,
 } from "../../mm/index.js";
 import { TABLE_WORDS } from "../../mm/table/page-table.js";
 import { RecordedDevice } from "./recorded-device.js";
@@ -51,10 +53,9 @@ export class Replay {
 
   /** The machine as it was before the first operation: process 0 with its mapping. */
   static async begin(header: Header): Promise<Replay> {
-    const replay = new Replay(
-      header,
-      new Machine({ pageSize: header.pageSize, swap: new MemorySwapStore(SWAP_SLOTS) }),
-    );
+    const machine = new Machine({ pageSize: header.pageSize });
+    swapOn(machine, new MemorySwapStore(SWAP_SLOTS));
+    const replay = new Replay(header, machine);
     const process = replay.addProcess(0, replay.machine.createAddressSpace());
     await replay.map(process, 0, header.pages, 3);
     return replay;
@@ -104,7 +105,7 @@ export class Replay {
       case "file-private":
         return { file: this.#file(), offset: i * this.header.pageSize };
       case "anon-shared":
-        return { file: this.machine.createPageCache(n), shared: true };
+        return { file: createPageCache(this.machine, n), shared: true };
       default:
         return this.header.mapping satisfies never;
     }
@@ -114,7 +115,7 @@ export class Replay {
   #file(): PageCache {
     if (this.#mapped !== null) return this.#mapped;
     const { pageSize, pages } = this.header;
-    const file = this.machine.createPageCache(pages);
+    const file = createPageCache(this.machine, pages);
     const words = new DataView(new ArrayBuffer(pageSize));
     for (let i = 0; i < pages; i++) {
       words.setUint32(0, FILE_VALUE + i, true);

@@ -72,7 +72,7 @@ async function makeRoomForPinned({ machine, pageTable }: AddressSpace, start: nu
     const word = pageTable.read(page);
     if ((word & PTE_PRESENT) !== 0 && machine.frames.maybeDmaPinned(word >>> PTE_FRAME_SHIFT)) pinned++;
   }
-  return machine.host.available < pinned && machine.reclaim.isPossible && (await machine.reclaim.makeRoom(pinned));
+  return machine.host.available < pinned && machine.paging.isPossible && (await machine.paging.makeRoom(pinned));
 }
 
 /** Maps each part `distance` pages further; the first page of the whole, -1 when memory ran out. */

@@ -25,18 +25,15 @@ import {
   PTE_YOUNG,
 } from "../table/entry.js";
 import { assert } from "../errors.js";
-import { PG_FILE_COPY, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "../frames/frames.js";
+import { PG_DIRTY, PG_FILE_COPY, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "../frames/frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
-import { indexOf, mapAround, mapFilePage, writeShared } from "../file/file-fault.js";
 import { homeFrameOf } from "../host/home-range.js";
 import { faultBlock } from "../huge/huge-fault.js";
 import { assertNotInCallback } from "../space/notifier.js";
-import type { PageCache } from "../file/page-cache.js";
 import { TABLE_MASK } from "../table/page-table.js";
 import { addNewAnonRmap, moveAnonRmap, removeRmap } from "../frames/rmap.js";
 import { setBitsOfWord } from "../shared-word.js";
 import { keepHome } from "../copy/sharers.js";
-import { mapFromSwapCache, readIntoSwapCache, swapOf } from "../swap/swap-in.js";
 import { userfaultOf } from "./userfault.js";
 import { isAccessible, makeEntry, maybeWritable, VM_SHARED, VM_UFFD_FLAGS, VM_WRITE, type Vma } from "../space/vma.js";
 
@@ -67,6 +64,11 @@ export const FAULT_USERFAULT = 8;
 
 const RESULT_BITS = 4;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
+
+/** A code with the frame, or the slot, that it speaks of. */
+export function faultResult(code: number, frame: number): number {
+  return code | (frame << RESULT_BITS);
+}
 
 export function faultCode(result: number): number {
   return result & RESULT_MASK;
@@ -100,37 +102,26 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
     if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
   }
   const word = mm.pageTable.read(page);
-  if (word === 0) return vma.file === null ? faultHole(vma, page, flags) : faultFile(vma, vma.file, page, flags);
+  const { paging } = mm.machine;
+  if (word === 0) return vma.file === null ? faultHole(vma, page, flags) : paging.faultFile(vma, vma.file, page, flags);
   if ((word & PTE_PRESENT) !== 0) return faultPresent(vma, page, word, flags);
   const frame = word >>> PTE_FRAME_SHIFT;
-  if (isMigrationEntry(word)) return FAULT_WAIT | (frame << RESULT_BITS);
+  if (isMigrationEntry(word)) return faultResult(FAULT_WAIT, frame);
   if (isDeviceExclusiveEntry(word)) return faultExclusive(vma, page, word);
-  if (isSwapEntry(word)) return faultSwapped(vma, page, word, flags);
+  if (isSwapEntry(word)) return paging.faultSwapped(vma, page, word, flags);
   assert(isDevicePrivateEntry(word), `page ${page} has an entry ${word.toString(16)} of no known kind`);
-  return FAULT_DEVICE | (frame << RESULT_BITS);
+  return faultResult(FAULT_DEVICE, frame);
 }
 
 /** The CPU takes a page back that a device has for itself. The access may have to fault once more. */
 function faultExclusive(vma: Vma, page: number, word: number): number {
   const { mm } = vma;
   const frame = word >>> PTE_FRAME_SHIFT;
-  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return FAULT_WAIT | (frame << RESULT_BITS);
+  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return faultResult(FAULT_WAIT, frame);
   mm.machine.counters.faults++;
   mm.notifiers.notify("exclusive", page, page + 1, null);
   restoreExclusiveEntry(vma, page, word);
   return FAULT_DONE;
-}
-
-function faultSwapped(vma: Vma, page: number, word: number, flags: number): number {
-  const { mm } = vma;
-  const slot = word >>> PTE_FRAME_SHIFT;
-  const frame = swapOf(mm).cached(slot);
-  if (frame === 0) return FAULT_SWAP | (slot << RESULT_BITS);
-  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return FAULT_WAIT | (frame << RESULT_BITS);
-  const write = (flags & FAULT_WRITE) !== 0;
-  const entry = mapFromSwapCache(vma, page, word, frame, write);
-  if (entry === 0) return FAULT_OOM;
-  return write && (entry & PTE_WRITE) === 0 ? faultPresent(vma, page, entry, flags) : FAULT_DONE;
 }
 
 function faultHole(vma: Vma, page: number, flags: number): number {
@@ -147,35 +138,8 @@ function faultHole(vma: Vma, page: number, flags: number): number {
   return FAULT_DONE;
 }
 
-/** A page of an object that is not mapped yet. */
-function faultFile(vma: Vma, file: PageCache, page: number, flags: number): number {
-  const { machine } = vma.mm;
-  const index = indexOf(vma, page);
-  if (index >= file.length) return FAULT_SIGBUS;
-  const write = (flags & FAULT_WRITE) !== 0;
-  machine.counters.faults++;
-  if (!write && mapAround(vma, file, page)) return FAULT_DONE;
-  const cached = file.page(index);
-  if (cached === 0 && file.mustRead(index)) return FAULT_READ;
-  if ((machine.frames.flags(cached) & PG_LOCKED) !== 0) return FAULT_WAIT | (cached << RESULT_BITS);
-  const frame = cached === 0 ? file.addZeros(index) : cached;
-  if (frame === 0) return FAULT_OOM;
-  if (write && (vma.flags & VM_SHARED) === 0) return copyFilePage(vma, page, frame);
-  mapFilePage(vma, page, frame);
-  if (write) vma.mm.pageTable.exchange(page, writeShared(vma, frame, vma.mm.pageTable.read(page)));
-  return FAULT_DONE;
-}
-
-/** A write to a private mapping gets a page of its own. Nothing was mapped, so nobody has to hear of it (`do_cow_fault`). */
-function copyFilePage(vma: Vma, page: number, source: number): number {
-  const frame = allocateAnonymous(vma, page, false);
-  if (frame === 0) return FAULT_OOM;
-  vma.mm.machine.zones.copy(frame, source);
-  mapNewPage(vma, page, frame, writtenEntry(vma, frame));
-  return FAULT_DONE;
-}
-
-function faultPresent(vma: Vma, page: number, word: number, flags: number): number {
+/** The page is there, and its entry does not say that the access is allowed. */
+export function faultPresent(vma: Vma, page: number, word: number, flags: number): number {
   const { mm } = vma;
   const wanted = flags & (FAULT_WRITE | FAULT_UNSHARE | FAULT_OWN);
   if (wanted === 0 || (word & PTE_WRITE) !== 0) {
@@ -192,6 +156,12 @@ function faultPresent(vma: Vma, page: number, word: number, flags: number): numb
     return copyOnWrite(vma, page, word, flags);
   reuse(vma, page, word, flags);
   return FAULT_DONE;
+}
+
+/** The entry of a shared page that a store is about to change. */
+export function writeShared(vma: Vma, frame: number, entry: number): number {
+  vma.mm.machine.frames.setFlags(frame, PG_DIRTY);
+  return maybeWritable(vma, entry | PTE_MAKE_DIRTY);
 }
 
 /** A page of an object that is mapped read-only: shared it becomes writable, privately it is copied. */
@@ -250,7 +220,7 @@ function copyOnWrite(vma: Vma, page: number, word: number, flags: number): numbe
 }
 
 /** A frame for a new page of the VMA, charged to its address space; 0 when any of that fails. */
-function allocateAnonymous(vma: Vma, page: number, zero: boolean): number {
+export function allocateAnonymous(vma: Vma, page: number, zero: boolean): number {
   const { mm } = vma;
   const { machine } = mm;
   if (!prepareAnonVma(vma)) return 0;
@@ -264,13 +234,13 @@ function allocateAnonymous(vma: Vma, page: number, zero: boolean): number {
 }
 
 /** The entry of a new page that a store is about to fill. */
-function writtenEntry(vma: Vma, frame: number): number {
+export function writtenEntry(vma: Vma, frame: number): number {
   const entry = makeEntry(vma, frame);
   return (vma.flags & VM_WRITE) === 0 ? entry : entry | PTE_WRITE | PTE_MAKE_DIRTY;
 }
 
 /** Maps a new page, which is this mapping's own. */
-function mapNewPage(vma: Vma, page: number, frame: number, entry: number): void {
+export function mapNewPage(vma: Vma, page: number, frame: number, entry: number): void {
   const { machine, pageTable } = vma.mm;
   machine.counters.faults++;
   addNewAnonRmap(machine, frame, vma, page);
@@ -293,7 +263,7 @@ const MOST_ATTEMPTS = 16;
  * when the page cannot be brought, or no other can be written out for it. A wait drops the mmap lock.
  */
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {
-  const { reclaim } = mm.machine;
+  const { paging } = mm.machine;
   let starved = false;
   let attempts = 0;
   for (let again = false; ; again = true) {
@@ -303,7 +273,7 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
       // After a wait it is the access that is tried again, not the fault: an entry that allows it now stays as it is.
       if (again && allowsAccess(mm.pageTable.read(page), flags)) return FAULT_DONE;
       result = handleFault(mm, page, flags);
-      if (faultCode(result) === FAULT_DEVICE && reclaim.isNeeded && !starved) result = FAULT_OOM;
+      if (faultCode(result) === FAULT_DEVICE && paging.isNeeded && !starved) result = FAULT_OOM;
       if (faultCode(result) === FAULT_DEVICE) {
         await migrateToRam(mm, page, faultFrame(result));
         continue;
@@ -319,10 +289,10 @@ export async function faultIn(mm: AddressSpace, page: number, flags: number): Pr
     } finally {
       mm.mmapLock.readUnlock();
     }
-    if (faultCode(result) === FAULT_OOM && reclaim.isNeeded && !starved) {
+    if (faultCode(result) === FAULT_OOM && paging.isNeeded && !starved) {
       // A page that is only to come home is refused by its driver then, which says why.
       attempts++;
-      starved = attempts > MOST_ATTEMPTS || !(await reclaim.makeRoom(Math.min(attempts, MOST_PAGES)));
+      starved = attempts > MOST_ATTEMPTS || !(await paging.makeRoom(Math.min(attempts, MOST_PAGES)));
       continue;
     }
     if (faultCode(result) === FAULT_USERFAULT) {
@@ -349,14 +319,14 @@ async function letProgramHandle(mm: AddressSpace, page: number, flags: number): 
 export function swapIn(mm: AddressSpace, page: number, slot: number): Promise<boolean> {
   const vma = mm.vmaAt(page);
   assert(vma !== undefined, `page ${page} is swapped out and not mapped`);
-  return readIntoSwapCache(vma, page, slot);
+  return mm.machine.paging.swapIn(vma, page, slot);
 }
 
 /** Reads the page of the object that is mapped at `page`; the mmap lock is held. False when there is no memory for it. */
 export function readFile(mm: AddressSpace, page: number): Promise<boolean> {
   const vma = mm.vmaAt(page);
   assert(vma?.file !== null && vma !== undefined, `page ${page} is to be read from an object and maps none`);
-  return vma.file.read(indexOf(vma, page));
+  return vma.file.read(vma.indexOf(page));
 }
 
 function allowsAccess(word: number, flags: number): boolean {

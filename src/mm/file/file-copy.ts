@@ -11,7 +11,6 @@
 
 import { prepareAnonVma } from "../space/anon-vma.js";
 import { mapsFrame, PTE_EXCLUSIVE } from "../table/entry.js";
-import { indexOf } from "./file-fault.js";
 import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_FILE_COPY, PG_LOCKED, PG_LRU } from "../frames/frames.js";
 import type { Machine } from "../machine.js";
 import { homeFrameOf } from "../host/home-range.js";
@@ -35,7 +34,7 @@ export function takeFilePage(vma: Vma, page: number): boolean {
   const { machine, pageTable } = mm;
   const { frames, lru } = machine;
   if (file === null || (vma.flags & VM_SHARED) !== 0) return false;
-  const frame = file.page(indexOf(vma, page));
+  const frame = file.page(vma.indexOf(page));
   const word = pageTable.read(page);
   if (frame === 0 || (word !== 0 && !mapsFrame(word, frame))) return false;
   if ((frames.flags(frame) & PG_LRU) === 0) lru.drain();
@@ -64,7 +63,7 @@ function copyFilePage(vma: Vma, page: number): boolean {
   const { machine, pageTable } = mm;
   const { frames } = machine;
   if (file === null || (vma.flags & VM_SHARED) !== 0) return false;
-  const source = file.page(indexOf(vma, page));
+  const source = file.page(vma.indexOf(page));
   const word = pageTable.read(page);
   if (source === 0 || (word !== 0 && !mapsFrame(word, source))) return false;
   if ((frames.flags(source) & (PG_LOCKED | PG_DIRTY)) !== 0) return false;

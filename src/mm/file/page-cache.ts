@@ -50,7 +50,7 @@ export class PageCache {
   place: HomeRange | null = null;
   #holders = 1;
 
-  /** Made by `Machine.createPageCache`; held by the caller until `release`. */
+  /** Made by `createPageCache`; held by the caller until `release`. */
   constructor(machine: Machine, id: number, length: number, backing: FileBacking | null) {
     this.machine = machine;
     this.id = id;

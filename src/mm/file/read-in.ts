@@ -12,26 +12,13 @@ import type { AddressSpace } from "../space/address-space.js";
 import { isSwapEntry, PTE_FRAME_SHIFT, PTE_PRESENT } from "../table/entry.js";
 import { FAULT_OOM, FAULT_UNSHARE, faultIn, handleFault } from "../fault/fault.js";
 import { ownFilePage, takeFilePage } from "./file-copy.js";
-import { indexOf } from "./file-fault.js";
 import { PG_LOCKED, PG_SWAPCACHE } from "../frames/frames.js";
-import type { Machine } from "../machine.js";
 import { settled } from "../settled.js";
 import { readRunIntoSwapCache, swapOf } from "../swap/swap-in.js";
 import type { Vma } from "../space/vma.js";
 
-/** Bytes that are read at once: enough for a disk, few enough to be still in the processor's cache when they are used. */
-const READ_BYTES = 4 * 1024 * 1024;
-const PART_OF_MEMORY = 4;
-
 /** How often a page is made its mapping's own again when somebody takes it away in between. */
 const ATTEMPTS = 8;
-
-/** Pages that are worth bringing into host memory at once, at most `pages`: never more than a part of it. */
-export function pagesAtOnce(machine: Machine, pages: number): number {
-  if (!machine.reclaim.isPossible) return pages;
-  const most = Math.min(READ_BYTES / machine.pageSize, Math.floor(machine.host.charge.limit / PART_OF_MEMORY));
-  return Math.max(1, Math.min(pages, most));
-}
 
 /**
  * Brings what is in swap and in files of pages `[start, end)` into memory, reclaiming other pages for it. Rejects with the
@@ -39,10 +26,10 @@ export function pagesAtOnce(machine: Machine, pages: number): number {
  */
 export async function readIn(mm: AddressSpace, start: number, end: number): Promise<void> {
   const { machine } = mm;
-  if (!machine.reclaim.isPossible) return;
+  if (!machine.paging.isPossible) return;
   const wanted = countElsewhere(mm, start, end);
   if (wanted === 0) return;
-  await machine.reclaim.makeRoom(wanted);
+  await machine.paging.makeRoom(wanted);
   await mm.mmapLock.read();
   try {
     const reads: Promise<unknown>[] = [];
@@ -84,7 +71,7 @@ export async function readInForWrite(mm: AddressSpace, start: number, end: numbe
  * out of files. A page that others use too is copied. Returns the first page for which there is no memory, -1 for none.
  */
 export async function readInForDevice(mm: AddressSpace, start: number, end: number): Promise<number> {
-  if (!mm.machine.reclaim.isPossible) return -1;
+  if (!mm.machine.paging.isPossible) return -1;
   await readIn(mm, start, end);
   for (let page = start; page < end; page++) {
     if (!tryMakeOwn(mm, page) && !(await makeOwn(mm, page))) return page;
@@ -103,7 +90,7 @@ export async function makeOwn(mm: AddressSpace, page: number): Promise<boolean> 
     if ((await faultIn(mm, page, FAULT_UNSHARE)) === FAULT_OOM) return false;
     if (tryMakeOwn(mm, page)) return true;
     // A copy of a file page that others use.
-    if (!(await machine.reclaim.makeRoom(1))) return false;
+    if (!(await machine.paging.makeRoom(1))) return false;
   }
   return false;
 }
@@ -154,7 +141,7 @@ function countElsewhere(mm: AddressSpace, start: number, end: number): number {
 /** Is the page in swap or in a file, and nowhere in memory? */
 function isElsewhere(vma: Vma, page: number): boolean {
   const word = vma.mm.pageTable.read(page);
-  if (word === 0) return vma.file?.isInFileOnly(indexOf(vma, page)) === true;
+  if (word === 0) return vma.file?.isInFileOnly(vma.indexOf(page)) === true;
   return isSwapEntry(word) && swapOf(vma.mm).cached(word >>> PTE_FRAME_SHIFT) === 0;
 }
 
@@ -176,5 +163,5 @@ function readRun(vma: Vma, page: number, pages: number): { readonly begun: numbe
   const word = vma.mm.pageTable.read(page);
   if (word !== 0) return readRunIntoSwapCache(vma, page, word >>> PTE_FRAME_SHIFT, pages);
   const { file } = vma;
-  return file === null ? { begun: 0, done: Promise.resolve() } : file.readRun(indexOf(vma, page), pages);
+  return file === null ? { begun: 0, done: Promise.resolve() } : file.readRun(vma.indexOf(page), pages);
 }

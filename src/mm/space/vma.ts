@@ -76,6 +76,11 @@ export class Vma {
     return this.file === null && (this.flags & (VM_SHARED | VM_IO | VM_PFNMAP | VM_MIXEDMAP)) === 0;
   }
 
+  /** The page offset that the VMA maps at `page`. */
+  indexOf(page: number): number {
+    return this.offset + (page - this.start);
+  }
+
   /** The page number at which the VMA maps page offset `index`, -1 when it does not. */
   pageOfIndex(index: number): number {
     const page = this.start + (index - this.offset);

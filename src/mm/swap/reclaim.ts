@@ -26,6 +26,10 @@ import type { Swap } from "./swap.js";
 const BATCH_BYTES = 2 * 1024 * 1024;
 const PART_OF_MEMORY = 8;
 
+/** Bytes that are read at once: enough for a disk, few enough to be still in the processor's cache when they are used. */
+const READ_BYTES = 4 * 1024 * 1024;
+const PART_TO_READ = 4;
+
 export class Reclaim {
   /** Pages given up so far. */
   pages = 0;
@@ -61,6 +65,14 @@ export class Reclaim {
       if (this.#underWay !== null) await this.#underWay.catch(() => {});
       else if ((await this.#begin(Math.max(pages - host.available, this.#batch))) === 0) return host.available >= pages;
     }
+  }
+
+  /** Pages that are worth bringing into host memory at once, at most `pages`: never more than a part of it. */
+  pagesAtOnce(pages: number): number {
+    if (!this.isPossible) return pages;
+    const { pageSize, host } = this.#machine;
+    const most = Math.min(READ_BYTES / pageSize, Math.floor(host.charge.limit / PART_TO_READ));
+    return Math.max(1, Math.min(pages, most));
   }
 
   get #batch(): number {

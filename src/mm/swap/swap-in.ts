@@ -15,7 +15,16 @@ import {
   PTE_WRITE,
 } from "../table/entry.js";
 import { assert } from "../errors.js";
-import { PG_LRU, PG_SWAPCACHE } from "../frames/frames.js";
+import {
+  FAULT_DONE,
+  FAULT_OOM,
+  FAULT_SWAP,
+  FAULT_WAIT,
+  FAULT_WRITE,
+  faultPresent,
+  faultResult,
+} from "../fault/fault.js";
+import { PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "../frames/frames.js";
 import { forEachRun } from "../frames/frame-runs.js";
 import { homeFrameOf } from "../host/home-range.js";
 import type { Machine } from "../machine.js";
@@ -30,11 +39,24 @@ export function swapOf({ machine }: AddressSpace): Swap {
   return machine.swap;
 }
 
+/** A fault at a swap entry. */
+export function faultSwapped(vma: Vma, page: number, word: number, flags: number): number {
+  const { mm } = vma;
+  const slot = word >>> PTE_FRAME_SHIFT;
+  const frame = swapOf(mm).cached(slot);
+  if (frame === 0) return faultResult(FAULT_SWAP, slot);
+  if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0) return faultResult(FAULT_WAIT, frame);
+  const write = (flags & FAULT_WRITE) !== 0;
+  const entry = mapFromSwapCache(vma, page, word, frame, write);
+  if (entry === 0) return FAULT_OOM;
+  return write && (entry & PTE_WRITE) === 0 ? faultPresent(vma, page, entry, flags) : FAULT_DONE;
+}
+
 /**
  * Maps a page of the swap cache that nobody has locked in the place of its swap entry; the new entry, or 0 when the page
  * cannot be charged. With `write` the entry is writable if the page is, or thereby becomes, this mapping's own.
  */
-export function mapFromSwapCache(vma: Vma, page: number, word: number, frame: number, write: boolean): number {
+function mapFromSwapCache(vma: Vma, page: number, word: number, frame: number, write: boolean): number {
   const { mm } = vma;
   const { frames, lru } = mm.machine;
   const swap = swapOf(mm);

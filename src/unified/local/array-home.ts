@@ -7,7 +7,6 @@
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import type { HomeRange } from "../../mm/host/home-range.js";
 import type { Machine } from "../../mm/machine.js";
-import { readIn, pagesAtOnce } from "../../mm/file/read-in.js";
 import type { Checkpoint } from "../operation-queue.js";
 
 export function reserveHome({ host, swap }: Machine, pages: number, mapped: boolean): HomeRange {
@@ -23,13 +22,13 @@ export async function prefetchFromStores(
   end: number,
   checkpoint: Checkpoint,
 ): Promise<void> {
-  const { reclaim, host } = mm.machine;
-  if (!reclaim.isPossible) return;
+  const { paging, host } = mm.machine;
+  if (!paging.isPossible) return;
   const until = Math.min(end, start + host.charge.limit);
   for (let page = start; page < until;) {
     checkpoint();
-    const next = Math.min(until, page + pagesAtOnce(mm.machine, until - page));
-    await readIn(mm, page, next);
+    const next = Math.min(until, page + paging.pagesAtOnce(until - page));
+    await paging.readIn(mm, page, next);
     page = next;
   }
 }

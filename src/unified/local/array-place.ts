@@ -5,8 +5,9 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { HomeRange } from "../../mm/host/home-range.js";
+import type { Machine } from "../../mm/machine.js";
+import { MAX_FRAMES } from "../../mm/table/entry.js";
 import { mmap } from "../../mm/space/mapping.js";
-import type { PageCache } from "../../mm/file/page-cache.js";
 import { snapshotRange } from "../../mm/copy/snapshot.js";
 import { reserveHome } from "./array-home.js";
 import type { Engine } from "./engine.js";
@@ -21,6 +22,12 @@ export interface ArrayPlace {
   leave?(): void;
 }
 
+/** ENOMEM when the machine's page tables could not name so many pages more. */
+export function checkRoom({ frames }: Machine, pages: number): void {
+  const left = MAX_FRAMES - frames.count;
+  if (pages > left) throw new MemoryError("ENOMEM", `an array of ${pages} pages exceeds the ${left} that are left`);
+}
+
 /** Pages that are 0 until they are written. ENOMEM when no home can be reserved. */
 export function ownPages({ machine, mm }: Engine, pages: number): ArrayPlace {
   const home = reserveHome(machine, pages, false);
@@ -28,38 +35,10 @@ export function ownPages({ machine, mm }: Engine, pages: number): ArrayPlace {
   return { home, readOnly: false, map: async () => (await mmap(mm, { length: pages * pageSize, home })) / pageSize };
 }
 
-/** The pages of a file, as it is until they are written; the cache's holder from now on. ENOMEM when no home can be reserved. */
-export function mappedPages({ machine, mm }: Engine, file: PageCache): ArrayPlace {
-  const { pageSize } = machine;
-  const pages = file.length;
-  const home = reserveHome(machine, pages, true);
-  let held = true;
-  // The mapping holds the cache from then on.
-  const release = (): void => {
-    if (held) file.release();
-    held = false;
-  };
-  file.place = home;
-  return {
-    home,
-    readOnly: false,
-    async map() {
-      const address = await mmap(mm, { length: pages * pageSize, home, file });
-      release();
-      return address / pageSize;
-    },
-    leave() {
-      // A snapshot may still map the file, and the home is somebody else's now.
-      file.place = null;
-      release();
-    },
-  };
-}
-
 /** The pages from `firstPage` on, asked for when the turn comes: copy-on-write, and never written here. */
 export function snapshotPages({ machine, mm }: Engine, firstPage: () => number, pages: number): ArrayPlace {
   const { pageSize } = machine;
-  const { reclaim, host } = machine;
+  const { paging, host } = machine;
   const take = async (): Promise<number> =>
     (await snapshotRange(mm, firstPage() * pageSize, pages * pageSize)) / pageSize;
   const map = async (): Promise<number> => {
@@ -67,9 +46,9 @@ export function snapshotPages({ machine, mm }: Engine, firstPage: () => number, 
       return await take();
     } catch (error) {
       // Pages that are pinned are copied at once, for which there may be room after all.
-      const isFull = error instanceof MemoryError && error.code === "ENOMEM" && reclaim.isPossible;
+      const isFull = error instanceof MemoryError && error.code === "ENOMEM" && paging.isPossible;
       if (!isFull || host.available >= pages) throw error;
-      await reclaim.makeRoom(Math.min(pages, host.charge.limit));
+      await paging.makeRoom(Math.min(pages, host.charge.limit));
       return take();
     }
   };

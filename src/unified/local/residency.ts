@@ -22,7 +22,6 @@ import {
 } from "../../mm/table/entry.js";
 import { assert, MemoryError } from "../../mm/errors.js";
 import { PG_FILE_COPY } from "../../mm/frames/frames.js";
-import { readInForDevice, pagesAtOnce } from "../../mm/file/read-in.js";
 import type { ToDeviceCause } from "../../trace/counters.js";
 import type { Checkpoint } from "../operation-queue.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
@@ -268,10 +267,11 @@ export class Residency {
       this.#lastUse[frame] = this.#loading;
       return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
     };
-    const part = pagesAtOnce(this.#mm.machine, length);
+    const { paging } = this.#mm.machine;
+    const part = paging.pagesAtOnce(length);
     for (let from = page; from < page + length; from += part) {
       const to = Math.min(from + part, page + length);
-      const homeless = await readInForDevice(this.#mm, from, to);
+      const homeless = await paging.readInForDevice(this.#mm, from, to);
       if (homeless >= 0) throw outOfHostMemory(this.#mm.machine, homeless);
       await migrateToDevice(this.#attached, this.#mm, from, to, cause, placement, checkpoint);
     }

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createPageCache } from "../../../src/mm/stores.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import {
   isDeviceExclusiveEntry,
@@ -205,7 +206,7 @@ describe("a forked page", () => {
 
   test("of shared memory is the same for both for ever", async () => {
     const { machine, parent } = await createParent();
-    const file = machine.createPageCache(2);
+    const file = createPageCache(machine, 2);
     const shared = await mapPages(parent, 2, { file, shared: true });
     await store(parent, shared, 1);
     const child = await forkAddressSpace(parent);
@@ -222,7 +223,7 @@ describe("a forked page", () => {
 
   test("of a file that is mapped privately stays the file's until one writes", async () => {
     const { machine, parent } = await createParent();
-    const file = machine.createPageCache(2);
+    const file = createPageCache(machine, 2);
     file.write(0, new Uint8Array(PAGE).fill(7));
     const privately = await mapPages(parent, 2, { file });
     await load(parent, privately);
@@ -294,7 +295,7 @@ describe("a fork that fails", () => {
     const second = await mapPages(parent, 1);
     await store(parent, second, 16);
     const pinnedToo = await pinPage(parent, second, true, DMA_PIN);
-    const file = machine.createPageCache(1);
+    const file = createPageCache(machine, 1);
     const shared = await mapPages(parent, 1, { file, shared: true });
     await store(parent, shared, 17);
     file.release();

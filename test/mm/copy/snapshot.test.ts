@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createPageCache } from "../../../src/mm/stores.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import {
   isDevicePrivateEntry,
@@ -280,7 +281,7 @@ describe("a snapshot that cannot be had", () => {
     const { machine, mm, page } = await createPages();
     const special = await mapPages(mm, 1, { flags: VM_IO });
     await assert.rejects(snapshot(mm, special, 1), memoryError("EINVAL", /special or a shared/));
-    const file = machine.createPageCache(1);
+    const file = createPageCache(machine, 1);
     const shared = await mapPages(mm, 1, { file, shared: true });
     await assert.rejects(snapshot(mm, shared, 1), memoryError("EINVAL", /special or a shared/));
     await assert.rejects(snapshot(mm, page, 4), memoryError("ENOMEM", /is not mapped/));

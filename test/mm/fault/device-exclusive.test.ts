@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createPageCache } from "../../../src/mm/stores.js";
 import { letGoOfExclusivePages, makeDeviceExclusiveRange } from "../../../src/mm/fault/device-exclusive.js";
 import {
   isDeviceExclusiveEntry,
@@ -169,7 +170,7 @@ describe("making pages exclusive to a device", () => {
 
   test("leaves out pages of files", async () => {
     const { machine, mm } = await createPages();
-    const file = machine.createPageCache(1);
+    const file = createPageCache(machine, 1);
     const page = await mapPages(mm, 1, { file, shared: true });
     const frames = new Int32Array(1);
     assert.equal(await makeDeviceExclusiveRange(mm, page, frames, null), 1);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createPageCache } from "../../../src/mm/stores.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import { isDevicePrivateEntry, PTE_EXCLUSIVE, PTE_WRITE } from "../../../src/mm/table/entry.js";
 import {
@@ -98,7 +99,7 @@ describe("looking at a range", () => {
 
   test("reports the pages of a mixed mapping like any other", async () => {
     const { machine, mm, page: elsewhere, look, fault } = await createPages(1);
-    const object = machine.createPageCache(2);
+    const object = createPageCache(machine, 2);
     object.write(0, new Uint8Array(PAGE).fill(7));
     const options = { at: elsewhere + 8, file: object, shared: true, protection: PROT_READ };
     const page = await mapPages(mm, 2, { ...options, flags: VM_MIXEDMAP });

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { loadWord, storeWord } from "../../../src/access/cpu.js";
+import { createPageCache } from "../../../src/mm/stores.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import { isSwapEntry, isZeroPageEntry, PTE_PRESENT, PTE_UFFD_WP, PTE_WRITE } from "../../../src/mm/table/entry.js";
 import { forkAddressSpace } from "../../../src/mm/copy/fork.js";
@@ -238,7 +239,7 @@ describe("registering", () => {
       registerUserfault(mm, page * PAGE, 5 * PAGE, { writeProtected: true }, handler),
       memoryError("ENOMEM", /is not mapped/),
     );
-    const object = machine.createPageCache(1);
+    const object = createPageCache(machine, 1);
     const shared = await mapPages(mm, 1, { file: object, shared: true });
     await assert.rejects(
       registerUserfault(mm, shared * PAGE, PAGE, { missing: true }, handler),

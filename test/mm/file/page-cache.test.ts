@@ -10,6 +10,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from "../../../src/mm/table/entry.js";
+import { createPageCache } from "../../../src/mm/stores.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, faultIn } from "../../../src/mm/fault/fault.js";
 import { PG_DIRTY } from "../../../src/mm/frames/frames.js";
 import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
@@ -53,7 +54,7 @@ async function mapFile(pages = 4, options: { shared?: boolean; swap?: TestSwapSt
   const { shared = true, swap = new TestSwapStore(), hostPages = Infinity } = options;
   const { machine, environment } = createMachine({ swap, hostPages });
   const backing = new TestFile();
-  const file = machine.createPageCache(pages, backing);
+  const file = createPageCache(machine, pages, backing);
   const mm = machine.createAddressSpace();
   const page = await mapPages(mm, pages, { file, shared });
   return { machine, environment, swap, backing, file, mm, page };
@@ -61,7 +62,7 @@ async function mapFile(pages = 4, options: { shared?: boolean; swap?: TestSwapSt
 
 async function mapSharedMemory(pages = 4, swap = new TestSwapStore()) {
   const { machine, environment } = createMachine({ swap });
-  const file = machine.createPageCache(pages);
+  const file = createPageCache(machine, pages);
   const mm = machine.createAddressSpace();
   const page = await mapPages(mm, pages, { file, shared: true });
   return { machine, environment, swap, file, mm, page };
@@ -136,7 +137,7 @@ describe("a fault in a mapping of a file", () => {
 
   test("beyond the end of the object has no memory behind it", async () => {
     const { machine, mm } = await mapFile(2);
-    const short = machine.createPageCache(3);
+    const short = createPageCache(machine, 3);
     const page = await mapPages(mm, 3, { file: short, shared: true });
     Object.defineProperty(short, "length", { value: 2 });
     assert.equal(await faultIn(mm, page + 2, 0), FAULT_SIGBUS);
@@ -401,7 +402,7 @@ describe("unmapping a file", () => {
 
   test("cannot be done more often than it is held", () => {
     const { machine } = createMachine();
-    const file = machine.createPageCache(1);
+    const file = createPageCache(machine, 1);
     file.release();
     assert.throws(() => file.release(), /released more often than it is held/);
   });
@@ -493,7 +494,7 @@ describe("paging out pages of an object", () => {
 
   test("without swap keeps a changed page and drops one that the file still has", async () => {
     const { machine } = createMachine();
-    const file = machine.createPageCache(2, new TestFile());
+    const file = createPageCache(machine, 2, new TestFile());
     const mm = machine.createAddressSpace();
     const page = await mapPages(mm, 2, { file, shared: true });
     await store(mm, page, 70);
@@ -645,9 +646,9 @@ describe("mapping an object", () => {
 
   test("that is gone, or belongs to another machine, is refused", async () => {
     const { machine, mm } = await mapFile(1);
-    const gone = machine.createPageCache(1);
+    const gone = createPageCache(machine, 1);
     gone.release();
-    const stranger = createMachine().machine.createPageCache(1);
+    const stranger = createPageCache(createMachine().machine, 1);
     for (const [file, message] of [
       [gone, /object 2 is neither held nor mapped any more/],
       [stranger, /object 1 belongs to another machine/],

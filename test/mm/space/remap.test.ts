@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createPageCache } from "../../../src/mm/stores.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import { makeDeviceExclusiveRange } from "../../../src/mm/fault/device-exclusive.js";
 import {
@@ -156,7 +157,7 @@ describe("a mapping that moves", () => {
 
   test("of a file goes on mapping the same part of it", async () => {
     const { machine, mm } = await createPages();
-    const file = machine.createPageCache(4);
+    const file = createPageCache(machine, 4);
     for (let i = 0; i < 4; i++) file.write(i, new Uint8Array(PAGE).fill(20 + i));
     for (const shared of [true, false]) {
       const page = await mapPages(mm, 4, { file, shared, protection: PROT_READ });

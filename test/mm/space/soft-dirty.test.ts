@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createPageCache } from "../../../src/mm/stores.js";
 import { makeDeviceExclusiveRange } from "../../../src/mm/fault/device-exclusive.js";
 import {
   isDeviceExclusiveEntry,
@@ -129,7 +130,7 @@ describe("clearing soft-dirty", () => {
 
   test("clears a pinned page of shared memory all the same", async () => {
     const { machine, mm } = await createPages();
-    const file = machine.createPageCache(1);
+    const file = createPageCache(machine, 1);
     const page = await mapPages(mm, 1, { file, shared: true });
     await store(mm, page, 1);
     const frame = await pinPage(mm, page, true, DMA_PIN);

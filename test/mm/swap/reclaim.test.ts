@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { touch } from "../../../src/access/cpu.js";
+import { createPageCache } from "../../../src/mm/stores.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import { isSwapEntry } from "../../../src/mm/table/entry.js";
 import { DMA_PIN, pinPage } from "../../../src/mm/fault/gup.js";
@@ -197,7 +198,7 @@ describe("reading ahead", () => {
     const { machine, mm, page } = await createRuns();
     for (let i = 0; i < 64; i += 8) await readIn(mm, page + i, page + i + 8);
     assert.ok(machine.host.charge.usage <= 32);
-    assert.ok(await machine.reclaim.makeRoom(32), "all of it can be had");
+    assert.ok(await machine.paging.makeRoom(32), "all of it can be had");
     for (let i = 0; i < 64; i++) assert.equal(await load(mm, page + i), i + 1);
     checkInvariants(machine);
   });
@@ -226,7 +227,7 @@ test("a store that needs a page of a file and its copy, where there is room for 
   await store(mm, page, 1);
   const pinned = await pinPage(mm, page, true, DMA_PIN);
   const read = async (_index: number, into: Uint8Array): Promise<void> => void into.fill(2);
-  const file = machine.createPageCache(1, { read });
+  const file = createPageCache(machine, 1, { read });
   const copied = await mapPages(mm, 1, { file });
   await assert.rejects(store(mm, copied, 3), memoryError("ENOMEM", /no memory for page/));
   checkInvariants(machine, { references: [[pinned, DMA_PIN]] });

@@ -15,7 +15,8 @@ import { forkAddressSpace } from "../../../src/mm/copy/fork.js";
 import { PG_SWAPCACHE } from "../../../src/mm/frames/frames.js";
 import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
 import { HMM_FAULT, hmmRangeFault } from "../../../src/mm/fault/hmm.js";
-import { Machine } from "../../../src/mm/machine.js";
+import type { Machine } from "../../../src/mm/machine.js";
+import { swapOn } from "../../../src/mm/stores.js";
 import { dontNeed, exitAddressSpace, mprotect, munmap } from "../../../src/mm/space/mapping.js";
 import { pageOut } from "../../../src/mm/swap/pageout.js";
 import { clearSoftDirty } from "../../../src/mm/space/soft-dirty.js";
@@ -639,9 +640,16 @@ describe("swap slots", () => {
   test("number from 1 to what an entry can name", () => {
     for (const slots of [0, -1, 1.5, MAX_SWAP_SLOTS + 1, Number.NaN])
       assert.throws(
-        () => new Machine({ swap: new MemorySwapStore(slots) }),
+        () => swapOn(createMachine().machine, new MemorySwapStore(slots)),
         memoryError("EINVAL", new RegExp(`: ${slots} swap slots are not from 1 to ${MAX_SWAP_SLOTS}`)),
       );
+  });
+
+  test("are of one store: a machine takes no second one", () => {
+    const { machine } = createMachine({ swap: new MemorySwapStore(8) });
+    const { swap } = machine;
+    assert.throws(() => swapOn(machine, new MemorySwapStore(8)), memoryError("EBUSY", /swaps to another store/));
+    assert.equal(machine.swap, swap);
   });
 });
 

@@ -9,6 +9,7 @@ import type { Device } from "../../../src/device/driver.js";
 import type { LinkDirection } from "../../../src/device/mirror/link.js";
 import { mirrorDevice } from "../../../src/device/mirror/mirror-device.js";
 import type { Transfer } from "../../../src/device/transfers.js";
+import { createPageCache, swapOn } from "../../../src/mm/stores.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import {
   isDevicePrivateEntry,
@@ -120,8 +121,8 @@ export class World {
     this.pageTransfers = new SimulatedTransfers(environment, link === "early");
     this.store = slots === 0 ? null : new SimulatedSwapStore(slots, this.pageTransfers);
     const hostBudget = setup.hostPages * PAGE_SIZE;
-    const swap = this.store === null ? {} : { swap: this.store };
-    this.machine = new Machine({ pageSize: PAGE_SIZE, hostBudget, environment, debug: true, ...swap });
+    this.machine = new Machine({ pageSize: PAGE_SIZE, hostBudget, environment, debug: true });
+    if (this.store !== null) swapOn(this.machine, this.store);
     this.contents = new Contents(this.machine, this.devices, this.store, this.pageTransfers);
     this.#isolated = watchIsolatedPages(this.machine);
   }
@@ -221,7 +222,7 @@ export class World {
   /** Makes a shared memory object, or a file with a value of its own in each page. */
   createObject(pages: number, isFile: boolean): SharedObject {
     const values = Array.from({ length: pages }, () => (isFile ? this.newValue() : 0));
-    const cache = this.machine.createPageCache(pages, isFile ? new SimulatedFile(values, this.pageTransfers) : null);
+    const cache = createPageCache(this.machine, pages, isFile ? new SimulatedFile(values, this.pageTransfers) : null);
     const object = new SharedObject(cache, values);
     this.objects.push(object);
     this.heldObjects.add(object);

@@ -265,15 +265,15 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a page is mapped from the swap cache before its bytes are there",
-    file: "mm/fault/fault.js",
-    text: "if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0)\n        return FAULT_WAIT | (frame << RESULT_BITS);\n    const write",
+    file: "mm/swap/swap-in.js",
+    text: "if ((mm.machine.frames.flags(frame) & PG_LOCKED) !== 0)\n        return faultResult(FAULT_WAIT, frame);\n    const write",
     replacement: "const write",
     found: "random programs",
     focus: ["pageOut", "load"],
   },
   {
     name: "a store to a private mapping of a file goes to the file's page",
-    file: "mm/fault/fault.js",
+    file: "mm/file/file-fault.js",
     text: "if (write && (vma.flags & VM_SHARED) === 0)",
     replacement: "if (false)",
     found: "random programs",

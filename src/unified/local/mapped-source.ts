@@ -3,25 +3,11 @@
  * counted, byte for byte.
  */
 
-import { checkElementType, type ElementType, nameOf, strideOf } from "../device/element.js";
-import type { OptionNames } from "../device/options.js";
-import { MemoryError } from "../mm/errors.js";
-import type { FileBacking } from "../mm/file/page-cache.js";
-import type { ByteSource } from "./byte-source.js";
-
-/** Of an array over a file or a blob. */
-export interface MapSourceOptions<T extends ElementType = ElementType> {
-  /** What the bytes are, little endian. */
-  type: T;
-  /** Bytes of the source before the first element; a multiple of an element's size. Default 0. */
-  offset?: number;
-  /** Elements. Default: as many as the source has from `offset` on. */
-  length?: number;
-  /** A name for messages and reports. */
-  label?: string;
-}
-
-export const MAP_OPTIONS: OptionNames<MapSourceOptions> = { type: true, offset: true, length: true, label: true };
+import { checkElementType, nameOf, strideOf } from "../../device/element.js";
+import { MemoryError } from "../../mm/errors.js";
+import type { FileBacking } from "../../mm/file/page-cache.js";
+import type { ByteSource } from "../byte-source.js";
+import type { MapSourceOptions } from "../map-options.js";
 
 /** Elements that a mapping has. EINVAL, naming the value and its bound, for one that does not lie within the source. */
 export function checkMapping(

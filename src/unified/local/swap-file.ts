@@ -5,8 +5,8 @@
  * Counterpart: a swap file as `swapon` takes it.
  */
 
-import { MemoryError } from "../mm/errors.js";
-import { MAX_SWAP_SLOTS, type SwapStore } from "../mm/swap/swap.js";
+import { MemoryError } from "../../mm/errors.js";
+import { MAX_SWAP_SLOTS, type SwapStore } from "../../mm/swap/swap.js";
 import { type FileHandle, fileError, nodeFiles } from "./node-files.js";
 
 /** A file that pages go to when the host budget is used up. */

@@ -3,7 +3,7 @@
  * Node (a browser, an older runtime) whoever asks for a file is told so.
  */
 
-import { type ErrorCode, MemoryError } from "../mm/errors.js";
+import { type ErrorCode, MemoryError } from "../../mm/errors.js";
 
 /** The part of Node's `FileHandle` that is used here. */
 export interface FileHandle {
