@@ -17,6 +17,7 @@ export interface SharedGrowth {
   readonly regions: readonly SharedRegion[];
 }
 
+/** The machine, as a thread that begins sees it. */
 export interface SharedView {
   /** Bytes a page, as a power of two. */
   readonly pageShift: number;

@@ -72,6 +72,7 @@ export interface UserCounters {
   readonly misses: number;
 }
 
+/** A shared machine in the hands of another thread: it pins pages without a lock, and reaches their bytes. */
 export class UserMachine {
   readonly pageSize: number;
   readonly #tables: UserTables;

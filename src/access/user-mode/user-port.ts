@@ -43,6 +43,7 @@ export interface HeldRun {
   readonly transient: boolean;
 }
 
+/** A thread in user mode, in the pager's hands. */
 export class UserPort implements LastPuts {
   readonly name: string;
   readonly #mm: AddressSpace;

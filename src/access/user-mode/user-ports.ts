@@ -8,6 +8,7 @@ import { allocateWords } from "../../mm/shared-memory.js";
 import { ALIVE, CONTROL_WORDS, PAGER_WAITS } from "./port-words.js";
 import { type HeldRun, UserPort } from "./user-port.js";
 
+/** All threads in user mode of a shared machine. */
 export class UserPorts {
   readonly #mm: AddressSpace;
   readonly #control: Int32Array<SharedArrayBuffer>;
