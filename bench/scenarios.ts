@@ -3,6 +3,7 @@
 import { copyingInOrder, copyingScrambled } from "./copying.js";
 import { mainJob, residentKernel } from "./main-job.js";
 import { metadata } from "./metadata.js";
+import { overlap } from "./overlap.js";
 import { pinAndRelease, pinnedView } from "./pins.js";
 import { protocolAtHome, protocolScrambled } from "./protocol.js";
 import { replayed } from "./replay.js";
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   mainJob,
   residentKernel,
   writingKernel,
+  overlap,
   snapshotTaken,
   writeAfterSnapshot,
   metadata,

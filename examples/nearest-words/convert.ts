@@ -9,9 +9,9 @@ import { createReadStream } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { createGunzip } from "node:zlib";
+import { writeNpyHeader } from "../../src/npy/index.js";
 import { explain, JobFailure } from "./failure.js";
 import { MemberSplitter } from "./member-splitter.js";
-import { writeNpyHeader } from "./npy.js";
 import { count } from "./sizes.js";
 import { tarEntry } from "./tar-entry.js";
 import { checkDimension } from "./vector-file.js";
@@ -204,7 +204,7 @@ class RowWriter {
     this.#list = words as string[];
     this.#dimensions = dimensions;
     this.#indexPlace = indexPlace;
-    await this.#output.write(writeNpyHeader(words.length, dimensions));
+    await this.#output.write(writeNpyHeader("f32", [words.length, dimensions]));
     return this.#list;
   }
 }

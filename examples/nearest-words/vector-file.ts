@@ -7,7 +7,8 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { endianness } from "node:os";
 import { explain, JobFailure } from "./failure.js";
-import { headerBound, isNpy, readNpyHeader } from "./npy.js";
+import { isNpy, MAX_NPY_HEADER_BYTES } from "../../src/npy/index.js";
+import { readVectorHeader } from "./npy.js";
 import { count } from "./sizes.js";
 
 export interface VectorFile {
@@ -33,7 +34,7 @@ export async function openVectorFile(file: string, dimensions?: number): Promise
         `--dim ${dimensions} is for raw float32, but ${file} is a .npy file and says its own`,
       );
     }
-    const header = readNpyHeader(start, file);
+    const header = readVectorHeader(start, file);
     checkDimension(header.dimensions, `${file}: dimension`);
     const expected = header.dataOffset + header.rows * header.dimensions * bytesPerNumber;
     if (bytes !== expected) {
@@ -45,7 +46,7 @@ export async function openVectorFile(file: string, dimensions?: number): Promise
     }
     return { file, ...header };
   }
-  if (file.toLowerCase().endsWith(".npy")) readNpyHeader(start, file);
+  if (file.toLowerCase().endsWith(".npy")) readVectorHeader(start, file);
   if (dimensions === undefined) {
     throw new JobFailure(
       "EINVAL",
@@ -140,7 +141,7 @@ async function beginningOf(file: string): Promise<{ bytes: number; start: Uint8A
   try {
     const status = await handle.stat();
     if (!status.isFile()) throw new JobFailure("EINVAL", `cannot read ${file}: it is not a regular file`);
-    const { buffer, bytesRead } = await handle.read(new Uint8Array(headerBound), 0, headerBound, 0);
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(MAX_NPY_HEADER_BYTES), 0, MAX_NPY_HEADER_BYTES, 0);
     return { bytes: status.size, start: buffer.subarray(0, bytesRead) };
   } catch (error) {
     throw explain(error, `cannot read ${file}`);

@@ -25,36 +25,50 @@ export interface NpyHeader {
 }
 
 const MAGIC = Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59);
-/** Longer headers are those of structured types, which are no elements here. */
-const MAX_HEADER_BYTES = 65_536;
+/** Bytes of the longest header that is read. Longer ones are those of structured types, which are no elements here. */
+export const MAX_NPY_HEADER_BYTES = 65_536;
+
+/** Whether these first bytes of a file are those of .npy files. */
+export function isNpy(start: Uint8Array): boolean {
+  return start.length >= MAGIC.length && beginsLikeNpy(start);
+}
+
+/** As far as there are bytes. */
+function beginsLikeNpy(start: Uint8Array): boolean {
+  return MAGIC.every((byte, i) => i >= start.length || start[i] === byte);
+}
 
 /** The header in the first bytes of a file; null when more of them are needed. EINVAL names what cannot be read. */
 export function readNpyHeader(start: Uint8Array): NpyHeader | null {
-  if (MAGIC.some((byte, i) => i < start.length && start[i] !== byte))
-    throw refusal("does not begin with \\x93NUMPY, as .npy files do");
-  const [version = 1] = start.subarray(6);
+  if (!beginsLikeNpy(start)) throw refusal("does not begin with \\x93NUMPY, as .npy files do");
+  const version = start.length > 6 ? start[6] : 1;
   if (version < 1 || version > 3) throw refusal(`is of .npy version ${version}; versions 1 to 3 can be read`);
   const textOffset = version === 1 ? 10 : 12;
   if (start.length < textOffset) return null;
   const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
   const dataOffset = textOffset + (version === 1 ? view.getUint16(8, true) : view.getUint32(8, true));
-  if (dataOffset > MAX_HEADER_BYTES)
-    throw refusal(`has a header of ${dataOffset} bytes; at most ${MAX_HEADER_BYTES} can be read`);
+  if (dataOffset > MAX_NPY_HEADER_BYTES)
+    throw refusal(`has a header of ${dataOffset} bytes; at most ${MAX_NPY_HEADER_BYTES} can be read`);
   if (start.length < dataOffset) return null;
   const text = new TextDecoder(version === 3 ? "utf-8" : "latin1").decode(start.slice(textOffset, dataOffset));
   return { ...typeIn(text), ...shapeIn(text), dataOffset };
 }
 
-/** A header of elements of a type; `shape` is that of the array of elements. */
+/**
+ * A header of elements of a type; `shape` is that of the array of elements. Byte for byte as NumPy writes it, with room for a
+ * first dimension of any length, so that files can be grown in place.
+ */
 export function writeNpyHeader(type: ElementType, shape: readonly number[]): Uint8Array<ArrayBuffer> {
   const { descriptor, dimensions } = descriptorOf(type);
-  const text = `{'descr': ${descriptor}, 'fortran_order': False, 'shape': ${tuple([...shape, ...dimensions])}, }`;
-  const encoded = new TextEncoder().encode(text);
-  // Version 1 has Latin letters and 2 bytes for its length, version 2 has 4, version 3 all letters.
-  const short = encoded.length < MAX_HEADER_BYTES - 128;
-  const version = encoded.length > text.length ? 3 : short ? 1 : 2;
+  const lengths = [...shape, ...dimensions];
+  const room = lengths.length === 0 ? "" : " ".repeat(21 - String(lengths[0]).length);
+  const text = `{'descr': ${descriptor}, 'fortran_order': False, 'shape': ${tuple(lengths)}, }${room}`;
+  // Version 1 has the first 256 letters and 2 bytes for its length, version 2 has 4 bytes, version 3 all letters.
+  const letters = Array.from(text, (letter) => letter.codePointAt(0) ?? 0);
+  const encoded = letters.every((code) => code < 256) ? Uint8Array.from(letters) : new TextEncoder().encode(text);
+  const version = encoded.length !== letters.length ? 3 : encoded.length < 0x10000 - 64 ? 1 : 2;
   const textOffset = version === 1 ? 10 : 12;
-  const length = Math.ceil((textOffset + encoded.length + 1) / 64) * 64;
+  const length = Math.floor((textOffset + encoded.length + 1) / 64 + 1) * 64;
   const header = new Uint8Array(length).fill(0x20);
   const data = new DataView(header.buffer);
   header.set(MAGIC);
@@ -102,6 +116,6 @@ function shapeIn(text: string): { shape: number[]; length: number } {
   return { shape, length };
 }
 
-function refusal(what: string): MemoryError {
+export function refusal(what: string): MemoryError {
   return new MemoryError("EINVAL", `the .npy source ${what}`);
 }

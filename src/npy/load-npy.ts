@@ -11,7 +11,7 @@ import { checkSignal } from "../unified/operation-queue.js";
 import type { PagedArray } from "../unified/paged-array.js";
 import type { UnifiedMemory } from "../unified/unified-memory.js";
 import { type Chunks, type ChunkSource, chunksOf, untypedBytes } from "../unified/write-source.js";
-import { type NpyHeader, readNpyHeader } from "./header.js";
+import { type NpyHeader, readNpyHeader, refusal } from "./header.js";
 import { swapBytes } from "./swap-bytes.js";
 
 /** What `loadNpy` may be told beside its source. */
@@ -42,13 +42,13 @@ export async function loadNpy(
   checkOptions("loadNpy", options, OPTIONS);
   const { label, signal } = options;
   checkSignal(signal);
-  signal?.throwIfAborted();
   const bytes = untypedBytes(source);
   const chunks = chunksOf(bytes === null ? source : once(bytes));
   if (chunks === null)
     throw new MemoryError("EINVAL", "loadNpy takes bytes, a blob, a stream or an async iterable of bytes");
   let array: PagedArray<ScalarType> | null = null;
   try {
+    signal?.throwIfAborted();
     const { header, rest } = await unlessAborted(readHeader(chunks), signal);
     array = memory.createArray(header.type, header.length, label === undefined ? {} : { label });
     const elements = new Elements(chunks, header, rest);
@@ -94,10 +94,7 @@ class Elements implements AsyncIterable<Uint8Array> {
     this.#rest = null;
     if (next.done === true) {
       if (this.#bytes === length * stride) return { done: true, value: undefined };
-      throw new MemoryError(
-        "EINVAL",
-        `the .npy source ends after ${this.#bytes} of the ${length * stride} bytes of ${length} ${type}`,
-      );
+      throw refusal(`ends after ${this.#bytes} of the ${length * stride} bytes of ${length} ${type}`);
     }
     const chunk = asBytes(next.value);
     this.#bytes += chunk.byteLength;
@@ -114,8 +111,7 @@ async function readHeader(chunks: Chunks): Promise<{ header: NpyHeader; rest: Ui
   let start = new Uint8Array(0);
   for (;;) {
     const { done, value } = await chunks.next();
-    if (done === true)
-      throw new MemoryError("EINVAL", `the .npy source ends after ${start.length} bytes, within its header`);
+    if (done === true) throw refusal(`ends after ${start.length} bytes, within its header`);
     start = join(start, asBytes(value));
     const header = readNpyHeader(start);
     if (header !== null) return { header, rest: start.subarray(header.dataOffset) };

@@ -5,7 +5,7 @@ import { mkdir, open, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { writeNpyHeader } from "../../examples/nearest-words/npy.js";
+import { writeNpyHeader } from "../../src/npy/index.js";
 import { localRegistry, unreachableRegistry } from "./local-registry.js";
 import { madeArchive, madeJson, madeVectors } from "./made-archive.js";
 import { temporaryFolder } from "./temporary-folder.js";
@@ -64,7 +64,7 @@ async function ownFiles(
   const [npy, raw, list] = ["v.npy", "v.f32", "w.txt"].map((name) => join(folder, name));
   const bytes = new Uint8Array(Float32Array.from(numbers.flat()).buffer);
   await writeFile(raw, bytes);
-  await writeFile(npy, Buffer.concat([writeNpyHeader(numbers.length, numbers[0].length), bytes]));
+  await writeFile(npy, Buffer.concat([writeNpyHeader("f32", [numbers.length, numbers[0].length]), bytes]));
   await writeFile(list, words.join("\n"));
   return { npy, raw, list };
 }

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { nearest } from "../../examples/nearest-words/nearest.js";
-import { writeNpyHeader } from "../../examples/nearest-words/npy.js";
+import { writeNpyHeader } from "../../src/npy/index.js";
 import { judge, verify, type Claim } from "../../examples/nearest-words/reference.js";
 import { temporaryFolder } from "./temporary-folder.js";
 
@@ -20,7 +20,7 @@ async function prepare(
   // One row of zeros, and one that others are the same as.
   numbers.fill(0, 3 * dimensions, 4 * dimensions);
   for (const copy of [40, 41, 42]) numbers.copyWithin(copy * dimensions, 8 * dimensions, 9 * dimensions);
-  await writeFile(file, Buffer.concat([writeNpyHeader(rows, dimensions), new Uint8Array(numbers.buffer)]));
+  await writeFile(file, Buffer.concat([writeNpyHeader("f32", [rows, dimensions]), new Uint8Array(numbers.buffer)]));
   const row = (i: number): Float32Array => numbers.subarray(i * dimensions, (i + 1) * dimensions);
   const claims = [0, 3, 8, 40, 4999, ...Array.from({ length: 20 }, (_, i) => 100 + i)].map((query) => {
     const scores = Float32Array.from({ length: rows }, (_, i) => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { writeNpyHeader } from "../../examples/nearest-words/npy.js";
+import { writeNpyHeader } from "../../src/npy/index.js";
 import { openVectorFile, readChunks } from "../../examples/nearest-words/vector-file.js";
 import { temporaryFolder } from "./temporary-folder.js";
 
@@ -13,7 +13,7 @@ test("a .npy file and a raw file of the same numbers give the same numbers", asy
   // More than one chunk of 1 MiB, and not a whole number of them.
   const rows = 3001;
   const numbers = Float32Array.from({ length: rows * 100 }, (_, i) => i / 8);
-  await writeFile(join(folder, "v.npy"), Buffer.concat([writeNpyHeader(rows, 100), bytesOf(numbers)]));
+  await writeFile(join(folder, "v.npy"), Buffer.concat([writeNpyHeader("f32", [rows, 100]), bytesOf(numbers)]));
   await writeFile(join(folder, "v.f32"), bytesOf(numbers));
   for (const vectors of [
     await openVectorFile(join(folder, "v.npy")),
@@ -31,7 +31,7 @@ test("a .npy file and a raw file of the same numbers give the same numbers", asy
 test("a .npy file that is cut off or too long is refused with both lengths", async (t) => {
   const folder = await temporaryFolder(t);
   const file = join(folder, "v.npy");
-  await writeFile(file, Buffer.concat([writeNpyHeader(10, 100), new Uint8Array(4000)]));
+  await writeFile(file, Buffer.concat([writeNpyHeader("f32", [10, 100]), new Uint8Array(4000)]));
   await truncate(file, 4000);
   await assert.rejects(openVectorFile(file), {
     code: "EBADMSG",
@@ -60,7 +60,7 @@ test("what kind of file it is must be known, and known once", async (t) => {
   ) as [string, string, string, string];
   await writeFile(raw, new Uint8Array(400));
   await writeFile(wrong, new Uint8Array(400));
-  await writeFile(npy, Buffer.concat([writeNpyHeader(1, 100), new Uint8Array(400)]));
+  await writeFile(npy, Buffer.concat([writeNpyHeader("f32", [1, 100]), new Uint8Array(400)]));
   await mkdir(directory);
   await assert.rejects(openVectorFile(raw), { code: "EINVAL", message: /not a .npy file; .* --dim$/ });
   await assert.rejects(openVectorFile(npy, 100), { code: "EINVAL", message: /^--dim 100 is for raw float32/ });

@@ -1,12 +1,14 @@
 // .npy files in and out: every type and byte order, header versions, what is refused, and sources that fail anywhere.
 
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { test } from "node:test";
 import { SCALAR_TYPES, strideOf, viewOf } from "../../src/device/element.js";
 import type { ScalarType } from "../../src/device/layout.js";
 import { loadNpy, npyStream } from "../../src/npy/index.js";
-import { memoryError } from "../builders.js";
-import { openMemory } from "../unified/opened-memory.js";
+import type { ChunkSource } from "../../src/unified/write-source.js";
+import { memoryError, PAGE, TestSwapStore } from "../builders.js";
+import { type MemorySetup, openMemory } from "../unified/opened-memory.js";
 
 const NAMES: Record<ScalarType, string> = {
   f32: "f4",
@@ -134,28 +136,126 @@ for (const [what, file, message] of REFUSED) {
   });
 }
 
-test("a source that fails anywhere, or is aborted, rejects with its own reason and leaves no array", async (t) => {
+const SETUPS: Record<string, MemorySetup> = {
+  "a private device": { debug: true },
+  "a private device that copies while it computes": { link: { latency: 1 } },
+  "a private device of two pages": { devicePages: 2 },
+  "a coherent device": { kind: "coherent" },
+  "a coherent device of two pages that copies while it computes": {
+    kind: "coherent",
+    devicePages: 2,
+    link: { latency: 1 },
+  },
+  "pages of 16 KiB": { pageSize: 4 * PAGE, devicePages: 2 },
+  "a host budget, and swap": { hostPages: 6, swap: new TestSwapStore(64) },
+};
+
+const SOURCES: Record<string, (chunks: AsyncGenerator<Uint8Array>) => ChunkSource> = {
+  "an async iterable": (chunks) => chunks,
+  "a web stream": (chunks) =>
+    new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = await chunks.next();
+          if (done === true) controller.close();
+          else controller.enqueue(value);
+        },
+      },
+      { highWaterMark: 0 },
+    ),
+  "a Node stream": (chunks) => Readable.from(chunks),
+};
+
+/** Bytes `[0, end)` in a few chunks, and then an error. */
+async function* failing(bytes: Uint8Array, end: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < end; at += 1000) yield bytes.slice(at, Math.min(at + 1000, end));
+  throw new Error("the line broke");
+}
+
+for (const [device, setup] of Object.entries(SETUPS)) {
+  test(`with ${device}: a file goes in, through a kernel, and out; sources that fail anywhere leave no array`, async (t) => {
+    const opened = await openMemory(t, setup);
+    const { memory } = opened;
+    const numbers = Float32Array.from({ length: 8000 }, (_, i) => i);
+    const bigEndian = new Uint8Array(numbers.slice().buffer);
+    for (let at = 0; at < bigEndian.length; at += 4) bigEndian.subarray(at, at + 4).reverse();
+    const little = npy({ shape: "(80, 100)", data: new Uint8Array(numbers.buffer) });
+    const big = npy({ descr: "'>f4'", shape: "(80, 100)", data: bigEndian });
+    const kernel = await memory.createKernel({
+      footprint: { x: { each: 1 } },
+      host: {
+        writes: ["x"],
+        run({ first, count, arrays, base }) {
+          for (let i = first; i < first + count; i++) arrays["x"][i - base["x"]] *= 2;
+        },
+      },
+    });
+    for (const file of [little, big]) {
+      const { array, shape } = await loadNpy(memory, cut(file, 777));
+      await kernel.dispatch({ invocations: 8000, arrays: { x: array } });
+      const out = await new Response(npyStream(array, { shape })).arrayBuffer();
+      const doubled = numbers.map((number) => number * 2);
+      assert.deepEqual(new Uint8Array(out).slice(-32_000), new Uint8Array(doubled.buffer));
+      opened.check();
+      array.destroy();
+
+      // In the magic number, the length of the header, the header; at its end; within the first and a later element; between.
+      for (const end of [0, 3, 9, 10, 50, 127, 128, 129, 131, 132, 4000, 20_127, little.length - 1, little.length]) {
+        for (const [kind, make] of Object.entries(SOURCES)) {
+          const what = `${kind} that fails after ${end} bytes`;
+          await assert.rejects(loadNpy(memory, make(failing(file, end))), /the line broke/, what);
+          opened.check();
+        }
+      }
+    }
+    await memory.createArray("u8", 1).fill(1);
+    const { host, device: devices } = memory.stats;
+    assert.deepEqual([host.usedBytes - host.retainedBytes, devices.usedBytes], [opened.machine.pageSize, 0]);
+  });
+}
+
+test("aborted before, in the header, behind it or among the elements, loading rejects with the reason and lets its source go", async (t) => {
   const opened = await openMemory(t);
   const file = npy({ shape: "(3000,)", data: new Uint8Array(12000) });
-  for (let failAt = 0; failAt < file.length; failAt += 1777) {
-    await assert.rejects(loadNpy(opened.memory, cut(file, 61, failAt)), /the line broke/);
-  }
-  for (const start of [0, 5, 500]) {
+  for (const start of [-1, 0, 5, 128, 500]) {
     const controller = new AbortController();
     const reasons: unknown[] = [];
     const silent = new ReadableStream<Uint8Array>({
       start: (stream) => (start > 0 ? stream.enqueue(file.slice(0, start)) : undefined),
       cancel: (reason) => void reasons.push(reason),
     });
+    if (start < 0) controller.abort("enough");
     const loading = loadNpy(opened.memory, silent, { signal: controller.signal });
+    const refused = assert.rejects(loading, (reason) => reason === "enough");
     await new Promise(setImmediate);
     controller.abort("enough");
-    await assert.rejects(loading, (reason) => reason === "enough");
+    await refused;
     assert.equal(reasons.length, 1);
     assert.equal(silent.locked, false);
   }
   await opened.memory.createArray("u8", 1).fill(1);
   assert.equal(opened.memory.stats.host.usedBytes, opened.machine.pageSize);
+});
+
+test("a stream out fails when it is aborted, when its array or the memory is destroyed; cancelled it reads no more", async (t) => {
+  const opened = await openMemory(t);
+  const array = opened.memory.createArray("f32", 200_000);
+  await array.fill(1);
+  const controller = new AbortController();
+  const aborted = npyStream(array, { signal: controller.signal }).getReader();
+  assert.equal((await aborted.read()).value?.byteLength, 128);
+  controller.abort("enough");
+  await assert.rejects(aborted.read(), (reason) => reason === "enough");
+  const cancelled = npyStream(array).getReader();
+  await cancelled.read();
+  await cancelled.cancel();
+  assert.equal((await cancelled.read()).done, true);
+  const orphan = npyStream(array).getReader();
+  await orphan.read();
+  await orphan.read();
+  array.destroy();
+  await assert.rejects(orphan.read(), memoryError("EINVAL", /destroyed/));
+  opened.check();
 });
 
 test("a shape of another number of elements is refused", async (t) => {

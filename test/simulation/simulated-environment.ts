@@ -27,6 +27,8 @@ export class SimulatedEnvironment implements Environment {
   readonly #random: () => number;
   readonly #awayFromHome: number;
   readonly #tasks: (() => void)[] = [];
+  /** What threads do: whatever they take in time, it is waited for where the seed says that it ends. */
+  readonly #elsewhere = new Set<Promise<unknown>>();
   #time = 0;
 
   constructor({ seed, failures = new NoFailures(), awayFromHome = 0 }: Simulation) {
@@ -63,6 +65,21 @@ export class SimulatedEnvironment implements Environment {
     return false;
   }
 
+  /** The same as `work`, which a thread does: it ends when the seed says so, and until it really has, nothing else runs. */
+  async elsewhere<T>(work: Promise<T>): Promise<T> {
+    const ended = work.then(
+      () => {},
+      () => {},
+    );
+    await this.sleep(1);
+    this.#elsewhere.add(ended);
+    try {
+      return await work;
+    } finally {
+      this.#elsewhere.delete(ended);
+    }
+  }
+
   /** Tasks that could run now. */
   get runnable(): number {
     return this.#tasks.length;
@@ -78,6 +95,10 @@ export class SimulatedEnvironment implements Environment {
     this.#tasks.pop();
     task();
     await letPromisesSettle();
+    while (this.#elsewhere.size > 0) {
+      await Promise.all(this.#elsewhere);
+      await letPromisesSettle();
+    }
     return true;
   }
 

@@ -7,7 +7,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { writeNpyHeader } from "../npy.js";
+import { writeNpyHeader } from "../../../src/npy/index.js";
 import { Progress } from "../progress.js";
 import { bytesPerNumber, readChunks } from "../vector-file.js";
 import { findWordVectors } from "../word-vectors.js";
@@ -46,7 +46,7 @@ for await (const chunk of readChunks(file)) {
 const list = words.filter((word) => kept.has(word));
 await writeFile(
   fileURLToPath(new URL("vectors.npy", folder)),
-  Buffer.concat([writeNpyHeader(rows.length, file.dimensions), ...rows]),
+  Buffer.concat([writeNpyHeader("f32", [rows.length, file.dimensions]), ...rows]),
 );
 await writeFile(fileURLToPath(new URL("words.txt", folder)), list.map((word) => `${word}\n`).join(""));
 process.stdout.write(`${rows.length} words: ${chosenWords.size} chosen, ${others.length} frequent\n`);

@@ -4,7 +4,9 @@
  */
 
 import assert from "node:assert/strict";
+import type { DeviceDriver } from "../../../src/device/driver.js";
 import { strideOf, type View, viewOf } from "../../../src/device/element.js";
+import { mirrorDevice } from "../../../src/device/mirror/index.js";
 import { MemoryError } from "../../../src/mm/errors.js";
 import { DMA_PIN } from "../../../src/mm/fault/gup.js";
 import { ZONE_PRIVATE } from "../../../src/mm/frames/zone.js";
@@ -16,6 +18,7 @@ import { checkInvariants } from "../../invariants.js";
 import { SimulatedSwapStore } from "../../simulation/simulated-swap-store.js";
 import { SimulatedTransfers } from "../../simulation/simulated-transfer.js";
 import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";
+import { alteredDriver } from "../../device/ledger-driver.js";
 import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
 import { type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
 
@@ -31,6 +34,8 @@ export interface Setup {
   readonly latency: number;
   /** Is there swap, so that arrays may exceed host memory? */
   readonly swapped: boolean;
+  /** Do kernels run in a worker, while the next step is loaded? */
+  readonly workers: boolean;
 }
 
 const SWAP_SLOTS = 400;
@@ -92,7 +97,7 @@ export class ArraysUnderTest {
   }
 
   static async open(setup: Setup, environment: SimulatedEnvironment): Promise<ArraysUnderTest> {
-    const { pageSize, devicePages, hostPages, kind, latency, swapped } = setup;
+    const { pageSize, devicePages, hostPages, kind, latency, swapped, workers } = setup;
     const transfers = new SimulatedTransfers(environment, latency === 0);
     const swap = swapped ? { swap: new SimulatedSwapStore(SWAP_SLOTS, transfers) } : {};
     const limit = hostPages === 0 ? {} : { hostPages };
@@ -103,12 +108,20 @@ export class ArraysUnderTest {
       ...limit,
       ...swap,
       kind,
+      ...(workers && {
+        driver: kernelsElsewhere(mirrorDevice({ budget: devicePages * pageSize, kind, link }), environment),
+      }),
       link,
+      shared: workers,
       debug: true,
       environment,
     });
     const made = new ArraysUnderTest(opened, environment, setup);
-    for (const each of kernels) made.#kernels.set(each, await opened.memory.createKernel(each));
+    for (const each of kernels) {
+      const { label, footprint, host, module } = each;
+      const kernel = await opened.memory.createKernel({ label, footprint, host: workers ? module : host });
+      made.#kernels.set(each, kernel);
+    }
     return made;
   }
 
@@ -518,4 +531,20 @@ export class ArraysUnderTest {
 
 function isError(code: string): (error: unknown) => boolean {
   return (error) => error instanceof MemoryError && error.code === code;
+}
+
+/** A driver whose kernels end when the simulation says so. */
+function kernelsElsewhere(driver: DeviceDriver, environment: SimulatedEnvironment): DeviceDriver {
+  return alteredDriver(driver, (device) => ({
+    async createKernel(descriptor) {
+      const kernel = await device.createKernel(descriptor);
+      return {
+        lookahead: 1,
+        get scratchBytes() {
+          return kernel.scratchBytes;
+        },
+        execute: (step) => environment.elsewhere(kernel.execute(step)),
+      };
+    },
+  }));
 }

@@ -3,13 +3,16 @@
  * typed arrays, all invocations at once. All values stay whole and small, so that no type rounds them.
  */
 
-import type { HostKernel, KernelRange } from "../../../src/device/driver.js";
+import type { HostKernel, HostModule, KernelRange } from "../../../src/device/driver.js";
 import type { Footprint } from "../../../src/unified/footprint.js";
+import { kernelModule } from "../../kernel-module.js";
 
 export interface KernelUnderTest {
   readonly label: string;
   readonly footprint: Readonly<Record<string, Footprint>>;
   readonly host: HostKernel;
+  /** Where a worker finds the kernel. */
+  readonly module: HostModule;
 }
 
 type Invocation = (i: number, at: (name: string, element: number) => number, store: Store) => void;
@@ -31,7 +34,12 @@ function kernel(
     };
     for (let i = first; i < first + count; i++) invocation(i, at, store);
   };
-  return { label, footprint, host: { writes, run } };
+  const module = kernelModule(
+    new URL(import.meta.url),
+    "kernels",
+    `kernels.find(({ label }) => label === "${label}").host`,
+  );
+  return { label, footprint, host: { writes, run }, module };
 }
 
 export const kernels: readonly KernelUnderTest[] = [

@@ -43,7 +43,7 @@ export interface Action {
   readonly tasks: number;
 }
 
-export interface Program extends Setup {
+export interface Program extends Omit<Setup, "workers"> {
   readonly seed: number;
   /** Of 64 allocations and copies, how many fail; operations then are carried out one by one. */
   readonly failures: number;
@@ -122,8 +122,8 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
   });
 }
 
-export async function run({ seed, failures: share, actions, ...given }: Program): Promise<Run> {
-  const setup = given.swapped ? { ...given, hostPages: SWAPPING_PAGES } : given;
+export async function run({ seed, failures: share, actions, ...given }: Program, workers = false): Promise<Run> {
+  const setup = { ...given, workers, ...(given.swapped && { hostPages: SWAPPING_PAGES }) };
   const random = seededRandom(~seed);
   const failures = share === 0 ? new NoFailures() : new RandomFailures(seededRandom(seed ^ share), share / 64);
   const environment = new SimulatedEnvironment({ seed, failures, awayFromHome: AWAY_FROM_HOME });

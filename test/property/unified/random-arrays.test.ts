@@ -30,3 +30,17 @@ test("arrays hold what plain typed arrays would, whatever the device, its size a
   t.diagnostic(totals.map(({ event, times }) => `${event} ${times}`).join(", "));
   for (const { event, times } of totals) assert.ok(times > 0, `no program ever reached: ${event}`);
 });
+
+test("the same holds with kernels in a worker, while the next step is on its way", async (t) => {
+  const runs = await search({
+    name: "array programs with kernels in a worker",
+    file: "property/unified/random-arrays",
+    programs: programs(60),
+    run: (program: Program) => run(program, true),
+    steps: 800,
+    print: (line) => t.diagnostic(line),
+  });
+  const streamed = runs.reduce((total, each) => total + each.events.streamed, 0);
+  t.diagnostic(`${streamed} of ${runs.length} programs streamed`);
+  assert.ok(streamed > 0, "no program ever streamed");
+});
