@@ -28,6 +28,9 @@ import { TestEnvironment } from "./environments.js";
 
 export const PAGE = 4096;
 
+/** Does this run of the tests open shared machines (`npm test -- --shared`)? */
+export const SHARED = process.env["PAGEFERRY_TEST_SHARED"] === "1";
+
 /** An error of the engine with this code, and a message that names what the pattern asks for. */
 export function memoryError(code: string, message: RegExp): (error: unknown) => boolean {
   return (error) => {
@@ -44,6 +47,8 @@ export interface MachineSetup<E> {
   hostPages?: number;
   environment?: E;
   swap?: SwapStore;
+  /** Default: as this run of the tests is. */
+  shared?: boolean;
 }
 
 export interface Setup<E> {
@@ -54,9 +59,8 @@ export interface Setup<E> {
 export function createMachine(): Setup<TestEnvironment>;
 export function createMachine<E extends TestEnvironment>(setup: MachineSetup<E>): Setup<E>;
 export function createMachine(setup: MachineSetup<TestEnvironment> = {}): Setup<TestEnvironment> {
-  const { hostPages = Infinity, environment = new TestEnvironment(), swap } = setup;
-  const options = { pageSize: PAGE, hostBudget: hostPages * PAGE, environment };
-  const machine = new Machine(options);
+  const { hostPages = Infinity, environment = new TestEnvironment(), swap, shared = SHARED } = setup;
+  const machine = new Machine({ pageSize: PAGE, hostBudget: hostPages * PAGE, environment, shared });
   if (swap !== undefined) swapOn(machine, swap);
   return { machine, environment };
 }

@@ -42,7 +42,7 @@ export class AttachedDevice implements PageMap {
 
   /** Opens the driver's device and adds its memory to the machine; EINVAL, with the device closed, for what is not as agreed. */
   static async attach(machine: Machine, driver: DeviceDriver): Promise<AttachedDevice> {
-    const { pageSize, environment, debug } = machine;
+    const { pageSize, environment, debug, shared } = machine;
     if (typeof driver?.open !== "function")
       throw new MemoryError(
         "EINVAL",
@@ -60,7 +60,7 @@ export class AttachedDevice implements PageMap {
       pageSize,
       environment,
       debug,
-      shared: false,
+      shared,
       bytes: (frame, count) => machine.zones.run(frame, count),
     };
     const device = await driver.open(host);

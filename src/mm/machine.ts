@@ -18,7 +18,8 @@ import { PageLocks } from "./frames/page-lock.js";
 import { ALL_IN_MEMORY, type Paging } from "./paging.js";
 import type { Swap } from "./swap/swap.js";
 import { TablePool } from "./table/page-table.js";
-import { addToWord } from "./shared-word.js";
+import { assertShareable } from "./shared-memory.js";
+import { addToWord, shareWords } from "./shared-word.js";
 import { AnonVma } from "./space/vma.js";
 import * as memoryZones from "./frames/zone.js";
 import { type PageMap, type Zone, Zones } from "./frames/zone.js";
@@ -49,6 +50,8 @@ export interface MachineOptions {
   /** Bytes of host memory that pages may use. Default: no limit of its own. */
   hostBudget?: number;
   environment?: Environment;
+  /** Keep words and host memory where other threads can reach them too. Default: this thread alone. */
+  shared?: boolean;
   /** Overwrite frames of host memory that are given back, so that a use after that is seen. */
   debug?: boolean;
 }
@@ -67,12 +70,18 @@ export interface MachineCounters {
   copiedPinned: number;
 }
 
+/** Last references to pages, dropped by another thread and not yet put. */
+export interface LastPuts {
+  collect(): void;
+}
+
 export class Machine {
   readonly pageSize: number;
   readonly pageShift: number;
   readonly debug: boolean;
+  readonly shared: boolean;
   readonly environment: Environment;
-  readonly frames = new Frames();
+  readonly frames: Frames;
   readonly zones: Zones;
   readonly host: HostMemory;
   readonly lru: Lru;
@@ -82,6 +91,8 @@ export class Machine {
   paging: Paging;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
+  /** Where threads in user mode leave the last puts of pages, which are the pager's to make. */
+  readonly lastPuts = new Set<LastPuts>();
   readonly counters: MachineCounters = {
     faults: 0,
     deviceFaults: 0,
@@ -103,7 +114,9 @@ export class Machine {
       hostBudget = Infinity,
       environment = realEnvironment,
       debug = false,
+      shared = false,
     } = options;
+    if (shared) assertShareable();
     if (
       !Number.isSafeInteger(pageSize) ||
       !Number.isInteger(Math.log2(pageSize)) ||
@@ -122,17 +135,27 @@ export class Machine {
     this.pageShift = Math.log2(pageSize);
     this.environment = environment;
     this.debug = debug;
+    this.shared = shared;
+    if (shared) shareWords();
+    this.frames = new Frames(shared);
     this.zones = new Zones(this.frames, pageSize);
-    this.host = new HostMemory(this.frames, this.zones, environment, pageSize, Math.floor(hostBudget / pageSize), () =>
-      this.lru.drain(),
+    this.host = new HostMemory(
+      this.frames,
+      this.zones,
+      environment,
+      pageSize,
+      Math.floor(hostBudget / pageSize),
+      () => this.#drain(),
+      shared,
     );
     this.lru = new Lru(this.frames, (frame) => this.#free(frame));
     this.pageLocks = new PageLocks(this.frames, environment);
-    this.tables = new TablePool(environment);
+    this.tables = new TablePool(environment, shared);
     this.swap = null;
     this.paging = ALL_IN_MEMORY;
     // Frame 0, the zero page: never written, never freed.
-    this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(pageSize), null);
+    const zeros = shared ? new SharedArrayBuffer(pageSize) : new ArrayBuffer(pageSize);
+    this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(zeros), null);
     this.frames.get(0);
   }
 
@@ -233,6 +256,12 @@ export class Machine {
 
   get anonVmaCount(): number {
     return this.#anonVmas.size;
+  }
+
+  /** Puts what is only waiting to be put. */
+  #drain(): void {
+    for (const puts of this.lastPuts) puts.collect();
+    this.lru.drain();
   }
 
   #free(frame: number): void {

@@ -1,6 +1,7 @@
 // Every program in the README and in docs/ is compiled and run as it stands there, and logs what the comments behind its
 // `console.log` say, in their order (what has no comment may stand between). One
-// that cannot be is preceded by a comment `<!-- not run: REASON -->`, and is then a test that is skipped for that reason.
+// that begins with its name, `// kernels.js`, is a file beside the other programs of its page, and not run by itself. One
+// that cannot be run is preceded by a comment `<!-- not run: REASON -->`, and is then a test that is skipped for that reason.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -16,6 +17,8 @@ interface Example {
   readonly code: string;
   /** Why it is not run; undefined if it is. */
   readonly notRun: string | undefined;
+  /** Files of its page, by name. */
+  readonly beside: ReadonlyMap<string, string>;
 }
 
 function examplesOf(file: string): Example[] {
@@ -23,12 +26,23 @@ function examplesOf(file: string): Example[] {
   const blocks = text.matchAll(
     /(?:^<!-- not run: (.+) -->\n+)?^```(ts|typescript|js|javascript|mjs)\b.*\n([^]*?)^```$/gm,
   );
-  return Array.from(blocks, ({ 1: notRun, 2: language = "", 3: code = "", index }) => ({
-    place: `${file}:${text.slice(0, index).split("\n").length}`,
-    language: language.startsWith("t") ? "ts" : "js",
-    code,
-    notRun,
-  }));
+  const beside = new Map<string, string>();
+  const found: Example[] = [];
+  for (const { 1: notRun, 2: language = "", 3: code = "", index } of blocks) {
+    const name = /^\/\/ ([\w-]+\.js)\n/.exec(code)?.[1];
+    if (name !== undefined) {
+      beside.set(name, code);
+      continue;
+    }
+    found.push({
+      place: `${file}:${text.slice(0, index).split("\n").length}`,
+      language: language.startsWith("t") ? "ts" : "js",
+      code,
+      notRun,
+      beside,
+    });
+  }
+  return found;
 }
 
 /** docs/api is generated: its blocks are declarations. */
@@ -38,11 +52,12 @@ const files = ["README.md", ...readdirSync(join(repository, "docs")).map((file) 
 const examples = files.flatMap(examplesOf);
 
 /** Runs the code as a program of a user, to whom the package is known by its name. */
-function run(t: TestContext, { language, code }: Example): string[] {
+function run(t: TestContext, { language, code, beside }: Example): string[] {
   mkdirSync(join(repository, "dist"), { recursive: true });
   const folder = mkdtempSync(join(repository, "dist", "example-"));
   t.after(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, `example.${language}`), code);
+  for (const [name, text] of beside) writeFileSync(join(folder, name), text);
   if (language === "ts") {
     const compilerOptions = { target: "ES2023", module: "NodeNext", strict: true, types: ["node"] };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts"] }));

@@ -138,15 +138,15 @@ function copyEntries(from: Vma, to: Vma, copy: number, words: Int32Array, at: nu
   const copies = pageTable.chunkOf(leaf);
   const copyAt = pageTable.baseOf(leaf) + (copy & TABLE_MASK);
   for (; i < count; i++) {
-    const word = words[at + i];
-    if (word === 0) continue;
+    if (words[at + i] === 0) continue;
+    // What becomes shared is taken out before the look at its pins, so that one without a lock is seen or fails.
+    const owned = (words[at + i] & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0;
+    const word = owned ? exchangeWord(words, at + i, 0) : words[at + i];
     const copied = copyOf(from, to, copy + i, word);
-    if (copied === 0) return false;
     // Neither may write a page that both have. One that is pinned is copied instead: its entry stays as it is.
-    const own = (copied & PTE_EXCLUSIVE) !== 0;
-    if (!own && (word & (PTE_WRITE | PTE_EXCLUSIVE)) !== 0) {
-      storeWord(words, at + i, sharedEntry(from, to, exchangeWord(words, at + i, 0)));
-    }
+    const stays = copied === 0 || (copied & PTE_EXCLUSIVE) !== 0;
+    if (owned) storeWord(words, at + i, stays ? word : sharedEntry(from, to, word));
+    if (copied === 0) return false;
     storeWord(copies, copyAt + i, copied);
   }
   return true;

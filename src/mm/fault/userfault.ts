@@ -165,8 +165,7 @@ function protectPages(vma: Vma, start: number, end: number, isProtected: boolean
     else if (huge !== 0) splitHugeEntry(vma, page);
     if (pageTable.leaf(page) === 0) page = blockEnd;
     for (; page < blockEnd; page++) {
-      const word = pageTable.read(page);
-      if (word !== 0) pageTable.exchange(page, marked(word, isProtected));
+      if (pageTable.read(page) !== 0) pageTable.exchange(page, marked(pageTable.exchange(page, 0), isProtected));
     }
   }
 }

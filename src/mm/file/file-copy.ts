@@ -17,6 +17,9 @@ import { homeFrameOf } from "../host/home-range.js";
 import { addNewAnonRmap, removeRmap, vmasOf } from "../frames/rmap.js";
 import { makeEntry, VM_SHARED, type Vma } from "../space/vma.js";
 
+/** References of a page that can be dropped: its one mapping's, and the one of who drops it. */
+const DROPPABLE = 2;
+
 /**
  * Makes the cached file page at `page` of a private mapping the mapping's own: the page itself, or a copy when others use it.
  * False when it is not there, is being read, or there is no memory for a copy.
@@ -92,13 +95,19 @@ function copyFilePage(vma: Vma, page: number): boolean {
  */
 export function dropFileCopy(machine: Machine, frame: number): boolean {
   const { frames } = machine;
-  if (frames.mapcount(frame) !== 1 || frames.refcount(frame) !== 2) return false;
+  if (frames.mapcount(frame) !== 1 || frames.refcount(frame) !== DROPPABLE) return false;
   const index = frames.words[(frame << FRAME_SHIFT) + INDEX];
   for (const vma of vmasOf(machine, frame)) {
     const page = vma.pageOfIndex(index);
-    if (page < 0 || vma.file === null || !mapsFrame(vma.mm.pageTable.read(page), frame)) continue;
+    const { pageTable } = vma.mm;
+    if (page < 0 || vma.file === null || !mapsFrame(pageTable.read(page), frame)) continue;
     vma.mm.notifiers.notify("clear", page, page + 1, null);
-    vma.mm.pageTable.exchange(page, 0);
+    const word = pageTable.exchange(page, 0);
+    // A pin without a lock has come in between.
+    if (frames.refcount(frame) !== DROPPABLE) {
+      pageTable.exchange(page, word);
+      return false;
+    }
     vma.mm.resident.uncharge(1);
     removeRmap(machine, frame);
     machine.put(frame);

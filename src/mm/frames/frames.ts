@@ -11,6 +11,7 @@
 
 import { MAX_FRAMES } from "../table/entry.js";
 import { MemoryError } from "../errors.js";
+import { GrowingWords } from "../shared-memory.js";
 import { addToWord, compareExchangeWord, loadWord } from "../shared-word.js";
 import * as frameRecord from "./frame-record.js";
 import * as tableShape from "../table/table-shape.js";
@@ -37,8 +38,14 @@ const COMPOUND_MAPCOUNT = FRAME_WORDS + PRIVATE;
 
 export class Frames {
   /** Eight words a frame. Replaced when the table grows, so never kept over an `await`. */
-  words = new Int32Array(0);
+  words: Int32Array;
   count = 0;
+  readonly #growing: GrowingWords;
+
+  constructor(shared = false) {
+    this.#growing = new GrowingWords(MAX_FRAMES * FRAME_WORDS, shared);
+    this.words = this.#growing.words;
+  }
 
   /**
    * Adds `count` frames and returns the number of the first. The table is never larger than its frames: it grows by whole
@@ -52,9 +59,8 @@ export class Frames {
     }
     const needed = total * FRAME_WORDS;
     if (needed > this.words.length) {
-      const grown = new Int32Array(needed);
-      grown.set(this.words);
-      this.words = grown;
+      this.#growing.grow(needed);
+      this.words = this.#growing.words;
     }
     this.count = total;
     return first;

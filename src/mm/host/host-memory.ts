@@ -20,6 +20,7 @@ import { FreeRuns } from "./free-runs.js";
 import type { HomeRange } from "./home-range.js";
 import { HostBlocks } from "./host-blocks.js";
 import { RetainedFrames } from "./retained.js";
+import { allocateRegion, WASM_PAGE } from "../shared-memory.js";
 import { storeWord } from "../shared-word.js";
 import * as memoryZones from "../frames/zone.js";
 import type { Zone, Zones } from "../frames/zone.js";
@@ -39,12 +40,6 @@ const REFCOUNT = frameTable.REFCOUNT;
 const BLOCK_FRAMES = memoryZones.BLOCK_FRAMES;
 const ZONE_SYSTEM = memoryZones.ZONE_SYSTEM;
 
-/** Known to every engine, but its types come with the DOM, which this layer does not know. */
-declare const WebAssembly: {
-  Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
-};
-
-const WASM_PAGE = 65_536;
 /** Bytes that one `WebAssembly.Memory` can hold. */
 const MAX_REGION_BYTES = 65_536 * WASM_PAGE;
 /** Small, since a region costs the engine's collector as if all of it were used; later ones double. */
@@ -66,6 +61,8 @@ export class HostMemory {
   readonly #zones: Zones;
   readonly #environment: Environment;
   readonly #pageSize: number;
+  /** Between threads. */
+  readonly #isShared: boolean;
   readonly #pool: FrameList;
   /** Gives the references of the LRU batch back: a page that only these keep is free. */
   readonly #drainBatch: () => void;
@@ -85,12 +82,14 @@ export class HostMemory {
     pageSize: number,
     budgetPages: number,
     drainBatch: () => void,
+    shared: boolean,
   ) {
     this.#frames = frames;
     this.#zones = zones;
     this.#environment = environment;
     this.#pageSize = pageSize;
     this.#drainBatch = drainBatch;
+    this.#isShared = shared;
     this.#pool = new FrameList(frames);
     this.#runs = new FreeRuns(zones, Math.floor(MAX_REGION_BYTES / pageSize));
     this.#blocks = new HostBlocks(frames, this.#runs, this.#pool);
@@ -178,8 +177,7 @@ export class HostMemory {
     const { words } = this.#frames;
     for (let frame = first; frame < first + BLOCK_FRAMES; frame++) {
       if ((words[frame << FRAME_SHIFT] & PG_RETAINED) !== 0) this.retained.drop(frame);
-      this.#handOut(frame, true);
-      if (frame > first) storeWord(words, (frame << FRAME_SHIFT) + REFCOUNT, 0);
+      this.#handOut(frame, true, frame === first ? 1 : 0);
     }
     return first;
   }
@@ -261,13 +259,13 @@ export class HostMemory {
     return this.#frames.refcount(home) === 0;
   }
 
-  #handOut(frame: number, zero: boolean): number {
+  #handOut(frame: number, zero: boolean, references = 1): number {
     const words = this.#frames.words;
     const at = frame << FRAME_SHIFT;
     const touched = (words[at] & PG_TOUCHED) !== 0;
     if (zero && touched) this.#zones.fill(frame, 1, 0);
     words[at + FLAGS] = (words[at] & PG_HOME) | PG_TOUCHED;
-    storeWord(words, at + REFCOUNT, 1);
+    storeWord(words, at + REFCOUNT, references);
     return frame;
   }
 
@@ -317,16 +315,15 @@ export class HostMemory {
   }
 
   #addRegion(bytes: number): Zone {
-    const wasmPages = bytes / WASM_PAGE;
-    let memory: { readonly buffer: ArrayBuffer };
+    let region: Uint8Array;
     try {
-      memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages });
+      region = allocateRegion(bytes, this.#isShared);
     } catch (cause) {
       throw new MemoryError("ENOMEM", `the JavaScript engine gave no region of ${bytes} bytes of host memory`, {
         cause,
       });
     }
-    return this.#zones.add(ZONE_SYSTEM, bytes / this.#pageSize, new Uint8Array(memory.buffer), null);
+    return this.#zones.add(ZONE_SYSTEM, bytes / this.#pageSize, region, null);
   }
 
   #isIdle(dying: DyingHome): boolean {

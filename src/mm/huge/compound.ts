@@ -24,7 +24,7 @@ import {
   REFCOUNT,
 } from "../frames/frames.js";
 import type { Machine } from "../machine.js";
-import { storeWord } from "../shared-word.js";
+import { addToWord } from "../shared-word.js";
 import { BLOCK_FRAMES } from "../table/table-shape.js";
 import type { Vma } from "../space/vma.js";
 
@@ -51,7 +51,8 @@ export function splitCompoundPage(machine: Machine, head: number): void {
   const { frames, host, lru } = machine;
   const { words } = frames;
   const flags = words[head << FRAME_SHIFT];
-  const held = frames.refcount(head) - frames.totalMapcount(head);
+  const mappings = frames.totalMapcount(head);
+  const held = frames.refcount(head) - mappings;
   assert(held === 0 && frames.compoundMapcount(head) === 0, `compound page ${head} is split while it is held`);
   assert((flags & PG_LRU) !== 0, `compound page ${head} is split while it is off the LRU`);
   host.splitBlock(head);
@@ -60,7 +61,7 @@ export function splitCompoundPage(machine: Machine, head: number): void {
     const at = part << FRAME_SHIFT;
     words[at] = (words[at] & ~PG_COMPOUND) | (flags & PG_DIRTY);
     // A reference of our own, until the page is known to be in use.
-    storeWord(words, at + REFCOUNT, words[at + MAPCOUNT] + 1);
+    addToWord(words, at + REFCOUNT, words[at + MAPCOUNT] + 1 - (part === head ? mappings : 0));
     lru.insert(part);
   }
   for (let part = head; part < head + BLOCK_FRAMES; part++) machine.put(part);

@@ -123,7 +123,9 @@ function clearEntry(vma: Vma, page: number): void {
     pageTable.exchange(page, word & ~PTE_SOFT_DIRTY);
     return;
   }
-  const shared = (vma.flags & VM_SHARED) !== 0;
-  if (!shared && (word & PTE_WRITE) !== 0 && machine.frames.maybeDmaPinned(word >>> PTE_FRAME_SHIFT)) return;
-  pageTable.exchange(page, pageTable.exchange(page, 0) & ~(PTE_WRITE | PTE_SOFT_DIRTY));
+  // Out first, then the look at the pins, so that one without a lock is seen or fails.
+  const taken = pageTable.exchange(page, 0);
+  const mayBePinned = (vma.flags & VM_SHARED) === 0 && (taken & PTE_WRITE) !== 0;
+  const stays = mayBePinned && machine.frames.maybeDmaPinned(taken >>> PTE_FRAME_SHIFT);
+  pageTable.exchange(page, stays ? taken : taken & ~(PTE_WRITE | PTE_SOFT_DIRTY));
 }

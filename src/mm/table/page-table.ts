@@ -13,7 +13,8 @@
 import * as pageTableEntry from "./entry.js";
 import type { Environment } from "../environment.js";
 import { assert, MemoryError } from "../errors.js";
-import { exchangeWord, loadWord } from "../shared-word.js";
+import { allocateWords } from "../shared-memory.js";
+import { exchangeWord, loadWord, storeWord } from "../shared-word.js";
 import * as tableShape from "./table-shape.js";
 
 export * from "./table-shape.js";
@@ -35,12 +36,14 @@ export class TablePool {
   /** Table t begins in `chunks[t >>> CHUNK_SHIFT]` at word `(t & 31) << TABLE_SHIFT`. Chunks never move. */
   readonly chunks: Int32Array[] = [];
   readonly #environment: Environment;
+  readonly #shared: boolean;
   readonly #free: number[] = [];
   /** Table 0 is never handed out: 0 means "no table". */
   #next = 1;
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, shared = false) {
     this.#environment = environment;
+    this.#shared = shared;
   }
 
   /** A table of 512 empty entries, 0 when none can be had. */
@@ -50,7 +53,9 @@ export class TablePool {
     if (recycled !== undefined) return recycled;
     if (this.#next === MAX_TABLES) return 0;
     const table = this.#next++;
-    if (table >>> CHUNK_SHIFT >= this.chunks.length) this.chunks.push(new Int32Array(CHUNK_TABLES * TABLE_WORDS));
+    if (table >>> CHUNK_SHIFT >= this.chunks.length) {
+      this.chunks.push(allocateWords(CHUNK_TABLES * TABLE_WORDS, this.#shared));
+    }
     return table;
   }
 
@@ -65,7 +70,7 @@ export class TablePool {
   }
 
   write(table: number, index: number, word: number): void {
-    this.chunks[table >>> CHUNK_SHIFT][((table & (CHUNK_TABLES - 1)) << TABLE_SHIFT) + index] = word;
+    storeWord(this.chunks[table >>> CHUNK_SHIFT], ((table & (CHUNK_TABLES - 1)) << TABLE_SHIFT) + index, word);
   }
 
   get used(): number {
@@ -198,6 +203,11 @@ export class PageTable {
   exchange(page: number, word: number): number {
     const leaf = this.leaf(page);
     return exchangeWord(this.chunkOf(leaf), this.baseOf(leaf) + (page & TABLE_MASK), word);
+  }
+
+  /** Number of the root table, 0 once the address space is gone. */
+  get root(): number {
+    return this.#root;
   }
 
   /** Every table with its level (2 root, 1 middle, 0 leaf) and the first page that it covers; a table after those below it. */
