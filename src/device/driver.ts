@@ -23,7 +23,7 @@ export interface DeviceHost {
   readonly shared: boolean;
   /**
    * The bytes of `count` contiguous host frames, itself a view of host memory: never kept, never written except by
-   * `download`. Runs given in a `CopyList` can always be had as one view.
+   * `download`. Runs given in a `CopyList` can always be had as one view. Of shared memory where the machine is shared.
    */
   bytes(frame: number, count: number): Uint8Array;
 }
