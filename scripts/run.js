@@ -117,7 +117,8 @@ async function test() {
     options.push(`--test-concurrency=${availableParallelism()}`);
   }
   for (const shared of passes) {
-    process.stderr.write(`pageferry: tests over ${shared ? "shared machines" : "machines of one thread"}\n`);
+    if (passes.length > 1)
+      process.stderr.write(`pageferry: tests over ${shared ? "shared machines" : "machines of one thread"}\n`);
     const again = passes.length > 1 && shared;
     const chosen = again
       ? files.filter((file) => !RUN_ONCE.some((path) => file.startsWith(`dist/test/${path}`)))

@@ -13,8 +13,10 @@ import type { ScalarType } from "../device/layout.js";
 import { MemoryError } from "../mm/errors.js";
 import { descriptorOf, SCALAR_OF_NAME, tuple } from "./descriptor.js";
 
+/** What the header of a .npy file says. */
 export interface NpyHeader {
   readonly type: ScalarType;
+  /** Else the bytes of each element are in the other order. */
   readonly littleEndian: boolean;
   /** Lengths of the dimensions, the outermost first; none for a single element. */
   readonly shape: readonly number[];

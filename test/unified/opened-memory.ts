@@ -33,7 +33,7 @@ export interface MemorySetup {
   debug?: boolean;
   /** Where pages go when host memory is used up. */
   swap?: SwapStore;
-  /** Kernels that are modules run in a worker. Default: as this run of the tests is. */
+  /** Other threads reach the machine, and kernels that are modules run in a worker. Default: as this run of the tests is. */
   shared?: boolean;
   /** In place of a mirror device. */
   driver?: DeviceDriver;
@@ -146,7 +146,7 @@ export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemor
   } = setup;
   const { debug = false, shared = SHARED, environment = new TestEnvironment() } = setup;
   const driver = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
-  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment, shared });
+  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, shared, environment });
   if (setup.swap !== undefined) swapOn(machine, setup.swap);
   const attached = await AttachedDevice.attach(machine, driver);
   return new OpenedMemory(new UnifiedMemory(new LocalPager(machine, attached), debug), machine, attached);
