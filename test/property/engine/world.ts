@@ -22,6 +22,7 @@ import { MemoryError } from "../../../src/mm/errors.js";
 import { PG_DIRTY, PG_HOME, PG_SWAPCACHE } from "../../../src/mm/frames/frames.js";
 import { Machine } from "../../../src/mm/machine.js";
 import { ZONE_COHERENT } from "../../../src/mm/frames/zone.js";
+import { SHARED } from "../../builders.js";
 import { checkInvariants } from "../../invariants.js";
 import { SimulatedFile } from "../../simulation/simulated-file.js";
 import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";
@@ -121,7 +122,7 @@ export class World {
     this.pageTransfers = new SimulatedTransfers(environment, link === "early");
     this.store = slots === 0 ? null : new SimulatedSwapStore(slots, this.pageTransfers);
     const hostBudget = setup.hostPages * PAGE_SIZE;
-    this.machine = new Machine({ pageSize: PAGE_SIZE, hostBudget, environment, debug: true });
+    this.machine = new Machine({ pageSize: PAGE_SIZE, hostBudget, environment, debug: true, shared: SHARED });
     if (this.store !== null) swapOn(this.machine, this.store);
     this.contents = new Contents(this.machine, this.devices, this.store, this.pageTransfers);
     this.#isolated = watchIsolatedPages(this.machine);
