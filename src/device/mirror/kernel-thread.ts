@@ -36,6 +36,7 @@ export class KernelThread {
   #running: Running | null = null;
   #kernels = 0;
   #closed: MemoryError | null = null;
+  #ended: Promise<void> | null = null;
 
   /** `bytes` is all of the device's memory, which is shared. */
   constructor(name: string, bytes: Uint8Array, memory: StepMemory) {
@@ -57,9 +58,10 @@ export class KernelThread {
   }
 
   /** Ends the worker, whatever it does; what is pending rejects with `reason`. */
-  async close(reason: MemoryError): Promise<void> {
+  close(reason: MemoryError): Promise<void> {
     this.#closed ??= reason;
-    await this.#running?.thread.terminate(reason);
+    this.#ended ??= this.#running?.thread.terminate(reason) ?? Promise.resolve();
+    return this.#ended;
   }
 
   #threadWith(kernel: number): Thread | null {

@@ -88,6 +88,10 @@ export class MirrorDevice implements Device {
     return this.#kernels.createKernel(label, module);
   }
 
+  stopKernels(reason: MemoryError): void {
+    void this.#kernels?.close(reason);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
