@@ -12,6 +12,12 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, "dist");
 const usage = "usage: node scripts/run.js start|test|bench|build [ARGUMENT ...]";
 
+/** Test files whose subject is no machine, or one that they alter or measure: not run a second time. */
+const RUN_ONCE = ["bench", "docs", "nearest-words", "packaging", "property/seeded-bugs", "conform/protocol-rows"];
+
+/** A signal has ended the tests. */
+let stopped = false;
+
 const [task, ...args] = process.argv.slice(2);
 
 switch (task) {
@@ -25,7 +31,7 @@ switch (task) {
     break;
   case "test":
     prepare();
-    test();
+    await test();
     break;
   case "build":
     prepare();
@@ -73,17 +79,21 @@ function removeStaleOutputs() {
 }
 
 /**
- * Runs the test files whose paths contain one of the arguments, or all. `--grep TEXT` chooses tests by name, and every
- * other option goes to Node as it is (`--test-reporter=tap`, `--experimental-test-coverage`).
+ * Runs the test files whose paths contain one of the arguments, or all: without `--shared` over machines of one thread, with
+ * it over shared ones, and all files both ways when there is no argument. `--grep TEXT` chooses tests by name, and every other
+ * option goes to Node as it is (`--test-reporter=tap`, `--experimental-test-coverage`).
  */
-function test() {
+async function test() {
   /** @type {string[]} */
   const options = [];
   /** @type {string[]} */
   const filters = [];
+  let passes = args.length === 0 ? [false, true] : [false];
   for (let i = 0; i < args.length; i += 1) {
     const arg = args[i] ?? "";
     if (arg === "--grep") options.push(`--test-name-pattern=${args[(i += 1)] ?? fail("--grep needs a value")}`);
+    else if (arg === "--shared") passes = [true];
+    else if (arg === "--unshared") passes = [false];
     else if (arg.startsWith("--grep=")) options.push(arg.replace("--grep", "--test-name-pattern"));
     else if (arg.startsWith("-")) options.push(arg);
     else filters.push(arg.replace(/^\.\//, "").replace(/\.ts$/, ".js"));
@@ -106,18 +116,40 @@ function test() {
   if (!options.some((option) => option.startsWith("--test-concurrency"))) {
     options.push(`--test-concurrency=${availableParallelism()}`);
   }
+  for (const shared of passes) {
+    if (passes.length > 1)
+      process.stderr.write(`pageferry: tests over ${shared ? "shared machines" : "machines of one thread"}\n`);
+    const again = passes.length > 1 && shared;
+    const chosen = again
+      ? files.filter((file) => !RUN_ONCE.some((path) => file.startsWith(`dist/test/${path}`)))
+      : files;
+    const code = await runTests(options, chosen, shared);
+    if (code !== 0) process.exitCode = code;
+    if (stopped) return;
+  }
+}
+
+/** @returns {Promise<number>} */
+function runTests(/** @type {string[]} */ options, /** @type {string[]} */ files, /** @type {boolean} */ shared) {
   // A runner started from within a test would otherwise report to that test's runner instead of to us.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
+  const env = { ...inherited, PAGEFERRY_TEST_SHARED: shared ? "1" : "0" };
   const tests = spawn(process.execPath, ["--expose-gc", "--enable-source-maps", "--test", ...options, ...files], {
     cwd: root,
     env,
     stdio: "inherit",
   });
   // A terminal sends Ctrl-C to the tests as well; this process stays to hand on how they ended.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => tests.kill("SIGTERM"));
-  tests.on("exit", (code, signal) => {
-    process.exitCode = code ?? exitCodeOf(signal);
+  const stop = () => (stopped = true);
+  const terminate = () => stop() && tests.kill("SIGTERM");
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", terminate);
+  return new Promise((resolve) => {
+    tests.on("exit", (code, signal) => {
+      process.off("SIGINT", stop);
+      process.off("SIGTERM", terminate);
+      resolve(code ?? exitCodeOf(signal));
+    });
   });
 }
 

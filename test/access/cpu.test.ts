@@ -19,12 +19,13 @@ import {
   PTE_YOUNG,
   vmaFlags,
 } from "../../src/mm/index.js";
+import { SHARED } from "../builders.js";
 import { TestDevice } from "../test-device.js";
 
 const PAGE = 4096;
 
 async function mapped(pages = 4, budget = 64) {
-  const machine = new Machine({ pageSize: PAGE, hostBudget: budget * PAGE });
+  const machine = new Machine({ pageSize: PAGE, hostBudget: budget * PAGE, shared: SHARED });
   const mm = machine.createAddressSpace();
   const address = await mmap(mm, { length: pages * PAGE });
   return { machine, mm, address, first: address / PAGE };

@@ -7,6 +7,7 @@ import { conform } from "../../src/cli/conform/conform.js";
 import { perform } from "../../src/cli/conform/operations.js";
 import { Replay } from "../../src/cli/conform/replay.js";
 import { TraceReader } from "../../src/cli/conform/trace-reader.js";
+import { SHARED } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 import { linesOf, recorded, written } from "./traces.js";
 
@@ -49,7 +50,7 @@ test("the recorded runs are those of nineteen modes, eight of each, and of nine 
 test("every recorded operation is answered as Linux answered it, and leaves every page as Linux left it", async () => {
   let operations = 0;
   for (const file of recorded) {
-    const result = await conform(file);
+    const result = await conform(file, SHARED);
     assert.deepEqual(result.first, null, file);
     assert.equal(result.identical, result.operations, file);
     operations += result.operations;
@@ -69,7 +70,7 @@ test("with larger pages the answers are the same", async (t) => {
 test("the engine's invariants hold after every recorded operation, and nothing is left when the processes have exited", async () => {
   for (const file of recorded) {
     const trace = await TraceReader.open(file);
-    const replay = await Replay.begin(trace.header);
+    const replay = await Replay.begin(trace.header, SHARED);
     for (let operation = await trace.operation(); operation !== undefined; operation = await trace.operation()) {
       await perform(replay, operation);
       checkInvariants(replay.machine, { references: pinned(replay) });

@@ -8,7 +8,7 @@ import type { AddressSpace } from "../../src/mm/space/address-space.js";
 import { PTE_FRAME_SHIFT } from "../../src/mm/table/entry.js";
 import { Machine } from "../../src/mm/machine.js";
 import { ZONE_PRIVATE } from "../../src/mm/frames/zone.js";
-import { byteOf, mapPages, PAGE, store } from "../builders.js";
+import { byteOf, mapPages, PAGE, SHARED, store } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
 import { checkInvariants, type Holders } from "../invariants.js";
 
@@ -26,7 +26,7 @@ export class MirroredMachine {
   readonly devices: AttachedDevice[] = [];
 
   constructor({ hostPages = Number.POSITIVE_INFINITY, environment = new TestEnvironment() }: MirroredSetup) {
-    this.machine = new Machine({ pageSize: PAGE, hostBudget: hostPages * PAGE, environment });
+    this.machine = new Machine({ pageSize: PAGE, hostBudget: hostPages * PAGE, environment, shared: SHARED });
     this.mm = this.machine.createAddressSpace();
   }
 

@@ -15,12 +15,13 @@ import {
   pageOut,
   swapOn,
 } from "../../src/mm/index.js";
+import { SHARED } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 
 const PAGE = 4096;
 
 test("a device writes pages of the swap cache in place, and every count stays right", async () => {
-  const machine = new Machine({ pageSize: PAGE });
+  const machine = new Machine({ pageSize: PAGE, shared: SHARED });
   swapOn(machine, new MemorySwapStore(64));
   const attached = await AttachedDevice.attach(machine, mirrorDevice({ budget: 8 * PAGE }));
   const mm = machine.createAddressSpace();
@@ -40,7 +41,7 @@ test("a device writes pages of the swap cache in place, and every count stays ri
 });
 
 test("what only a device stored to shared memory is kept when the page is paged out", async () => {
-  const machine = new Machine({ pageSize: PAGE });
+  const machine = new Machine({ pageSize: PAGE, shared: SHARED });
   swapOn(machine, new MemorySwapStore(64));
   const attached = await AttachedDevice.attach(machine, mirrorDevice({ budget: 8 * PAGE }));
   const mm = machine.createAddressSpace();

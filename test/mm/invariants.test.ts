@@ -47,7 +47,7 @@ import { MIGRATE_VMA_SELECT_SYSTEM } from "../../src/migrate/entry.js";
 import { migrateVmaFinalize } from "../../src/migrate/finalize.js";
 import { migrateVmaPages } from "../../src/migrate/pages.js";
 import { migrateVmaSetup } from "../../src/migrate/setup.js";
-import { createMachine, frameAt, load, mapPages, migration, PAGE, store, word } from "../builders.js";
+import { createMachine, frameAt, load, mapPages, migration, PAGE, SHARED, store, word } from "../builders.js";
 import { brokenInvariants, checkInvariants, type Holders } from "../invariants.js";
 import { TestDevice } from "../test-device.js";
 
@@ -501,7 +501,7 @@ describe("the invariant checker", () => {
 /** A machine with a page in swap, one in the swap cache, and one of an object in memory. */
 async function createSwapScene() {
   const { environment } = createMachine();
-  const machine = new Machine({ pageSize: PAGE, environment });
+  const machine = new Machine({ pageSize: PAGE, environment, shared: SHARED });
   swapOn(machine, new MemorySwapStore(8));
   const mm = machine.createAddressSpace();
   const page = await mapPages(mm, 2);

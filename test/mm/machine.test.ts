@@ -5,14 +5,14 @@ import { describe, test } from "node:test";
 import { InvariantError } from "../../src/mm/errors.js";
 import { Machine } from "../../src/mm/machine.js";
 import { ZONE_COHERENT, ZONE_PRIVATE, ZONE_SYSTEM } from "../../src/mm/frames/zone.js";
-import { createMachine, memoryError, PAGE } from "../builders.js";
+import { createMachine, memoryError, PAGE, SHARED } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 
 const pageMap = { owner: {}, ops: { pageFree: () => {}, migrateToRam: () => Promise.resolve() } };
 
 describe("a machine", () => {
   test("has pages of 64 KiB unless it is told otherwise", () => {
-    const machine = new Machine();
+    const machine = new Machine({ shared: SHARED });
     assert.equal(machine.pageSize, 65_536);
     assert.equal(machine.pageShift, 16);
     checkInvariants(machine);
@@ -20,7 +20,7 @@ describe("a machine", () => {
 
   for (const pageSize of [4096, 8192, 65_536, 1 << 21]) {
     test(`can have pages of ${pageSize} bytes`, () => {
-      const machine = new Machine({ pageSize });
+      const machine = new Machine({ pageSize, shared: SHARED });
       const frame = machine.host.allocate(0, true);
       assert.equal(machine.zones.bytes(frame).byteLength, pageSize);
       machine.put(frame);

@@ -118,10 +118,31 @@ describe("running the tests", () => {
   });
 
   test("tests that pass, pass, and the last lines count them", (context) => {
-    const { code, stdout, stderr } = withTests(context, { "a.test": passing }).node("scripts/run.js", "test");
+    const { code, stdout, stderr } = withTests(context, { "a.test": passing }).node("scripts/run.js", "test", "a");
     assert.equal(code, 0);
     assert.match(stdout, /^ℹ pass 1$/m);
     assert.equal(stderr, "");
+  });
+
+  test("without an argument all tests run twice, over machines of one thread and over shared ones", (context) => {
+    const test = (shared: string) =>
+      `import { test } from "node:test";\ntest("one pass", { skip: process.env.PAGEFERRY_TEST_SHARED !== "${shared}" }, () => {});`;
+    const project = withTests(context, { "a.test": test("0"), "b.test": test("1"), "docs/c.test": test("0") });
+    const { code, stdout, stderr } = project.node("scripts/run.js", "test");
+    assert.equal(code, 0);
+    assert.equal(stderr, "pageferry: tests over machines of one thread\npageferry: tests over shared machines\n");
+    assert.deepEqual(stdout.match(/^ℹ (pass|skipped) .*$/gm), ["ℹ pass 2", "ℹ skipped 1", "ℹ pass 1", "ℹ skipped 1"]);
+    assert.equal(project.node("scripts/run.js", "test", "--shared", "b").code, 0);
+    assert.equal(project.node("scripts/run.js", "test", "--unshared", "b").code, 1, "no test ran");
+  });
+
+  test("a failure in the first pass fails the run", (context) => {
+    const failsFirst = passing.replace(
+      /\(\) => \{.*\}/s,
+      '() => { if (process.env.PAGEFERRY_TEST_SHARED === "0") throw 1; }',
+    );
+    const project = withTests(context, { "a.test": failsFirst });
+    assert.equal(project.node("scripts/run.js", "test").code, 1);
   });
 
   test("one failing test fails the run", (context) => {

@@ -10,7 +10,7 @@ import { RecordedDevice } from "../../src/cli/conform/recorded-device.js";
 import type { DeviceKind } from "../../src/cli/conform/trace-format.js";
 import { createPageCache } from "../../src/mm/stores.js";
 import { Machine, type PageCache } from "../../src/mm/index.js";
-import { PAGE } from "../builders.js";
+import { PAGE, SHARED } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 import { Process } from "./process.js";
 
@@ -33,7 +33,7 @@ export function scenario(name: string, says: string, act: (stage: Stage) => Prom
 }
 
 export class Stage {
-  readonly machine = new Machine({ pageSize: PAGE });
+  readonly machine = new Machine({ pageSize: PAGE, shared: SHARED });
   readonly devices: readonly RecordedDevice[];
   /** References that the scenario holds: pins. */
   readonly held: [frame: number, references: number][] = [];

@@ -20,7 +20,7 @@ import { ZONE_PRIVATE } from "../../src/mm/frames/zone.js";
 import { LocalPager } from "../../src/unified/local/local-pager.js";
 import type { PagedArray } from "../../src/unified/paged-array.js";
 import { UnifiedMemory } from "../../src/unified/unified-memory.js";
-import { PAGE } from "../builders.js";
+import { PAGE, SHARED } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
 import { checkInvariants } from "../invariants.js";
 
@@ -33,7 +33,7 @@ export interface MemorySetup {
   debug?: boolean;
   /** Where pages go when host memory is used up. */
   swap?: SwapStore;
-  /** Kernels that are modules run in a worker. */
+  /** Other threads reach the machine, and kernels that are modules run in a worker. Default: as this run of the tests is. */
   shared?: boolean;
   /** In place of a mirror device. */
   driver?: DeviceDriver;
@@ -144,16 +144,10 @@ export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemor
     kind = "private",
     link = {},
   } = setup;
-  const { debug = false, shared = false, environment = new TestEnvironment() } = setup;
-  const asked = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
-  const driver = shared ? openedShared(asked) : asked;
-  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment });
+  const { debug = false, shared = SHARED, environment = new TestEnvironment() } = setup;
+  const driver = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
+  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, shared, environment });
   if (setup.swap !== undefined) swapOn(machine, setup.swap);
   const attached = await AttachedDevice.attach(machine, driver);
   return new OpenedMemory(new UnifiedMemory(new LocalPager(machine, attached), debug), machine, attached);
-}
-
-/** A driver whose device is opened as one of a shared machine. */
-function openedShared(driver: DeviceDriver): DeviceDriver {
-  return { ...driver, open: (host) => driver.open({ ...host, shared: true }) };
 }

@@ -25,11 +25,11 @@ export interface FirstDifference extends Difference {
   readonly where: string;
 }
 
-/** Throws TraceError for a file that is no trace, and for nothing else. */
-export async function conform(file: string): Promise<Conformance> {
+/** Throws TraceError for a file that is no trace, and for nothing else. The machine can be a `shared` one. */
+export async function conform(file: string, shared = false): Promise<Conformance> {
   const trace = await TraceReader.open(file);
   try {
-    const first = await replay(trace);
+    const first = await replay(trace, shared);
     const identical = first === null ? trace.operations : Math.max(0, first.operation - 1);
     while ((await trace.operation()) !== undefined);
     return { operations: trace.operations, identical, first };
@@ -38,10 +38,10 @@ export async function conform(file: string): Promise<Conformance> {
   }
 }
 
-async function replay(trace: TraceReader): Promise<FirstDifference | null> {
+async function replay(trace: TraceReader, shared: boolean): Promise<FirstDifference | null> {
   let run: Replay;
   try {
-    run = await Replay.begin(trace.header);
+    run = await Replay.begin(trace.header, shared);
   } catch (error) {
     return { ...stopped(error), operation: 0, where: "the mapping under test" };
   }

@@ -52,8 +52,8 @@ export class Replay {
   }
 
   /** The machine as it was before the first operation: process 0 with its mapping. */
-  static async begin(header: Header): Promise<Replay> {
-    const machine = new Machine({ pageSize: header.pageSize });
+  static async begin(header: Header, shared = false): Promise<Replay> {
+    const machine = new Machine({ pageSize: header.pageSize, shared });
     swapOn(machine, new MemorySwapStore(SWAP_SLOTS));
     const replay = new Replay(header, machine);
     const process = replay.addProcess(0, replay.machine.createAddressSpace());

@@ -1,63 +1,21 @@
 /**
  * The mirror: a software device. Its memory is a buffer, its link can be given a bandwidth, a latency and faults, its
  * kernels are TypeScript functions over views of that buffer, in a worker where the machine is shared and the kernel a module
- * (`kernel-thread.ts`). It is the embedded default, and the obvious truth that
- * other devices are compared with. Counterpart: `lib/test_hmm.c`.
+ * (`kernel-thread.ts`). It is the embedded default, and the obvious truth that other devices are compared with. Counterpart: `lib/test_hmm.c`.
  */
 
 import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
-import type { Device, DeviceDriver, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from "../driver.js";
-import { checkOptions, type OptionNames } from "../options.js";
+import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from "../driver.js";
 import { MirrorKernel } from "./kernel.js";
 import type { KernelThread } from "./kernel-thread.js";
-import { Link, type LinkDirection, linkError, type LinkOptions } from "./link.js";
+import { type Link, type LinkDirection, linkError } from "./link.js";
 import type { StepMemory } from "./run-step.js";
 
-/** Of the software device; all may be left out. */
-export interface MirrorOptions {
-  /** Bytes of device memory; rounded down to whole pages. Default 256 MiB. */
-  budget?: number;
-  /** Default "private". */
-  kind?: "private" | "coherent";
-  name?: string;
-  link?: LinkOptions;
-}
-
-const OPTIONS: OptionNames<MirrorOptions> = { budget: true, kind: true, name: true, link: true };
-const DEFAULT_BUDGET = 256 * 1024 * 1024;
 /** What a discarded frame is filled with under `debug`. */
 const POISON = 0xdb;
 
-/** The software device: `createUnifiedMemory({ device: mirrorDevice({ budget }) })`. Throws EINVAL for bad options. */
-export function mirrorDevice(options: MirrorOptions = {}): DeviceDriver {
-  checkOptions("mirrorDevice", options, OPTIONS);
-  const { budget = DEFAULT_BUDGET, kind = "private", name = `mirror (${kind}, software)`, link = {} } = options;
-  if (!Number.isSafeInteger(budget) || budget <= 0) {
-    throw new MemoryError("EINVAL", `device budget of ${budget} bytes is not a whole number above 0`);
-  }
-  if (kind !== "private" && kind !== "coherent") {
-    throw new MemoryError("EINVAL", `a device's kind is "private" or "coherent", not "${String(kind)}"`);
-  }
-  const shape = { name, kind, budget, link: new Link(link) };
-  let isOpen = false;
-  const onClose = (): void => {
-    isOpen = false;
-  };
-  return {
-    name,
-    kind,
-    budget,
-    open: async (host) => {
-      if (isOpen) throw new MemoryError("EBUSY", `${name} is open already: a memory needs a device of its own`);
-      const device = new MirrorDevice(host, shape, onClose);
-      isOpen = true;
-      return device;
-    },
-  };
-}
-
-interface MirrorShape {
+export interface MirrorShape {
   readonly name: string;
   readonly kind: "private" | "coherent";
   readonly budget: number;

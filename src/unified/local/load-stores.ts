@@ -1,6 +1,6 @@
 /** What a pager needs to swap and to map sources, loaded when that is first wanted: most memories do neither. */
 
-import { loadPart } from "../load-part.js";
+import { loadPart } from "../../device/load-part.js";
 import type * as Stores from "./stores.js";
 
 export function loadStores(): Promise<typeof Stores> {

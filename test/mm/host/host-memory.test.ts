@@ -8,7 +8,7 @@ import { DMA_PIN, pinPage } from "../../../src/mm/fault/gup.js";
 import { HostMemory } from "../../../src/mm/host/host-memory.js";
 import { Machine } from "../../../src/mm/machine.js";
 import { dontNeed, mmap, munmap } from "../../../src/mm/space/mapping.js";
-import { createMachine, frameAt, load, mapPages, memoryError, PAGE, store } from "../../builders.js";
+import { createMachine, frameAt, load, mapPages, memoryError, PAGE, SHARED, store } from "../../builders.js";
 import { checkInvariants, type Holders } from "../../invariants.js";
 import { TestDevice } from "../../test-device.js";
 
@@ -71,7 +71,7 @@ describe("host memory", () => {
 
   test("keeps working at every page size beyond its first region", () => {
     for (const pageSize of [4096, 65_536, 1 << 21]) {
-      const machine = new Machine({ pageSize });
+      const machine = new Machine({ pageSize, shared: SHARED });
       const home = machine.host.reserveHome(600);
       const bytes = machine.zones.run(home.first, 600);
       assert.equal(bytes.byteLength, 600 * pageSize);
@@ -104,7 +104,7 @@ describe("a home range", () => {
   });
 
   test("lies within one region of memory, whatever was reserved before it", () => {
-    const machine = new Machine({ pageSize: 4096 });
+    const machine = new Machine({ pageSize: 4096, shared: SHARED });
     for (const pages of [500, 600, 33_349, 1335, 3000, 70_000]) {
       const home = machine.host.reserveHome(pages);
       assert.equal(machine.zones.of(home.first), machine.zones.of(home.first + pages - 1), `${pages} pages`);
@@ -113,7 +113,7 @@ describe("a home range", () => {
   });
 
   test("larger than a region spans neighbouring regions, and goes back to them", () => {
-    const machine = new Machine({ pageSize: 1 << 21 });
+    const machine = new Machine({ pageSize: 1 << 21, shared: SHARED });
     const pages = 4096;
     const home = machine.host.reserveHome(pages);
     assert.notEqual(machine.zones.of(home.first), machine.zones.of(home.first + pages - 1));
