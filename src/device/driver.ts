@@ -10,6 +10,7 @@
  */
 
 import type { Environment } from "../mm/environment.js";
+import type { MemoryError } from "../mm/errors.js";
 import type { CopyList } from "./copy-list.js";
 import type { ElementArray, ElementType } from "./element.js";
 
@@ -23,7 +24,7 @@ export interface DeviceHost {
   readonly shared: boolean;
   /**
    * The bytes of `count` contiguous host frames, itself a view of host memory: never kept, never written except by
-   * `download`. Runs given in a `CopyList` can always be had as one view.
+   * `download`. Runs given in a `CopyList` can always be had as one view. Of shared memory where the machine is shared.
    */
   bytes(frame: number, count: number): Uint8Array;
 }
@@ -80,6 +81,11 @@ export interface Device {
    * left allocated then.
    */
   createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel>;
+  /**
+   * The memory is being destroyed, and nobody looks at what kernels have written: where a step that runs can be ended, it is,
+   * and `execute` rejects with `reason`. Only `close` is called afterwards. Never throws.
+   */
+  stopKernels?(reason: MemoryError): void;
   /** Gives all memory back. Pending calls reject first. Never throws; a second call does nothing. */
   close(): Promise<void>;
 }

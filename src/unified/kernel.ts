@@ -2,6 +2,7 @@
 
 import type { DeviceKernelDescriptor, HostKernel, HostModule } from "../device/driver.js";
 import { isHostKernel } from "../device/host-kernel.js";
+import { loadPart } from "../device/load-part.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { checkFootprint, type Footprint } from "./footprint.js";
@@ -218,7 +219,8 @@ export class Kernel {
 }
 
 async function importKernel(label: string, given: HostModule): Promise<DeviceKernelDescriptor> {
-  const { addressOf, importHostKernel } = await import("../device/host-module.js");
+  const load = () => import("../device/host-module.js");
+  const { addressOf, importHostKernel } = await loadPart("kernels as modules", load);
   const module = addressOf(label, given);
   return { label, host: await importHostKernel(label, module), module };
 }

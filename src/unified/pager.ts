@@ -9,6 +9,7 @@
 import type { PinnedPages } from "../access/host-pins.js";
 import type { DeviceKernelDescriptor } from "../device/driver.js";
 import type { ElementType } from "../device/element.js";
+import type { MemoryError } from "../mm/errors.js";
 import type { Footprint } from "./footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
 import type { MapSourceOptions } from "./map-options.js";
@@ -27,6 +28,8 @@ export interface Pager {
   mapSource(source: string | URL | Blob, options: MapSourceOptions, checkpoint: Checkpoint): Promise<MappedPages>;
   createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel>;
   readonly stats: Stats;
+  /** The memory is being destroyed: ends the step that runs, where that can be done. Missing where the device has other users. */
+  stopKernels?(reason: MemoryError): void;
   /** Unmaps what is mapped and closes the device. Nothing else is asked for afterwards. */
   close(): Promise<void>;
 }

@@ -206,7 +206,9 @@ export class UnifiedMemory implements AsyncDisposable {
 
   async #tearDown(): Promise<void> {
     const { queue, pager } = this.#core;
-    await queue.close(destroyedError());
+    const ended = queue.close(destroyedError());
+    pager.stopKernels?.(destroyedError());
+    await ended;
     await pager.close();
   }
 }

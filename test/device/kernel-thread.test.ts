@@ -15,10 +15,8 @@ const KERNELS = { endless, moving };
 
 async function openShared(
   t: TestContext,
-  sharedHost = true,
 ): Promise<{ device: Device; hostMemory: Uint8Array; kernel: (name: "moving" | "endless") => Promise<DeviceKernel> }> {
-  const bytes = HOST_FRAMES * PAGE;
-  const hostMemory = new Uint8Array(sharedHost ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+  const hostMemory = new Uint8Array(new SharedArrayBuffer(HOST_FRAMES * PAGE));
   const host: DeviceHost = {
     pageSize: PAGE,
     environment: new TestEnvironment(),
@@ -43,52 +41,50 @@ function shuffled(random: () => number, length: number): number[] {
   return numbers;
 }
 
-for (const sharedHost of [true, false]) {
-  test(`a step in a worker sees and changes the bytes of its pages, with host memory ${sharedHost ? "shared" : "not shared"}`, async (t) => {
-    const { device, hostMemory, kernel } = await openShared(t, sharedHost);
-    const worker = await kernel("moving");
-    assert.equal(worker.lookahead, 1);
-    let scratch = 0;
-    await withSeeds(t, 150, async (random) => {
-      const memory = device.bytes ?? assert.fail();
-      for (let i = 0; i < memory.length; i++) memory[i] = (random() * 255) | 0;
-      for (let i = 0; i < hostMemory.length; i++) hostMemory[i] = (random() * 255) | 0;
-      const apart = random() < 0.6;
-      const order = apart ? shuffled(random, FRAMES) : Array.from({ length: FRAMES }, (_, frame) => frame);
-      const pages = between(random, 1, 5);
-      const [from, to] = [order.slice(0, pages), order.slice(pages, 2 * pages)];
-      // A page that is only read may stay in host memory.
-      const written = random() < 0.5;
-      if (!written && random() < 0.5) from[between(random, 0, pages - 1)] = -1 - between(random, 0, HOST_FRAMES - 1);
-      const offset = between(random, 0, PAGE - 1);
-      const length = between(random, 1, pages * PAGE - offset);
-      const slice = (name: string, first: number, frames: number[], isWritten: boolean): KernelSlice => {
-        return { name, type: "u8", first, length, offset, frames: Int32Array.from(frames), written: isWritten };
-      };
-      const place = (frames: number[], i: number): number => {
-        const byte = offset + i;
-        return (frames[Math.floor(byte / PAGE)] ?? 0) * PAGE + (byte % PAGE);
-      };
-      const expected = memory.slice();
-      for (let i = 0; i < length; i++) {
-        const at = place(from, i);
-        const host = (-1 - (from[Math.floor((offset + i) / PAGE)] ?? 0)) * PAGE + ((offset + i) % PAGE);
-        expected[place(to, i)] = (at >= 0 ? memory[at] : hostMemory[host]) ?? 0;
-      }
-      if (written) for (let i = 0; i < length; i++) expected[place(from, i)] = 255;
-      const hostBefore = hostMemory.slice();
-      const slices = [slice("x", 1000, from, written), slice("y", 2000, to, true)];
-      await worker.execute({ first: 7, count: 9, slices, uniforms: { written } });
-      assert.ok(Buffer.from(memory).equals(Buffer.from(expected)));
-      assert.ok(Buffer.from(hostMemory).equals(Buffer.from(hostBefore)), "host memory is never written");
-      const scattered = (frames: number[]): boolean =>
-        (frames[0] ?? 0) < 0 || frames.some((frame, i) => frame !== (frames[0] ?? 0) + i);
-      scratch = Math.max(scratch, (Number(scattered(from)) + Number(scattered(to))) * pages * PAGE);
-      assert.equal(worker.scratchBytes, scratch);
-    });
-    assert.ok(scratch > 0);
+test("a step in a worker sees and changes the bytes of its pages, on the device and in host memory", async (t) => {
+  const { device, hostMemory, kernel } = await openShared(t);
+  const worker = await kernel("moving");
+  assert.equal(worker.lookahead, 1);
+  let scratch = 0;
+  await withSeeds(t, 150, async (random) => {
+    const memory = device.bytes ?? assert.fail();
+    for (let i = 0; i < memory.length; i++) memory[i] = (random() * 255) | 0;
+    for (let i = 0; i < hostMemory.length; i++) hostMemory[i] = (random() * 255) | 0;
+    const apart = random() < 0.6;
+    const order = apart ? shuffled(random, FRAMES) : Array.from({ length: FRAMES }, (_, frame) => frame);
+    const pages = between(random, 1, 5);
+    const [from, to] = [order.slice(0, pages), order.slice(pages, 2 * pages)];
+    // A page that is only read may stay in host memory.
+    const written = random() < 0.5;
+    if (!written && random() < 0.5) from[between(random, 0, pages - 1)] = -1 - between(random, 0, HOST_FRAMES - 1);
+    const offset = between(random, 0, PAGE - 1);
+    const length = between(random, 1, pages * PAGE - offset);
+    const slice = (name: string, first: number, frames: number[], isWritten: boolean): KernelSlice => {
+      return { name, type: "u8", first, length, offset, frames: Int32Array.from(frames), written: isWritten };
+    };
+    const place = (frames: number[], i: number): number => {
+      const byte = offset + i;
+      return (frames[Math.floor(byte / PAGE)] ?? 0) * PAGE + (byte % PAGE);
+    };
+    const expected = memory.slice();
+    for (let i = 0; i < length; i++) {
+      const at = place(from, i);
+      const host = (-1 - (from[Math.floor((offset + i) / PAGE)] ?? 0)) * PAGE + ((offset + i) % PAGE);
+      expected[place(to, i)] = (at >= 0 ? memory[at] : hostMemory[host]) ?? 0;
+    }
+    if (written) for (let i = 0; i < length; i++) expected[place(from, i)] = 255;
+    const hostBefore = hostMemory.slice();
+    const slices = [slice("x", 1000, from, written), slice("y", 2000, to, true)];
+    await worker.execute({ first: 7, count: 9, slices, uniforms: { written } });
+    assert.ok(Buffer.from(memory).equals(Buffer.from(expected)));
+    assert.ok(Buffer.from(hostMemory).equals(Buffer.from(hostBefore)), "host memory is never written");
+    const scattered = (frames: number[]): boolean =>
+      (frames[0] ?? 0) < 0 || frames.some((frame, i) => frame !== (frames[0] ?? 0) + i);
+    scratch = Math.max(scratch, (Number(scattered(from)) + Number(scattered(to))) * pages * PAGE);
+    assert.equal(worker.scratchBytes, scratch);
   });
-}
+  assert.ok(scratch > 0);
+});
 
 test("closing the device ends a step that never would, and makes no more kernels", async (t) => {
   const { device, kernel } = await openShared(t);

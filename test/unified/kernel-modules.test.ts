@@ -234,19 +234,21 @@ test("an abort takes effect when the step in the worker has ended, and the next 
   opened.check();
 });
 
-test("destroying a memory with a step in the worker lets that end, rejects the dispatch, and ends the worker", async (t) => {
+test("destroying a memory ends a step in the worker that never would, and rejects the dispatch", async (t) => {
   const { memory, x, y, create } = await prepared(t);
   const slow = await create("slow");
   const arrays = { x, y };
-  const dispatching = slow.dispatch({ invocations: LENGTH, arrays, uniforms: { factor: 1, milliseconds: 30 } });
+  const dispatching = slow.dispatch({ invocations: LENGTH, arrays, uniforms: { factor: 1, milliseconds: 1e9 } });
   const waiting = slow.dispatch({ invocations: 5, arrays, uniforms: { factor: 1, milliseconds: 30 } });
   const outcomes = Promise.allSettled([dispatching, waiting]);
   await new Promise((resolve) => setTimeout(resolve, 10));
   await memory.destroy();
-  for (const outcome of await outcomes) {
-    assert.equal(outcome.status, "rejected");
-    assert.match(String(outcome.reason), /the memory is destroyed/);
-  }
+  const [stopped, rejected] = await outcomes;
+  assert.equal(stopped.status, "rejected");
+  assert.ok(stopped.reason instanceof DispatchError);
+  memoryError("EINVAL", /kernel "slow" stopped after 0 of 3089 invocations: the memory is destroyed/)(stopped.reason);
+  assert.equal(rejected.status, "rejected");
+  memoryError("EINVAL", /^EINVAL: the memory is destroyed$/)(rejected.reason);
   await assert.rejects(create("scaleAdd"), memoryError("EINVAL", /the memory is destroyed/));
 });
 

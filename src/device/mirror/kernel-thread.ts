@@ -3,8 +3,7 @@
  * for the first kernel, and again for the first that is run after it ended. Device memory is shared with it; a step is
  * posted as the numbers of its frames, and gathered and scattered there.
  *
- * Host frames that a coherent device reads in place are posted as views of shared host memory. Where host memory is not
- * shared, the pager copies those pages.
+ * Host frames that a coherent device reads in place are posted as views of shared host memory.
  */
 
 import type { MemoryError } from "../../mm/errors.js";
@@ -37,6 +36,7 @@ export class KernelThread {
   #running: Running | null = null;
   #kernels = 0;
   #closed: MemoryError | null = null;
+  #ended: Promise<void> | null = null;
 
   /** `bytes` is all of the device's memory, which is shared. */
   constructor(name: string, bytes: Uint8Array, memory: StepMemory) {
@@ -58,9 +58,10 @@ export class KernelThread {
   }
 
   /** Ends the worker, whatever it does; what is pending rejects with `reason`. */
-  async close(reason: MemoryError): Promise<void> {
+  close(reason: MemoryError): Promise<void> {
     this.#closed ??= reason;
-    await this.#running?.thread.terminate(reason);
+    this.#ended ??= this.#running?.thread.terminate(reason) ?? Promise.resolve();
+    return this.#ended;
   }
 
   #threadWith(kernel: number): Thread | null {
@@ -96,7 +97,7 @@ export class KernelThread {
       for (const frame of frames) {
         if (frame >= 0) continue;
         pages ??= [];
-        pages.push([-1 - frame, shareable(this.#memory.hostPage(-1 - frame))]);
+        pages.push([-1 - frame, this.#memory.hostPage(-1 - frame)]);
       }
     }
     return pages ?? NO_PAGES;
@@ -115,9 +116,4 @@ class ThreadKernel implements DeviceKernel {
   async execute(step: KernelStep): Promise<void> {
     this.scratchBytes = Math.max(this.scratchBytes, await this.#run(step));
   }
-}
-
-/** A view of a buffer that is not shared would be posted with all of the buffer. */
-function shareable(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer instanceof ArrayBuffer ? bytes.slice() : bytes;
 }

@@ -7,6 +7,7 @@
 import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
 import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from "../driver.js";
+import { loadPart } from "../load-part.js";
 import { MirrorKernel } from "./kernel.js";
 import type { KernelThread } from "./kernel-thread.js";
 import { type Link, type LinkDirection, linkError } from "./link.js";
@@ -81,10 +82,14 @@ export class MirrorDevice implements Device {
       hostPage: (frame) => this.#host.bytes(frame, 1),
     };
     if (module === undefined || !this.#host.shared) return new MirrorKernel(memory, host);
-    const { KernelThread } = await import("./kernel-thread.js");
+    const { KernelThread } = await loadPart("kernels in a worker", () => import("./kernel-thread.js"));
     this.#assertOpen();
     this.#kernels ??= new KernelThread(this.#name, this.#memory, memory);
     return this.#kernels.createKernel(label, module);
+  }
+
+  stopKernels(reason: MemoryError): void {
+    void this.#kernels?.close(reason);
   }
 
   async close(): Promise<void> {

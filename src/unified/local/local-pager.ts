@@ -2,6 +2,7 @@
 
 import type { AttachedDevice } from "../../device/attached-device.js";
 import type { DeviceKernelDescriptor } from "../../device/driver.js";
+import type { MemoryError } from "../../mm/errors.js";
 import type { Machine } from "../../mm/machine.js";
 import { exitAddressSpace } from "../../mm/space/mapping.js";
 import type { MapSourceOptions } from "../map-options.js";
@@ -48,6 +49,10 @@ export class LocalPager implements Pager {
 
   get stats(): Stats {
     return takeStats(this.#engine);
+  }
+
+  stopKernels(reason: MemoryError): void {
+    this.#engine.attached.device.stopKernels?.(reason);
   }
 
   async close(): Promise<void> {
