@@ -2,44 +2,81 @@
 
 import type { AttachedDevice } from "../../device/attached-device.js";
 import type { DeviceKernelDescriptor } from "../../device/driver.js";
-import type { MemoryError } from "../../mm/errors.js";
+import { MemoryError } from "../../mm/errors.js";
 import type { Machine } from "../../mm/machine.js";
+import type { AddressSpace } from "../../mm/space/address-space.js";
 import { exitAddressSpace } from "../../mm/space/mapping.js";
+import { loadPart } from "../../device/load-part.js";
 import type { MapSourceOptions } from "../map-options.js";
 import type { Checkpoint } from "../operation-queue.js";
-import type { MappedPages, Mapping, Pager, PagerKernel } from "../pager.js";
+import {
+  GONE,
+  type MappedPages,
+  type Mapping,
+  type Pager,
+  type PagerKernel,
+  type Port,
+  type SharedMapping,
+} from "../pager.js";
 import type { Stats } from "../stats.js";
-import { checkRoom, ownPages } from "./array-place.js";
-import { takeStats } from "./take-stats.js";
-import type { Engine } from "./engine.js";
+import type { Grants } from "../serve/port-server.js";
+import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
+import type { Engine, MakeMapping } from "./engine.js";
 import { loadStores } from "./load-stores.js";
 import { LocalKernel } from "./local-kernel.js";
 import { LocalMapping } from "./local-mapping.js";
 import { Residency } from "./residency.js";
+import type { Sharing } from "./sharing.js";
 import { Sources } from "./sources.js";
+import { takeStats } from "./take-stats.js";
 
 export class LocalPager implements Pager {
   readonly pageSize: number;
+  onEnd: (reason: MemoryError) => void = () => {};
   readonly #engine: Engine;
+  readonly #ports = new Map<Port, number>();
 
-  constructor(machine: Machine, attached: AttachedDevice) {
+  constructor(machine: Machine, attached: AttachedDevice, share: ((mm: AddressSpace) => Sharing) | null = null) {
     const mm = machine.createAddressSpace();
     this.pageSize = machine.pageSize;
-    this.#engine = { machine, mm, attached, residency: new Residency(attached, mm), sources: new Sources() };
+    this.#engine = {
+      machine,
+      mm,
+      attached,
+      residency: new Residency(attached, mm),
+      sources: new Sources(),
+      unmapped: new Set(),
+      sharing: share === null ? null : share(mm),
+    };
+  }
+
+  get identity(): string | null {
+    return this.#engine.sharing?.identity ?? null;
   }
 
   reserve(pages: number): Mapping {
     checkRoom(this.#engine.machine, pages);
-    return new LocalMapping(this.#engine, pages, ownPages(this.#engine, pages));
+    return this.#make(ownPages(this.#engine, pages), pages);
   }
 
+  /** `make` makes the mapping in place of this pager. */
   async mapSource(
     source: string | URL | Blob,
     options: MapSourceOptions,
     checkpoint: Checkpoint,
+    make: MakeMapping = (place, pages) => this.#make(place, pages),
   ): Promise<MappedPages> {
     const { mapSource } = await loadStores();
-    return mapSource(this.#engine, source, options, checkpoint);
+    return mapSource(this.#engine, source, options, checkpoint, make);
+  }
+
+  find(shared: SharedMapping, pages: number): LocalMapping {
+    const mappings = this.#engine.sharing?.mappings;
+    const found = mappings?.get(shared.number);
+    if (found !== undefined) return found;
+    if (mappings?.isToCome(shared.number) !== true || Atomics.load(shared.page, 0) === GONE)
+      throw new MemoryError("EINVAL", "the array of this handle is destroyed");
+    return new LocalMapping(this.#engine, pages, null, shared);
   }
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel> {
@@ -51,12 +88,61 @@ export class LocalPager implements Pager {
     return takeStats(this.#engine);
   }
 
+  async readStats(): Promise<Stats> {
+    return this.stats;
+  }
+
+  async openPort(name: string): Promise<Port> {
+    const { port, number } = await this.createPort(name);
+    this.#ports.set(port, number);
+    return port;
+  }
+
+  /** The other end of the port is served from now on. */
+  async createPort(name: string): Promise<{ port: Port; number: number }> {
+    const { createChannel } = await loadPart("other threads", () => import("../remote/channel.js"));
+    const { port1, port2 } = createChannel();
+    return { port: port1, number: await this.serve(port2, name) };
+  }
+
+  /** Does what is asked at the port. `grants` says what the thread behind it may have done beside what every thread may. */
+  async serve(port: Port, name: string, grants: Partial<Grants> = {}): Promise<number> {
+    const { sharing } = this.#engine;
+    if (sharing === null)
+      throw new MemoryError("EINVAL", "only a memory made with shared: true has ports for other threads");
+    const { importKernel, PortServer } = await loadPart("other threads", () => import("../serve/port-server.js"));
+    const number = sharing.nextPort();
+    const granted = { destroy: null, findKernel: importKernel, ...grants };
+    sharing.servers.set(number, new PortServer(this, this.#engine, port, number, name, granted));
+    return number;
+  }
+
+  async closePort(port: Port, terminated: boolean): Promise<void> {
+    const number = this.#ports.get(port);
+    if (number === undefined) throw new MemoryError("EINVAL", "the port was not made by this memory");
+    await this.closePortOf(number, terminated);
+  }
+
+  async closePortOf(number: number, terminated: boolean): Promise<void> {
+    const server = this.#engine.sharing?.servers.get(number);
+    if (server === undefined) return;
+    if (terminated) return server.drop();
+    await server.end(new MemoryError("EINVAL", "the memory has closed the port of this thread"));
+    await server.left;
+  }
+
   stopKernels(reason: MemoryError): void {
     this.#engine.attached.device.stopKernels?.(reason);
   }
 
   async close(): Promise<void> {
-    const { machine, mm, attached, sources } = this.#engine;
+    const { machine, mm, attached, sources, unmapped, sharing } = this.#engine;
+    if (sharing !== null) {
+      const reason = new MemoryError("EINVAL", "the memory is destroyed");
+      this.stopKernels(reason);
+      await sharing.close(reason);
+    }
+    for (const mapping of unmapped) mapping.fail();
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);
@@ -66,5 +152,9 @@ export class LocalPager implements Pager {
       await sources.allEnded();
       await machine.swap?.store.close?.();
     }
+  }
+
+  #make(place: ArrayPlace, pages: number): LocalMapping {
+    return new LocalMapping(this.#engine, pages, place, this.#engine.sharing?.next(place.readOnly) ?? null);
   }
 }
