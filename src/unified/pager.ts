@@ -10,6 +10,7 @@ import type { PinnedPages } from "../access/host-pins.js";
 import type { DeviceKernelDescriptor } from "../device/driver.js";
 import type { ElementType } from "../device/element.js";
 import type { MemoryError } from "../mm/errors.js";
+import type { ArrayHandle } from "./array-handle.js";
 import type { Footprint } from "./footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
 import type { MapSourceOptions } from "./map-options.js";
@@ -35,7 +36,7 @@ export interface Pager {
   /** What tells a shared memory from others, in every thread; null of one that is not shared. */
   readonly identity: string | null;
   /** A mapping that another thread has told of. EINVAL when there is none any more. */
-  find(shared: SharedMapping, pages: number): Mapping;
+  find(handle: ArrayHandle, pages: number): Mapping;
   /** A port for another thread, which that one connects to. EINVAL of a memory that is not shared. */
   openPort(name: string): Promise<Port>;
   /**
@@ -79,11 +80,6 @@ export type UseBytes = (bytes: Uint8Array, offset: number) => void;
 export const UNMAPPED = -1;
 /** The pages were unmapped, by this thread or another. */
 export const GONE = -2;
-
-/** The word in shared memory that says where pages are. */
-export function createPageWord(): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(4)).fill(UNMAPPED);
-}
 
 /** What the threads of a shared memory know of a mapping. */
 export interface SharedMapping {

@@ -7,7 +7,7 @@
 import { checkElementType, type ElementType, strideOf } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
-import { type ArrayHandle, checkHandle } from "./array-handle.js";
+import type { ArrayHandle } from "./array-handle.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
 import { MAP_OPTIONS, type MapSourceOptions } from "./map-options.js";
 import type { MemoryCore } from "./memory-core.js";
@@ -101,10 +101,10 @@ export class UnifiedMemory<B extends ArrayBufferLike = ArrayBuffer> implements A
   arrayFrom<T extends ElementType>(handle: ArrayHandle<T>): PagedArray<T, B> {
     const { pager, queue } = this.#core;
     queue.assertOpen();
-    checkHandle(handle, pager.identity);
-    const { type, length, label, isView, mapping: shared } = handle;
-    const byteLength = length * strideOf(type);
-    const mapping = pager.find(shared, Math.ceil(byteLength / pager.pageSize));
+    const { type, length, label, isView } = handle ?? {};
+    // What is none has no type: the pager says so.
+    const byteLength = type === undefined ? 0 : length * strideOf(type);
+    const mapping = pager.find(handle, Math.ceil(byteLength / pager.pageSize));
     const found = (operation: Operation): Promise<void> => mapping.found(operation);
     if (!isView) return new PagedArray(this.#core, type, length, label, mapping, found);
     return new PagedArray<"u8", B>(this.#core, "u8", byteLength, label, mapping, found).as(type, { label });

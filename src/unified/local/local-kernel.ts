@@ -15,7 +15,6 @@ import type { BoundArray, Dispatch, PagerKernel } from "../pager.js";
 import type { PinMode } from "../pin.js";
 import { alone, type Engine } from "./engine.js";
 import { planSteps, type StepPlan } from "./step-plan.js";
-import { findThreadPin, loadPastCopies } from "./thread-pins.js";
 import { Turns } from "./turn.js";
 
 type BoundOperand = BoundArray & Operand;
@@ -168,8 +167,12 @@ export class LocalKernel implements PagerKernel {
     const start = operand.mapping.page + page;
     const inPlace = this.#readsInPlace(operand);
     const load = (): Promise<Int32Array> => residency.load(start, start + pages, "kernel", checkpoint, inPlace);
+    const { sharing } = this.#engine;
     const refuse = (): void => this.#refusePinnedPages(operand, page, pages);
-    const frames = await loadPastCopies(this.#engine, start, start + pages, checkpoint, refuse, load);
+    const end = start + pages;
+    const frames = await (sharing === null
+      ? load()
+      : sharing.loadPastCopies(this.#engine, start, end, checkpoint, refuse, load));
     if (operand.written) residency.grantWrite(start, frames);
     residency.hold(frames);
     return frames;
@@ -222,7 +225,7 @@ export class LocalKernel implements PagerKernel {
       refuse(pin.mode, { first: pin.start, length: pin.length }, `${whose}${thread}`);
     }
     const origin = mapping.page;
-    findThreadPin(this.#engine, origin + page, origin + page + pages, reads, (mode, first, end, thread) =>
+    this.#engine.sharing?.findPin(origin + page, origin + page + pages, reads, (mode, first, end, thread) =>
       refuse(mode, elementsOn(operand, first - origin, end - origin, this.#engine.machine.pageSize), ` by "${thread}"`),
     );
   }

@@ -192,23 +192,12 @@ export class LocalMapping implements Mapping {
     const { mm } = this.#engine;
     await alone(this.#engine, operation, () => clearSoftDirtyRange(mm, this.#page, this.#page + this.#pages));
     for (const { mode, first, end } of this.pins) if (mode === "write") this.markWritten(first, end);
-    this.#markThreadPins();
+    const mark = (first: number, end: number): void => markSoftDirty(mm, first, end);
+    this.#engine.sharing?.markPinned(this.#page, this.#page + this.#pages, mark);
   }
 
   markWritten(first: number, end: number): void {
     markSoftDirty(this.#engine.mm, this.#page + first, this.#page + end);
-  }
-
-  /** What other threads may write by pins of their own. */
-  #markThreadPins(): void {
-    const origin = this.#page;
-    for (const port of this.#engine.sharing?.ports ?? []) {
-      for (const { page, pages, write } of port.runs()) {
-        const first = Math.max(page - origin, 0);
-        const end = Math.min(page + pages - origin, this.#pages);
-        if (write && first < end) this.markWritten(first, end);
-      }
-    }
   }
 
   /** From now on whoever has the pin may write the pages. */

@@ -6,18 +6,10 @@ import { MemoryError } from "../../mm/errors.js";
 import type { Machine } from "../../mm/machine.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import { exitAddressSpace } from "../../mm/space/mapping.js";
-import { loadPart } from "../../device/load-part.js";
 import type { MapSourceOptions } from "../map-options.js";
+import type { ArrayHandle } from "../array-handle.js";
 import type { Checkpoint } from "../operation-queue.js";
-import {
-  GONE,
-  type MappedPages,
-  type Mapping,
-  type Pager,
-  type PagerKernel,
-  type Port,
-  type SharedMapping,
-} from "../pager.js";
+import type { MappedPages, Mapping, Pager, PagerKernel, Port } from "../pager.js";
 import type { Stats } from "../stats.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
@@ -34,7 +26,6 @@ export class LocalPager implements Pager {
   readonly pageSize: number;
   onEnd: (reason: MemoryError) => void = () => {};
   readonly #engine: Engine;
-  readonly #ports = new Map<Port, number>();
 
   constructor(machine: Machine, attached: AttachedDevice, share: ((mm: AddressSpace) => Sharing) | null = null) {
     const mm = machine.createAddressSpace();
@@ -70,13 +61,8 @@ export class LocalPager implements Pager {
     return mapSource(this.#engine, source, options, checkpoint, make);
   }
 
-  find(shared: SharedMapping, pages: number): LocalMapping {
-    const mappings = this.#engine.sharing?.mappings;
-    const found = mappings?.get(shared.number);
-    if (found !== undefined) return found;
-    if (mappings?.isToCome(shared.number) !== true || Atomics.load(shared.page, 0) === GONE)
-      throw new MemoryError("EINVAL", "the array of this handle is destroyed");
-    return new LocalMapping(this.#engine, pages, null, shared);
+  find(handle: ArrayHandle, pages: number): Mapping {
+    return this.#shared("arrays of other threads").find(this.#engine, handle, pages);
   }
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel> {
@@ -93,42 +79,16 @@ export class LocalPager implements Pager {
   }
 
   async openPort(name: string): Promise<Port> {
-    const { port, number } = await this.createPort(name);
-    this.#ports.set(port, number);
-    return port;
-  }
-
-  /** The other end of the port is served from now on. */
-  async createPort(name: string): Promise<{ port: Port; number: number }> {
-    const { createChannel } = await loadPart("other threads", () => import("../remote/channel.js"));
-    const { port1, port2 } = createChannel();
-    return { port: port1, number: await this.serve(port2, name) };
-  }
-
-  /** Does what is asked at the port. `grants` says what the thread behind it may have done beside what every thread may. */
-  async serve(port: Port, name: string, grants: Partial<Grants> = {}): Promise<number> {
-    const { sharing } = this.#engine;
-    if (sharing === null)
-      throw new MemoryError("EINVAL", "only a memory made with shared: true has ports for other threads");
-    const { importKernel, PortServer } = await loadPart("other threads", () => import("../serve/port-server.js"));
-    const number = sharing.nextPort();
-    const granted = { destroy: null, findKernel: importKernel, ...grants };
-    sharing.servers.set(number, new PortServer(this, this.#engine, port, number, name, granted));
-    return number;
+    return this.#shared("ports for other threads").openPort(this, this.#engine, name).port;
   }
 
   async closePort(port: Port, terminated: boolean): Promise<void> {
-    const number = this.#ports.get(port);
-    if (number === undefined) throw new MemoryError("EINVAL", "the port was not made by this memory");
-    await this.closePortOf(number, terminated);
+    await this.#shared("ports for other threads").closePort(port, terminated);
   }
 
-  async closePortOf(number: number, terminated: boolean): Promise<void> {
-    const server = this.#engine.sharing?.servers.get(number);
-    if (server === undefined) return;
-    if (terminated) return server.drop();
-    await server.end(new MemoryError("EINVAL", "the memory has closed the port of this thread"));
-    await server.left;
+  /** Does what is asked at the port. `grants` says what the thread behind it may have done beside what every thread may. */
+  serve(port: Port, name: string, grants: Partial<Grants>): void {
+    this.#shared("ports for other threads").serve(this, this.#engine, port, name, grants);
   }
 
   stopKernels(reason: MemoryError): void {
@@ -152,6 +112,12 @@ export class LocalPager implements Pager {
       await sources.allEnded();
       await machine.swap?.store.close?.();
     }
+  }
+
+  #shared(what: string): Sharing {
+    const { sharing } = this.#engine;
+    if (sharing === null) throw new MemoryError("EINVAL", `only a memory made with shared: true has ${what}`);
+    return sharing;
   }
 
   #make(place: ArrayPlace, pages: number): LocalMapping {

@@ -3,9 +3,10 @@
  * name; one that lasts no longer than a copy is waited for.
  */
 
+import type { UserPorts } from "../../access/user-mode/index.js";
+import type { Environment } from "../../mm/environment.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { Checkpoint } from "../operation-queue.js";
-import type { Engine } from "./engine.js";
 import { eventLoopTurn } from "./turn.js";
 
 /** Turns of the event loop until a page is given up that nobody seems to hold: a look at it is a reference, too. */
@@ -13,14 +14,13 @@ const MOST_TURNS = 100;
 
 /** Calls `refuse` for the first pin that lasts of pages `[start, end)`; with `reads`, only for one that may be written. */
 export function findThreadPin(
-  { sharing }: Engine,
+  ports: UserPorts,
   start: number,
   end: number,
   reads: boolean,
   refuse: (mode: "read" | "write", first: number, end: number, thread: string) => never,
 ): void {
-  if (sharing === null) return;
-  for (const port of sharing.ports) {
+  for (const port of ports) {
     for (const { page, pages, write, transient } of port.runs()) {
       if (transient || (reads && !write) || page >= end || page + pages <= start) continue;
       refuse(write ? "write" : "read", page, page + pages, port.name);
@@ -33,7 +33,8 @@ export function findThreadPin(
  * no new ones begin meanwhile. `refusePinned` throws when the pages are pinned for longer.
  */
 export async function loadPastCopies<T>(
-  { sharing, machine }: Engine,
+  ports: UserPorts,
+  environment: Environment,
   start: number,
   end: number,
   checkpoint: Checkpoint,
@@ -43,20 +44,20 @@ export async function loadPastCopies<T>(
   try {
     return await load();
   } catch (error) {
-    if (sharing === null || !isBusy(error)) throw error;
+    if (!isBusy(error)) throw error;
   }
-  const letGo = sharing.ports.holdOff();
+  const letGo = ports.holdOff();
   try {
     for (let turns = 0; ;) {
       refusePinned();
-      if (sharing.ports.holder(start, end, true) === null) {
+      if (ports.holder(start, end, true) === null) {
         try {
           return await load();
         } catch (error) {
           if (!isBusy(error) || ++turns === MOST_TURNS) throw error;
         }
       }
-      await eventLoopTurn(machine.environment);
+      await eventLoopTurn(environment);
       checkpoint();
     }
   } finally {

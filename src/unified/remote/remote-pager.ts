@@ -2,18 +2,12 @@
 
 import type { DeviceKernelDescriptor } from "../../device/driver.js";
 import { MemoryError } from "../../mm/errors.js";
+import { type ArrayHandle, checkHandle } from "../array-handle.js";
 import { mappingNumber } from "../mapping-number.js";
 import type { MapSourceOptions } from "../map-options.js";
 import type { Checkpoint } from "../operation-queue.js";
-import {
-  createPageWord,
-  type MappedPages,
-  type Mapping,
-  type Pager,
-  type PagerKernel,
-  type Port,
-  type SharedMapping,
-} from "../pager.js";
+import { createPageWord } from "../page-word.js";
+import type { MappedPages, Mapping, Pager, PagerKernel, Port, SharedMapping } from "../pager.js";
 import type { Stats } from "../stats.js";
 import type { UserMachine } from "../../access/user-mode/user-machine.js";
 import type { Connection } from "./connection.js";
@@ -83,8 +77,9 @@ export class RemotePager implements Pager {
     return { mapping: new RemoteMapping(this, this.#connection, pages, shared, map), length };
   }
 
-  find(shared: SharedMapping, pages: number): Mapping {
-    return new RemoteMapping(this, this.#connection, pages, shared, null);
+  find(handle: ArrayHandle, pages: number): Mapping {
+    checkHandle(handle, this.identity);
+    return new RemoteMapping(this, this.#connection, pages, handle.mapping, null);
   }
 
   async createKernel({ label, module }: DeviceKernelDescriptor): Promise<PagerKernel> {

@@ -210,7 +210,7 @@ export class PortServer implements Server {
       return { length, pages };
     },
     map: ({ mapping }, operation) => this.#mapping(mapping).map(operation),
-    found: ({ shared, pages }, operation) => this.#pager.find(shared, pages).found(operation),
+    found: ({ shared, pages }, operation) => this.#sharing.findShared(this.#engine, shared, pages).found(operation),
     unmap: async ({ mapping }, operation) => this.#mapped(mapping)?.unmap(operation),
     read: async ({ mapping, at, length }, operation) => {
       const bytes = new Uint8Array(length);
@@ -246,8 +246,8 @@ export class PortServer implements Server {
       return compiled.dispatch({ ...dispatch, arrays: bound, onProgress }, operation);
     },
     stats: async () => this.#pager.stats,
-    openPort: ({ name }) => this.#pager.createPort(name),
-    closePort: ({ number, terminated }) => this.#pager.closePortOf(number, terminated),
+    openPort: async ({ name }) => this.#sharing.openPort(this.#pager, this.#engine, name),
+    closePort: ({ number, terminated }) => this.#sharing.closePortOf(number, terminated),
     destroy: async () => {
       if (this.#grants.destroy === null)
         throw new MemoryError("EPERM", "only the thread that made the memory destroys it");
