@@ -9,7 +9,7 @@ import { exitAddressSpace } from "../../mm/space/mapping.js";
 import type { MapSourceOptions } from "../map-options.js";
 import type { ArrayHandle } from "../array-handle.js";
 import type { Checkpoint } from "../operation-queue.js";
-import type { MappedPages, Mapping, Pager, PagerKernel, Port } from "../pager.js";
+import type { MappedPages, Mapping, Pager, PagerKernel, Port, SharedMapping } from "../pager.js";
 import type { Stats } from "../stats.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
@@ -46,8 +46,7 @@ export class LocalPager implements Pager {
   }
 
   reserve(pages: number): Mapping {
-    checkRoom(this.#engine.machine, pages);
-    return this.#make(ownPages(this.#engine, pages), pages);
+    return this.#make(this.placeOf(pages), pages);
   }
 
   /** `make` makes the mapping in place of this pager. */
@@ -62,7 +61,7 @@ export class LocalPager implements Pager {
   }
 
   find(handle: ArrayHandle, pages: number): Mapping {
-    return this.#shared("arrays of other threads").find(this.#engine, handle, pages);
+    return this.#shared("arrays of other threads").find(this, handle, pages);
   }
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel> {
@@ -112,6 +111,17 @@ export class LocalPager implements Pager {
       await sources.allEnded();
       await machine.swap?.store.close?.();
     }
+  }
+
+  /** Pages of their own for a mapping of another thread. */
+  placeOf(pages: number): ArrayPlace {
+    checkRoom(this.#engine.machine, pages);
+    return ownPages(this.#engine, pages);
+  }
+
+  /** A mapping that another thread has told of, without its pages. */
+  awaited(shared: SharedMapping, pages: number): LocalMapping {
+    return new LocalMapping(this.#engine, pages, null, shared);
   }
 
   #shared(what: string): Sharing {

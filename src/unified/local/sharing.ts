@@ -15,7 +15,7 @@ import type { Checkpoint } from "../operation-queue.js";
 import { type Grants, importKernel, PortServer } from "../serve/port-server.js";
 import type { Engine } from "./engine.js";
 import { Exclusive } from "./exclusive.js";
-import { LocalMapping } from "./local-mapping.js";
+import type { LocalMapping } from "./local-mapping.js";
 import type { LocalPager } from "./local-pager.js";
 import { SharedMappings } from "./shared-mappings.js";
 import { findThreadPin, loadPastCopies } from "./thread-pins.js";
@@ -55,17 +55,17 @@ export class Sharing {
   }
 
   /** EINVAL when there is none any more. */
-  find(engine: Engine, handle: ArrayHandle, pages: number): LocalMapping {
+  find(pager: LocalPager, handle: ArrayHandle, pages: number): LocalMapping {
     checkHandle(handle, this.identity);
-    return this.findShared(engine, handle.mapping, pages);
+    return this.findShared(pager, handle.mapping, pages);
   }
 
-  findShared(engine: Engine, shared: SharedMapping, pages: number): LocalMapping {
+  findShared(pager: LocalPager, shared: SharedMapping, pages: number): LocalMapping {
     const found = this.mappings.get(shared.number);
     if (found !== undefined) return found;
     if (!this.mappings.isToCome(shared.number) || Atomics.load(shared.page, 0) === GONE)
       throw new MemoryError("EINVAL", "the array of this handle is destroyed");
-    return new LocalMapping(engine, pages, null, shared);
+    return pager.awaited(shared, pages);
   }
 
   /** The other end of the port is served from now on. */

@@ -10,9 +10,8 @@ import type { DeviceKernelDescriptor } from "../../device/driver.js";
 import { type HostModuleAddress, importHostKernel } from "../../device/host-module.js";
 import { packThrown } from "../../device/thrown.js";
 import { MemoryError } from "../../mm/errors.js";
-import { checkRoom, ownPages } from "../local/array-place.js";
 import type { Engine } from "../local/engine.js";
-import { LocalMapping } from "../local/local-mapping.js";
+import type { LocalMapping } from "../local/local-mapping.js";
 import type { LocalPager } from "../local/local-pager.js";
 import type { Server, Sharing } from "../local/sharing.js";
 import { type Operation, OperationQueue } from "../operation-queue.js";
@@ -180,8 +179,7 @@ export class PortServer implements Server {
     reserve: async ({ shared, pages }, operation) => {
       const mapping = this.#made(shared, pages);
       try {
-        checkRoom(this.#engine.machine, pages);
-        mapping.giveWhatToMap(ownPages(this.#engine, pages));
+        mapping.giveWhatToMap(this.#pager.placeOf(pages));
       } catch (error) {
         mapping.fail(error);
         throw error;
@@ -210,7 +208,7 @@ export class PortServer implements Server {
       return { length, pages };
     },
     map: ({ mapping }, operation) => this.#mapping(mapping).map(operation),
-    found: ({ shared, pages }, operation) => this.#sharing.findShared(this.#engine, shared, pages).found(operation),
+    found: ({ shared, pages }, operation) => this.#sharing.findShared(this.#pager, shared, pages).found(operation),
     unmap: async ({ mapping }, operation) => this.#mapped(mapping)?.unmap(operation),
     read: async ({ mapping, at, length }, operation) => {
       const bytes = new Uint8Array(length);
@@ -258,7 +256,7 @@ export class PortServer implements Server {
 
   /** The mapping that the thread has made, of which others may have told the pager before. */
   #made(shared: SharedMapping, pages: number): LocalMapping {
-    return this.#sharing.mappings.get(shared.number) ?? new LocalMapping(this.#engine, pages, null, shared);
+    return this.#sharing.mappings.get(shared.number) ?? this.#pager.awaited(shared, pages);
   }
 
   #mapped(number: number): LocalMapping | undefined {
