@@ -15,7 +15,7 @@ import { Machine, type MachineOptions } from "../mm/machine.js";
 import type { SwapStore } from "../mm/swap/swap.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
 import { LocalPager } from "./local/local-pager.js";
-import { loadStores } from "./local/load-stores.js";
+import { loadOnDemand } from "./local/load-on-demand.js";
 import type { SwapFileOptions } from "./local/swap-file.js";
 import { MAP_OPTIONS, type MapSourceOptions } from "./map-options.js";
 import type { MemoryCore } from "./memory-core.js";
@@ -80,12 +80,12 @@ export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): P
   if (pageSize !== undefined) machineOptions.pageSize = pageSize;
   if (environment !== undefined) machineOptions.environment = environment;
   const wantsSwap = options.swapFile !== undefined || options.swapStore !== undefined;
-  const stores = wantsSwap ? await loadStores() : null;
-  const swap = stores === null ? null : await stores.openSwap(options);
+  const part = wantsSwap ? await loadOnDemand("swap") : null;
+  const swap = part === null ? null : await part.openSwap(options);
   try {
     signal?.throwIfAborted();
     const machine = new Machine(machineOptions);
-    if (swap !== null) stores?.swapOn(machine, swap);
+    if (swap !== null) part?.swapOn(machine, swap);
     const attached = await attachUnlessAborted(machine, device, signal);
     try {
       return new UnifiedMemory(new LocalPager(machine, attached), debug);

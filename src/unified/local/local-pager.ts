@@ -12,8 +12,7 @@ import type { Stats } from "../stats.js";
 import { checkRoom, ownPages } from "./array-place.js";
 import { takeStats } from "./take-stats.js";
 import type { Engine } from "./engine.js";
-import { loadStores } from "./load-stores.js";
-import { LocalKernel } from "./local-kernel.js";
+import { loadOnDemand } from "./load-on-demand.js";
 import { LocalMapping } from "./local-mapping.js";
 import { Residency } from "./residency.js";
 import { Sources } from "./sources.js";
@@ -38,12 +37,13 @@ export class LocalPager implements Pager {
     options: MapSourceOptions,
     checkpoint: Checkpoint,
   ): Promise<MappedPages> {
-    const { mapSource } = await loadStores();
+    const { mapSource } = await loadOnDemand("mapped files");
     return mapSource(this.#engine, source, options, checkpoint);
   }
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel> {
     const kernel = await this.#engine.attached.device.createKernel(descriptor);
+    const { LocalKernel } = await loadOnDemand("kernels");
     return new LocalKernel(this.#engine, kernel, descriptor.label);
   }
 
