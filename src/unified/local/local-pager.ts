@@ -14,8 +14,7 @@ import type { Stats } from "../stats.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
 import type { Engine, MakeMapping } from "./engine.js";
-import { loadStores } from "./load-stores.js";
-import { LocalKernel } from "./local-kernel.js";
+import { loadOnDemand } from "./load-on-demand.js";
 import { LocalMapping } from "./local-mapping.js";
 import { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
@@ -56,7 +55,7 @@ export class LocalPager implements Pager {
     checkpoint: Checkpoint,
     make: MakeMapping = (place, pages) => this.#make(place, pages),
   ): Promise<MappedPages> {
-    const { mapSource } = await loadStores();
+    const { mapSource } = await loadOnDemand("mapped files");
     return mapSource(this.#engine, source, options, checkpoint, make);
   }
 
@@ -66,6 +65,7 @@ export class LocalPager implements Pager {
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel> {
     const kernel = await this.#engine.attached.device.createKernel(descriptor);
+    const { LocalKernel } = await loadOnDemand("kernels");
     return new LocalKernel(this.#engine, kernel, descriptor.label);
   }
 

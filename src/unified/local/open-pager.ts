@@ -8,7 +8,7 @@ import type { SharedMemoryOptions, UnifiedMemoryOptions } from "../create-unifie
 import { loadPart } from "../../device/load-part.js";
 import type { DeviceModule } from "./device-module.js";
 import { isDeviceModule } from "./device-module-shape.js";
-import { loadStores } from "./load-stores.js";
+import { loadOnDemand } from "./load-on-demand.js";
 import { LocalPager } from "./local-pager.js";
 
 export async function openPager(options: UnifiedMemoryOptions | SharedMemoryOptions): Promise<LocalPager> {
@@ -18,13 +18,13 @@ export async function openPager(options: UnifiedMemoryOptions | SharedMemoryOpti
   if (pageSize !== undefined) machineOptions.pageSize = pageSize;
   if (environment !== undefined) machineOptions.environment = environment;
   const wantsSwap = options.swapFile !== undefined || options.swapStore !== undefined;
-  const stores = wantsSwap ? await loadStores() : null;
+  const part = wantsSwap ? await loadOnDemand("swap") : null;
   const sharing = shared ? await loadPart("shared memory", () => import("./sharing.js")) : null;
-  const swap = stores === null ? null : await stores.openSwap(options);
+  const swap = part === null ? null : await part.openSwap(options);
   try {
     signal?.throwIfAborted();
     const machine = new Machine(machineOptions);
-    if (swap !== null) stores?.swapOn(machine, swap);
+    if (swap !== null) part?.swapOn(machine, swap);
     const { device = mirrorDevice() } = options;
     const driver = isDeviceModule(device) ? await driverOf(device) : device;
     signal?.throwIfAborted();
