@@ -28,7 +28,7 @@ class WithKernels extends RemotePager {
 export async function openRemote(pager: LocalPager, debug: boolean): Promise<UnifiedMemory> {
   const { port1, port2 } = createChannel();
   const kernels: HostKernel[] = [];
-  await pager.serve(port2, "tested", {
+  pager.serve(port2, "tested", {
     destroy: () => pager.close(),
     findKernel: async (label, { export: number }) => ({ label, host: kernels[Number(number)] }),
   });

@@ -28,5 +28,5 @@ answerRequests(async (message) => {
     options.swapFile = { ...rest, path: isUrl ? new URL(path) : path };
   }
   const pager = await openPager(options);
-  await pager.serve(port, "owner", { destroy: () => pager.close() });
+  pager.serve(port, "owner", { destroy: () => pager.close() });
 });
