@@ -2,13 +2,14 @@
 
 import type { DeviceKernelDescriptor, HostKernel, HostModule } from "../device/driver.js";
 import { isHostKernel } from "../device/host-kernel.js";
+import type { ElementType } from "../device/element.js";
 import { loadPart } from "../device/load-part.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { checkFootprint, type Footprint } from "./footprint.js";
 import type { MemoryCore } from "./memory-core.js";
 import { PagedArray } from "./paged-array.js";
-import type { BoundArray, PagerKernel } from "./pager.js";
+import { type BoundArray, isSameMapping, type PagerKernel } from "./pager.js";
 
 /** What a kernel is made from: its code, and the elements that one invocation uses. */
 export interface KernelDescriptor {
@@ -34,7 +35,7 @@ export interface Progress {
 export interface DispatchOptions {
   invocations: number;
   /** By the names that the footprint uses. */
-  arrays: Record<string, PagedArray>;
+  arrays: Record<string, PagedArray<ElementType, ArrayBufferLike>>;
   /** Passed to the kernel as they are. */
   uniforms?: Record<string, unknown>;
   /** Default "auto": resident when everything fits at once, else streamed. */
@@ -73,7 +74,7 @@ const DISPATCH_OPTIONS: OptionNames<DispatchOptions> = {
 
 /** An array of a dispatch, and where its pages are. */
 interface Bound extends BoundArray {
-  readonly array: PagedArray;
+  readonly array: PagedArray<ElementType, ArrayBufferLike>;
 }
 
 /** A kernel of one memory, to be dispatched any number of times. */
@@ -183,7 +184,7 @@ export class Kernel {
       this.#bindArray(name, footprint, arrays[name], invocations),
     );
     for (const { array, mapping, name, written } of bound) {
-      const other = bound.find((candidate) => candidate.mapping === mapping && candidate.name !== name);
+      const other = bound.find((candidate) => isSameMapping(candidate.mapping, mapping) && candidate.name !== name);
       if (other !== undefined && (written || other.written)) {
         throw new MemoryError(
           "EINVAL",
@@ -194,7 +195,12 @@ export class Kernel {
     return bound;
   }
 
-  #bindArray(name: string, footprint: Footprint, array: PagedArray | undefined, invocations: number): Bound {
+  #bindArray(
+    name: string,
+    footprint: Footprint,
+    array: PagedArray<ElementType, ArrayBufferLike> | undefined,
+    invocations: number,
+  ): Bound {
     if (array === undefined) throw new MemoryError("EINVAL", `kernel "${this.label}" needs array "${name}"`);
     if (!(array instanceof PagedArray)) {
       throw new MemoryError(

@@ -13,9 +13,11 @@ const PARTS = [
   "src",
   "test/property",
   "test/simulation",
+  "test/device/ledger-driver.js",
   "test/mm/huge/huge-space.js",
   "test/unified/opened-memory.js",
-  ...["builders", "environments", "invariants", "test-device"].map((module) => `test/${module}.js`),
+  "test/unified/remote-memory.js",
+  ...["builders", "environments", "invariants", "kernel-module", "test-device"].map((module) => `test/${module}.js`),
 ];
 
 export interface Build extends Disposable {

@@ -347,7 +347,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "splitting a huge entry forgets whose its pages are",
-    file: "mm/huge/huge-entry.js",
+    file: "mm/huge/split-entry.js",
     text: "PTE_UFFD_WP | PTE_EXCLUSIVE));",
     replacement: "PTE_UFFD_WP));",
     found: "huge programs",
@@ -434,6 +434,13 @@ export const bugs: readonly Bug[] = [
     file: "unified/local/local-mapping.js",
     text: "of this.pins)",
     replacement: "of [])",
+    found: "random arrays",
+  },
+  {
+    name: "a kernel that writes an array gets a view of it as well",
+    file: "unified/kernel.js",
+    text: "candidate.mapping === mapping",
+    replacement: "candidate.mapping === null",
     found: "random arrays",
   },
   {
