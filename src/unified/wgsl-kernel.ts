@@ -26,6 +26,7 @@ export function prepareWgsl({ label, text, entryPoint, constants = {}, footprint
     text,
     ...(entryPoint !== undefined && { entryPoint }),
     constants: known,
+    footprint,
   });
   const arrays = new Map(storage.map((use) => [use.name, use]));
   for (const name of Object.keys(footprint)) {
@@ -58,7 +59,8 @@ function checkArray(label: string, { name, element, length }: StorageUse, array:
   if (length !== null && array.length < length) {
     refuse(`array "${array.label}" has ${array.length} elements, "${name}" of kernel "${label}" at least ${length}`);
   }
-  if (array.length > MOST) refuse(`array "${array.label}" has ${array.length} elements, more than the ${MOST} that WGSL can index`);
+  if (array.length > MOST)
+    refuse(`array "${array.label}" has ${array.length} elements, more than the ${MOST} that WGSL can index`);
 }
 
 function refuse(why: string): never {

@@ -15,7 +15,12 @@ import type { StepMemory } from "./run-step.js";
 /** What the worker is asked for; it answers a step with the bytes of scratch memory that it took. */
 export type KernelOrder =
   | { readonly do: "open"; readonly memory: Uint8Array; readonly pageSize: number }
-  | { readonly do: "load"; readonly kernel: number; readonly label: string; readonly address: HostModuleAddress | WgslKernel }
+  | {
+      readonly do: "load";
+      readonly kernel: number;
+      readonly label: string;
+      readonly address: HostModuleAddress | WgslKernel;
+    }
   | { readonly do: "run"; readonly kernel: number; readonly step: KernelStep; readonly hostPages: HostPages };
 
 /** Host frames that a step reads in place, and their bytes. */

@@ -24,14 +24,20 @@ const CHANGES: Readonly<Record<string, string>> = {
 };
 
 export function isAtomicFunction(name: string): boolean {
-  return Object.hasOwn(CHANGES, name) || name === "atomicLoad" || name === "atomicStore" || name === "atomicCompareExchangeWeak";
+  return (
+    Object.hasOwn(CHANGES, name) ||
+    name === "atomicLoad" ||
+    name === "atomicStore" ||
+    name === "atomicCompareExchangeWeak"
+  );
 }
 
 export function atomicCall(c: Compilation, node: FunctionCallExpression, name: string): Value | null {
   const count = name === "atomicLoad" ? 1 : name === "atomicCompareExchangeWeak" ? 3 : 2;
   if (node.arguments.length !== count) c.refuse(node, `${name} takes ${count} arguments, not ${node.arguments.length}`);
   const place = pointerOf(c, node.arguments[0]);
-  if (place?.kind !== "memory" || place.type.kind !== "atomic") return c.refuse(node, `${name} takes a pointer to an atomic`);
+  if (place?.kind !== "memory" || place.type.kind !== "atomic")
+    return c.refuse(node, `${name} takes a pointer to an atomic`);
   const type = place.type.of;
   if (place.root.access === "read") c.refuse(node, "an atomic needs storage that can be written");
   const [value, other] = node.arguments

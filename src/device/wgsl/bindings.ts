@@ -99,4 +99,3 @@ function kindsOf(type: Type): string[] {
       return kindsOf(type.of);
   }
 }
-

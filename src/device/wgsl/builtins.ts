@@ -156,7 +156,13 @@ function numeric(c: Compilation, node: FunctionCallExpression, name: string, how
   if (constants.every((each) => each !== undefined)) {
     const known = constants as (readonly Constant[])[];
     const results = c.constant(node, () =>
-      known[0].map((_, i) => foldCall(does, scalar.name, known.map((each) => each[i]))),
+      known[0].map((_, i) =>
+        foldCall(
+          does,
+          scalar.name,
+          known.map((each) => each[i]),
+        ),
+      ),
     );
     return constantValue(type, results);
   }
@@ -317,7 +323,9 @@ function mix(c: Compilation, node: FunctionCallExpression): Value {
   const by = settled(c, convert(c, node.arguments[2], part, rest));
   return {
     type: to,
-    parts: x.parts.map((one, i) => c.call("fround", c.call("mix", one, y.parts[i], by.parts[by.parts.length === 1 ? 0 : i]))),
+    parts: x.parts.map((one, i) =>
+      c.call("fround", c.call("mix", one, y.parts[i], by.parts[by.parts.length === 1 ? 0 : i])),
+    ),
   };
 }
 
@@ -336,13 +344,17 @@ function bitField(c: Compilation, node: FunctionCallExpression, count: number): 
   const scalar = scalarOfType(type);
   if (scalar !== I32 && scalar !== U32) return c.refuse(node, `this function does not take ${nameOfType(type)}`);
   const values = given.slice(0, count).map((value, i) => convert(c, node.arguments[i], value, type));
-  const [offset, bits] = given.slice(count).map((value, i) => convert(c, node.arguments[count + i], value, U32).parts[0]);
+  const [offset, bits] = given
+    .slice(count)
+    .map((value, i) => convert(c, node.arguments[count + i], value, U32).parts[0]);
   const name = count === 2 ? "insertBits" : scalar === I32 ? "extractBitsI32" : "extractBitsU32";
   const end = scalar === I32 ? "| 0" : ">>> 0";
   const [from, many] = [c.settlePart(offset), c.settlePart(bits)];
   return {
     type,
-    parts: values[0].parts.map((_, i) => `(${c.call(name, ...values.map(({ parts }) => parts[i]), from, many)} ${end})`),
+    parts: values[0].parts.map(
+      (_, i) => `(${c.call(name, ...values.map(({ parts }) => parts[i]), from, many)} ${end})`,
+    ),
   };
 }
 
@@ -373,7 +385,8 @@ function select(c: Compilation, node: FunctionCallExpression): Value {
   }
   const a = convert(c, node.arguments[0], no, type);
   const b = convert(c, node.arguments[1], yes, type);
-  if (tests.length !== 1 && tests.length !== a.parts.length) c.refuse(node, "select takes a condition for each component");
+  if (tests.length !== 1 && tests.length !== a.parts.length)
+    c.refuse(node, "select takes a condition for each component");
   return {
     type,
     parts: a.parts.map((part, i) => `(${tests[tests.length === 1 ? 0 : i]} ? ${b.parts[i]} : ${part})`),
@@ -384,4 +397,3 @@ function commonAbstract(no: Value, yes: Value): Value["type"] {
   if (!isAbstract(yes.type)) return yes.type;
   return scalarOfType(no.type) === ABSTRACT_FLOAT ? no.type : yes.type;
 }
-

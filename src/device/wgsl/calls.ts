@@ -38,7 +38,10 @@ export function callFunction(c: Compilation, node: FunctionCallExpression, fn: F
       }
       if ("place" in argument) {
         if (!sameType(argument.place.type, pointed!)) {
-          c.refuse(at, `expected a pointer to ${nameOfType(pointed!)}, found one to ${nameOfType(argument.place.type)}`);
+          c.refuse(
+            at,
+            `expected a pointer to ${nameOfType(pointed!)}, found one to ${nameOfType(argument.place.type)}`,
+          );
         }
         c.declare(decl, decl.ident.originalName, { kind: "pointer", place: argument.place });
       } else {

@@ -7,6 +7,7 @@
  * generated code are made here, and numbers are written by `writeConstant`: no text of the kernel gets into it.
  */
 
+import type { WgslKernel } from "../driver.js";
 import { KernelError } from "../kernel-error.js";
 import { ConstantError, type WriteCall } from "./operators.js";
 import type { NumberFunction } from "./numbers.js";
@@ -56,6 +57,7 @@ export interface UniformUse {
 
 export class Compilation {
   readonly text: string;
+  readonly footprint: WgslKernel["footprint"];
   /** Finds what the module declares. */
   readonly globals: (compilation: Compilation, name: string) => Binding | null;
   readonly functions = new Set<NumberFunction>();
@@ -77,8 +79,12 @@ export class Compilation {
   #names = 0;
   #length = 0;
 
-  constructor(text: string, globals: (compilation: Compilation, name: string) => Binding | null) {
+  constructor(
+    { text, footprint }: Pick<WgslKernel, "text" | "footprint">,
+    globals: (compilation: Compilation, name: string) => Binding | null,
+  ) {
     this.text = text;
+    this.footprint = footprint;
     this.globals = globals;
   }
 
@@ -123,7 +129,10 @@ export class Compilation {
   emit(line: string): void {
     this.#length += line.length;
     if (this.#length > MOST_CODE) {
-      this.refuse({ start: 0, end: 0 }, "the kernel is too long once its functions are written out where they are called");
+      this.refuse(
+        { start: 0, end: 0 },
+        "the kernel is too long once its functions are written out where they are called",
+      );
     }
     this.lines.push(line);
   }

@@ -6,12 +6,13 @@
  */
 
 import { MemoryError } from "../../mm/errors.js";
+import type { WgslKernel } from "../driver.js";
 import { Compilation, type UniformUse } from "./compilation.js";
 import { writeOut } from "./calls.js";
 import { type Constants, Module, workgroupSize } from "./module.js";
 import type { AttributeElem, FnElem, SyntaxNode } from "./parse.js";
 import { pointerType, typeOf } from "./type-syntax.js";
-import { sameType, type Struct, type Type, U32, vectorOf } from "./types.js";
+import { sameType, type Struct, type Type, U32, vectorOf, wordsOfElement } from "./types.js";
 import type { StorageUse, Value } from "./value.js";
 
 export interface CompileRequest {
@@ -19,6 +20,8 @@ export interface CompileRequest {
   /** May be left out where there is only one. */
   readonly entryPoint?: string;
   readonly constants?: Constants;
+  /** Of arrays that are not in it, an invocation may use every element. */
+  readonly footprint?: WgslKernel["footprint"];
 }
 
 /** A kernel, as far as it is known without being run. */
@@ -37,10 +40,13 @@ export interface CompiledKernel {
 const VEC3U = vectorOf(3, U32);
 
 /** Throws a `KernelError` for what is no WGSL, or not supported; EINVAL when there is no such entry point. */
-export function compile({ text, entryPoint, constants = {} }: CompileRequest): CompiledKernel {
+export function compile({ text, entryPoint, constants = {}, footprint = {} }: CompileRequest): CompiledKernel {
   // Of what a module declares, its functions know only through this.
   const resolver: { module: Module | null } = { module: null };
-  const c = new Compilation(text, (compilation, name) => resolver.module?.resolve(compilation, name) ?? null);
+  const c = new Compilation(
+    { text, footprint },
+    (compilation, name) => resolver.module?.resolve(compilation, name) ?? null,
+  );
   const module = new Module(c, constants);
   resolver.module = module;
   module.checkAsserts(c);
@@ -81,10 +87,13 @@ function writeEntry(c: Compilation, entry: FnElem, size: number): void {
   c.inScope(null, () => {
     for (const { name, attributes } of entry.params) {
       const { decl, typeRef } = name;
-      if (typeRef === undefined || pointerType(c, typeRef) !== null) c.refuse(decl, "a parameter of an entry point needs a type");
+      if (typeRef === undefined || pointerType(c, typeRef) !== null)
+        c.refuse(decl, "a parameter of an entry point needs a type");
       const type = typeOf(c, typeRef);
       const value =
-        type.kind === "struct" ? structOf(c, entry, decl, type, builtins) : builtinOf(c, decl, attributes, type, builtins);
+        type.kind === "struct"
+          ? structOf(c, entry, decl, type, builtins)
+          : builtinOf(c, decl, attributes, type, builtins);
       c.declare(decl, decl.ident.originalName, { kind: "value", value });
     }
     writeOut(c, entry);
@@ -115,7 +124,8 @@ function builtinOf(
   for (const { attribute } of attributes) {
     if (attribute.kind !== "@builtin") continue;
     const { name } = attribute.param;
-    if (!Object.hasOwn(builtins, name)) c.refuse(attribute.param, `builtin ${name} is not supported by the software device`);
+    if (!Object.hasOwn(builtins, name))
+      c.refuse(attribute.param, `builtin ${name} is not supported by the software device`);
     const value = builtins[name]();
     if (!sameType(value.type, type)) c.refuse(node, `builtin ${name} is of another type`);
     return value;
@@ -131,8 +141,23 @@ function structOf(c: Compilation, entry: FnElem, node: SyntaxNode, type: Struct,
   return { type, parts: values.flatMap(({ parts }) => parts) };
 }
 
+/** Which elements of an array an invocation uses, and where the first of them is. */
+function rangeOf({ number, element }: StorageUse, used: WgslKernel["footprint"][string] = "whole"): string[] {
+  const words = wordsOfElement({ kind: "array", of: element, length: null }, false);
+  const s = `s${number}`;
+  const at = `var ${s}Word = (${s}Low - ${s}Base) * ${words} >>> 0;`;
+  if (used === "whole") return [`var ${s}Low = 0, ${s}Count = ${s}Length;`, at];
+  const { each, before = 0, after = 0 } = used;
+  const low = before === 0 ? `g * ${each} >>> 0` : `Math.max(g * ${each} - ${before}, 0) >>> 0`;
+  return [
+    `var ${s}Low = ${low}, ${s}Count = Math.max(Math.min(g * ${each} + ${each + after}, ${s}Length) - ${s}Low, 0) >>> 0;`,
+    at,
+  ];
+}
+
 function assemble(c: Compilation, lines: readonly string[]): string {
-  const views = (prefix: string): string[] => [...c.views].filter((view) => view.startsWith(prefix) && view.length === prefix.length + 1);
+  const views = (prefix: string): string[] =>
+    [...c.views].filter((view) => view.startsWith(prefix) && view.length === prefix.length + 1);
   const typed: Readonly<Record<string, string>> = { f: "Float32Array", i: "Int32Array", u: "Uint32Array" };
   const own = (prefix: string, buffer: string): string[] =>
     views(prefix).map((view) => `const ${view} = new ${typed[view.slice(-1)]}(${buffer});`);
@@ -145,15 +170,11 @@ function assemble(c: Compilation, lines: readonly string[]): string {
     ...c.tables,
     "return function run(first, count, invocations, arrays) {",
     ...storage.flatMap(({ number }) => [
-      `const { each: s${number}Each, before: s${number}Before, after: s${number}After, stride: s${number}Stride, base: s${number}Base, length: s${number}Length } = arrays[${number}];`,
+      `const s${number}Base = arrays[${number}].base, s${number}Length = arrays[${number}].length;`,
       ...views(`s${number}`).map((view) => `const ${view} = arrays[${number}].${view.slice(-1)};`),
-      `let s${number}Low = 0, s${number}Count = s${number}Length, s${number}Word = -s${number}Base * s${number}Stride;`,
     ]),
     "for (let g = first, end = first + count; g < end; g++) {",
-    ...storage.map(
-      ({ number }) =>
-        `if (s${number}Each !== 0) { s${number}Low = Math.max(g * s${number}Each - s${number}Before, 0); s${number}Count = Math.min(g * s${number}Each + s${number}Each + s${number}After, s${number}Length) - s${number}Low; s${number}Word = (s${number}Low - s${number}Base) * s${number}Stride; }`,
-    ),
+    ...storage.flatMap((use) => rangeOf(use, c.footprint[use.name])),
     ...c.starts,
     ...lines,
     "}",

@@ -197,7 +197,9 @@ function denote(c: Compilation, node: ExpressionElem): Place | Value {
     case "component-member-expression": {
       const base = denoteBase(c, node.base);
       if (!isPlace(base)) return memberValue(c, node, base, node.access.name);
-      return placeOfMember(c, node, base, node.access.name) ?? memberValue(c, node, load(c, node, base), node.access.name);
+      return (
+        placeOfMember(c, node, base, node.access.name) ?? memberValue(c, node, load(c, node, base), node.access.name)
+      );
     }
     default:
       return expression(c, node);
@@ -290,7 +292,7 @@ function indexValue(c: Compilation, node: SyntaxNode, base: Value, index: Value)
   }
   const value = concrete(c, node, base);
   if (type.kind === "vector") {
-    return { type: (value.type as typeof type).of, parts: [choose(c, value.parts, clampIndex(c, index.parts[0], length))] };
+    return { type: (value.type as typeof type).of, parts: [choose(c, value.parts, clampIndex(c, index, length))] };
   }
   return load(c, node, indexPlace(c, node, spill(c, node, value), index));
 }
@@ -336,7 +338,8 @@ function hexadecimal(text: string): number {
 
 function unary(c: Compilation, node: UnaryExpression): Value {
   const operator = node.operator.value;
-  if (operator === "*") return load(c, node, pointerOf(c, node.expression) ?? c.refuse(node, "what * is before is no pointer"));
+  if (operator === "*")
+    return load(c, node, pointerOf(c, node.expression) ?? c.refuse(node, "what * is before is no pointer"));
   if (operator === "&") return c.refuse(node, "a pointer can only be given to a function or a let");
   const value = expression(c, node.expression);
   const scalar = scalarOfType(value.type);
@@ -376,7 +379,8 @@ export function operate(c: Compilation, node: SyntaxNode, operator: string, left
   if (!takes(operator, scalar.name)) refuse();
   const size = Math.max(left.parts.length, right.parts.length);
   const mixes = "+-*/%".includes(operator);
-  if (left.parts.length !== right.parts.length && !(mixes && (left.parts.length === 1 || right.parts.length === 1))) refuse();
+  if (left.parts.length !== right.parts.length && !(mixes && (left.parts.length === 1 || right.parts.length === 1)))
+    refuse();
   const of = isComparison(operator) ? BOOL : scalar;
   const type = size === 1 ? of : vectorOf(size, of);
   const x = spread(c, node, left, scalar, size);
@@ -402,7 +406,11 @@ function spread(c: Compilation, node: SyntaxNode, value: Value, scalar: Scalar, 
   const { parts, constants } = converted;
   const part = isSimple(parts[0]) ? parts[0] : c.settlePart(parts[0]);
   const type = vectorOf(size, scalar);
-  if (constants !== undefined) return constantValue(type, Array.from({ length: size }, () => constants[0]));
+  if (constants !== undefined)
+    return constantValue(
+      type,
+      Array.from({ length: size }, () => constants[0]),
+    );
   return { type, parts: Array.from({ length: size }, () => part) };
 }
 
@@ -430,7 +438,8 @@ function shift(
       c.constant(node, () => constants.map((constant, i) => foldBinary(operator, scalar.name, constant, counts[i]))),
     );
   }
-  if (counts?.some((count) => Number(count) >= 32) === true) c.refuse(node, `a shift by ${counts.join(", ")} exceeds 31`);
+  if (counts?.some((count) => Number(count) >= 32) === true)
+    c.refuse(node, `a shift by ${counts.join(", ")} exceeds 31`);
   return {
     type: shifted.type,
     parts: shifted.parts.map((part, i) => writeBinary(operator, scalar.name, part, by.parts[i], c.call)),
@@ -469,7 +478,8 @@ export function call(c: Compilation, node: FunctionCallExpression): Value | null
   const written = namedType(c, node.function, name, templates);
   if (written !== null) return construct(c, node, written);
   if (binding !== null) return c.refuse(node, `"${name}" is no function`);
-  if (!isBuiltin(name)) return c.refuse(node, `function "${name}" is not declared, and not supported by the software device`);
+  if (!isBuiltin(name))
+    return c.refuse(node, `function "${name}" is not declared, and not supported by the software device`);
   return callBuiltin(c, node, name, templates ?? []);
 }
 
@@ -485,9 +495,21 @@ function construct(c: Compilation, node: FunctionCallExpression, written: Writte
     case "vector":
       return constructVector(c, node, type.size, type.of, values);
     case "array":
-      return constructParts(c, node, type, values, Array.from({ length: type.length ?? 0 }, () => type.of));
+      return constructParts(
+        c,
+        node,
+        type,
+        values,
+        Array.from({ length: type.length ?? 0 }, () => type.of),
+      );
     case "struct":
-      return constructParts(c, node, type, values, type.members.map((member) => member.type));
+      return constructParts(
+        c,
+        node,
+        type,
+        values,
+        type.members.map((member) => member.type),
+      );
     case "atomic":
       return c.refuse(node, "an atomic cannot be constructed");
   }
@@ -540,7 +562,10 @@ function constructVector(
   values: readonly Value[],
 ): Value {
   const refuse = (): never =>
-    c.refuse(node, `a vector of ${size} is not made of ${values.map((v) => nameOfType(v.type)).join(", ") || "nothing"}`);
+    c.refuse(
+      node,
+      `a vector of ${size} is not made of ${values.map((v) => nameOfType(v.type)).join(", ") || "nothing"}`,
+    );
   const scalars = values.map(({ type }) => scalarOfType(type) ?? refuse());
   const scalar = of ?? commonScalar(scalars) ?? refuse();
   const [only] = values;
@@ -557,7 +582,13 @@ function constructArrayOf(c: Compilation, node: SyntaxNode, values: readonly Val
   let of = values.find(({ type }) => !isAbstract(type))?.type ?? values[0].type;
   if (isAbstract(of) && scalars.includes(ABSTRACT_FLOAT)) of = replaceScalar(of, ABSTRACT_FLOAT);
   const type: ArrayOf = { kind: "array", of, length: values.length };
-  return constructParts(c, node, type, values, values.map(() => of));
+  return constructParts(
+    c,
+    node,
+    type,
+    values,
+    values.map(() => of),
+  );
 }
 
 function constructParts(
@@ -570,7 +601,10 @@ function constructParts(
   if (values.length !== types.length) {
     c.refuse(node, `${nameOfType(type)} is made of ${types.length} values, not of ${values.length}`);
   }
-  return joined(type, values.map((value, i) => convert(c, node, value, types[i])));
+  return joined(
+    type,
+    values.map((value, i) => convert(c, node, value, types[i])),
+  );
 }
 
 function joined(type: Type, values: readonly Value[]): Value {

@@ -6,20 +6,13 @@ import { KernelError } from "../kernel-error.js";
 import type { StepKernel, StepRange } from "../step-kernel.js";
 import { compile, type CompiledKernel } from "./compile.js";
 import { NUMBERS } from "./numbers.js";
-import { strideOfArray } from "./types.js";
 import type { StorageUse } from "./value.js";
 
-/** An array as the generated code has it: views of the same words, and which of its elements an invocation uses. */
+/** An array as the generated code has it: views of the same words. */
 interface Words {
   readonly f: Float32Array;
   readonly i: Int32Array;
   readonly u: Uint32Array;
-  /** 0 for a whole array. */
-  readonly each: number;
-  readonly before: number;
-  readonly after: number;
-  /** Words an element. */
-  readonly stride: number;
   /** Element at the start of the views. */
   readonly base: number;
   /** Elements of the whole array, as far as the kernel may know. */
@@ -44,7 +37,7 @@ export function createStepKernel(kernel: WgslKernel): StepKernel {
   return {
     run: (range) => {
       for (const { name, word } of compiled.uniforms) words.set(range.uniforms[name] as Uint8Array, word * 4);
-      const arrays = compiled.storage.map((storage) => wordsOf(storage, kernel, range));
+      const arrays = compiled.storage.map((storage) => wordsOf(storage, range));
       run(range.first, range.count, range.invocations, arrays);
     },
   };
@@ -65,21 +58,14 @@ function makeFunction({ code }: CompiledKernel): MakeRun {
   }
 }
 
-function wordsOf({ name, element, length }: StorageUse, { footprint }: WgslKernel, range: StepRange): Words {
+function wordsOf({ name, length }: StorageUse, range: StepRange): Words {
   const { buffer, byteOffset, byteLength } = range.arrays[name] as Uint8Array;
   const words = byteLength / 4;
-  const used = footprint[name];
-  const { each = 0, before = 0, after = 0 } = used === "whole" ? {} : used;
-  const stride = strideOfArray({ kind: "array", of: element, length: null }) / 4;
   const whole = range.lengths[name];
   return {
     f: new Float32Array(buffer, byteOffset, words),
     i: new Int32Array(buffer, byteOffset, words),
     u: new Uint32Array(buffer, byteOffset, words),
-    each,
-    before,
-    after,
-    stride,
     base: range.base[name],
     length: length === null ? whole : Math.min(length, whole),
   };
@@ -108,4 +94,3 @@ function findOutside(
     "EFAULT",
   );
 }
-

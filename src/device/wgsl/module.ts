@@ -35,7 +35,10 @@ type Declaration = ReturnType<typeof parseDeclarations>[number];
 export type Constants = Readonly<Record<string, number>>;
 
 /** Extensions of the language that change nothing here. */
-const EXTENSIONS: ReadonlySet<string> = new Set(["readonly_and_readwrite_storage_textures", "pointer_composite_access"]);
+const EXTENSIONS: ReadonlySet<string> = new Set([
+  "readonly_and_readwrite_storage_textures",
+  "pointer_composite_access",
+]);
 
 export class Module {
   readonly #declarations = new Map<string, Declaration>();
@@ -138,7 +141,11 @@ export class Module {
     const declared = typeRef === undefined ? null : typeOf(c, typeRef);
     const { init } = node;
     const own =
-      init === undefined ? null : declared === null ? concrete(c, init, expression(c, init)) : expressionOf(c, init, declared);
+      init === undefined
+        ? null
+        : declared === null
+          ? concrete(c, init, expression(c, init))
+          : expressionOf(c, init, declared);
     const type = declared ?? own?.type ?? c.refuse(node, `override "${name}" needs a type or a value`);
     const scalar = scalarOfType(type);
     if (scalar === null || type.kind !== "scalar") return c.refuse(node, `override "${name}" is no scalar`);
@@ -212,7 +219,11 @@ function privateVariable(c: Compilation, node: GlobalVarElem): Place {
   const { result, lines } = c.capture(() => {
     const { init } = node;
     const value =
-      init === undefined ? null : declared === null ? concrete(c, init, expression(c, init)) : expressionOf(c, init, declared);
+      init === undefined
+        ? null
+        : declared === null
+          ? concrete(c, init, expression(c, init))
+          : expressionOf(c, init, declared);
     const type = declared ?? value?.type ?? c.refuse(node, "a variable needs a type or a value");
     const place = newVariable(c, decl, type);
     if (value !== null) store(c, node, place, value);
@@ -251,13 +262,15 @@ function uniformVariable(c: Compilation, name: string, node: GlobalVarElem, type
 function oddInUniform(type: Type): string | null {
   if (type.kind === "array") {
     const stride = strideOfArray(type);
-    if (stride % 16 !== 0) return `elements of ${nameOfType(type)} are ${stride} bytes apart, in uniforms a multiple of 16`;
+    if (stride % 16 !== 0)
+      return `elements of ${nameOfType(type)} are ${stride} bytes apart, in uniforms a multiple of 16`;
     return oddInUniform(type.of);
   }
   if (type.kind !== "struct") return null;
   for (const member of type.members) {
     const nested = member.type.kind === "struct" || member.type.kind === "array";
-    if (nested && member.offset % 16 !== 0) return `member "${member.name}" lies ${member.offset} bytes into ${type.name}, in uniforms a multiple of 16`;
+    if (nested && member.offset % 16 !== 0)
+      return `member "${member.name}" lies ${member.offset} bytes into ${type.name}, in uniforms a multiple of 16`;
     const odd = oddInUniform(member.type);
     if (odd !== null) return odd;
   }
@@ -293,10 +306,11 @@ export function workgroupSize(c: Compilation, fn: FnElem): [number, number, numb
     const sizes = (attribute.params ?? []).map(({ expression: node }) => {
       const { constants } = concrete(c, node, expression(c, node));
       const size = Number(constants?.[0] as Constant | undefined);
-      return Number.isInteger(size) && size >= 1 ? size : c.refuse(node, "a workgroup size is a constant of at least 1");
+      return Number.isInteger(size) && size >= 1
+        ? size
+        : c.refuse(node, "a workgroup size is a constant of at least 1");
     });
     return [sizes[0] ?? 1, sizes[1] ?? 1, sizes[2] ?? 1];
   }
   return c.refuse(fn.name, "a compute shader needs @workgroup_size");
 }
-

@@ -99,9 +99,8 @@ export function smoothstep(low: number, high: number, x: number): number {
 }
 
 export function ldexp(x: number, exponent: number): number {
-  // In two steps: half of the exponent alone may be out of reach of a double.
-  const half = exponent >> 1;
-  return x * 2 ** half * 2 ** (exponent - half);
+  // Beyond 400 all of f32 is 0 or infinite, and 0 has to stay 0.
+  return x * 2 ** Math.max(-400, Math.min(exponent, 400));
 }
 
 /** To the nearest f16, ties to even; what f16 cannot hold is infinite. */

@@ -45,10 +45,13 @@ export function writeBinary(operator: string, scalar: ScalarName, a: string, b: 
   if (scalar === "f32") return call("fround", `${a} ${operator} ${b}`);
   const wrap = scalar === "i32" ? "| 0" : ">>> 0";
   if (operator === "*") return scalar === "i32" ? call("imul", a, b) : `(${call("imul", a, b)} >>> 0)`;
+  const power = scalar === "u32" && /^[1-9]\d*$/.test(b) ? Math.log2(Number(b)) : NaN;
   if (operator === "/") {
+    if (Number.isInteger(power)) return `(${a} >>> ${power})`;
     if (/^[1-9]\d*$/.test(b)) return `(${a} / ${b} ${wrap})`;
     return call(scalar === "i32" ? "divideI32" : "divideU32", a, b);
   }
+  if (operator === "%" && Number.isInteger(power)) return `((${a} & ${Number(b) - 1}) >>> 0)`;
   if (operator === "<<") return scalar === "i32" ? `(${a} << ${b})` : `(${a} << ${b} >>> 0)`;
   if (operator === ">>") return scalar === "i32" ? `(${a} >> ${b})` : `(${a} >>> ${b})`;
   if (BITWISE.has(operator)) return scalar === "i32" ? `(${a} ${operator} ${b})` : `((${a} ${operator} ${b}) >>> 0)`;
@@ -135,7 +138,8 @@ export function writeConversion(a: string, from: ScalarName, to: ScalarName, cal
 }
 
 export function writeConstant(value: Constant): string {
-  if (typeof value === "number" && (value < 0 || Object.is(value, -0))) return `(${Object.is(value, -0) ? "-0" : value})`;
+  if (typeof value === "number" && (value < 0 || Object.is(value, -0)))
+    return `(${Object.is(value, -0) ? "-0" : value})`;
   return String(value);
 }
 

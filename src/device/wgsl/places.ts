@@ -11,6 +11,7 @@ import {
   nameOfType,
   type Struct,
   type Type,
+  U32,
   wordsBefore,
   wordsOfElement,
 } from "./types.js";
@@ -78,7 +79,7 @@ export function clear(c: Compilation, place: Place & { kind: "memory" }): void {
 /** The place of a vector's component, or of an element, by an index that is i32 or u32. */
 export function indexPlace(c: Compilation, node: SyntaxNode, place: Place, index: Value): Place {
   const constant = index.constants === undefined ? null : Number(index.constants[0]);
-  if (place.kind === "storage") return storageElement(c, place.root, index.parts[0], node);
+  if (place.kind === "storage") return storageElement(c, place.root, index, node);
   if (place.type.kind !== "vector" && place.type.kind !== "array") {
     return c.refuse(node, `${nameOfType(place.type)} has no elements`);
   }
@@ -95,12 +96,12 @@ export function indexPlace(c: Compilation, node: SyntaxNode, place: Place, index
       return { kind: "names", type: of, names: names.slice(constant * each, (constant + 1) * each), access };
     }
     if (place.type.kind === "array") return c.refuse(node, "an array in variables is indexed by constants only");
-    return { kind: "component", type: place.type.of, names, index: clampIndex(c, index.parts[0], length), access };
+    return { kind: "component", type: place.type.of, names, index: clampIndex(c, index, length), access };
   }
   const words = place.type.kind === "vector" ? 1 : wordsOfElement(place.type, place.root.packed);
   if (constant !== null) return { ...place, type: of, word: place.word + constant * words };
-  const at = scaled(clampIndex(c, index.parts[0], length), words);
-  return { ...place, type: of, dynamic: c.settlePart(place.dynamic === "" ? at : `${place.dynamic} + ${at}`) };
+  const at = scaled(clampIndex(c, index, length), words);
+  return { ...place, type: of, dynamic: c.settlePart(place.dynamic === "" ? at : `${place.dynamic} + ${at} >>> 0`) };
 }
 
 export function memberPlace(place: Place, type: Struct, member: number): Place | null {
@@ -120,28 +121,36 @@ export function memberPlace(place: Place, type: Struct, member: number): Place |
 export function storageElement(
   c: Compilation,
   root: Root & { readonly storage: StorageUse },
-  index: string,
+  index: Value,
   node: SyntaxNode,
 ): Place {
   const { prefix, storage } = root;
-  const wanted = c.settlePart(index);
-  const relative = c.settlePart(`(${wanted} - ${prefix}Low) >>> 0`);
+  const wanted = unsigned(c, index);
+  const isWhole = (c.footprint[storage.name] ?? "whole") === "whole";
+  const relative = isWhole ? wanted : c.settlePart(`(${wanted} - ${prefix}Low) >>> 0`);
   const words = wordsOfElement({ kind: "array", of: storage.element, length: null }, false);
-  const found = `(${relative} < ${prefix}Count ? ${relative} : outside(${storage.number}, ${wanted} >>> 0, ${prefix}Low, ${prefix}Count, ${prefix}Length, ${node.start}))`;
-  const dynamic = c.settlePart(`${scaled(found, words)} + ${prefix}Word`);
+  const found = `(${relative} < ${prefix}Count ? ${relative} : outside(${storage.number}, ${wanted}, ${prefix}Low, ${prefix}Count, ${prefix}Length, ${node.start}) >>> 0)`;
+  const dynamic = c.settlePart(`${scaled(found, words)} + ${prefix}Word >>> 0`);
   return { kind: "memory", type: storage.element, root, dynamic, word: 0 };
 }
 
 /** A part of parts, by an index within bounds. */
 export function choose(c: Compilation, parts: readonly string[], index: string): string {
   const simple = parts.map((part) => (isSimple(part) ? part : c.settlePart(part)));
-  return simple.slice(0, -1).reduceRight((rest, part, i) => `(${index} === ${i} ? ${part} : ${rest})`, simple[simple.length - 1]);
+  return simple
+    .slice(0, -1)
+    .reduceRight((rest, part, i) => `(${index} === ${i} ? ${part} : ${rest})`, simple[simple.length - 1]);
 }
 
 /** An index within bounds; the last one for any that is not. */
-export function clampIndex(c: Compilation, index: string, length: number): string {
-  const unsigned = c.settlePart(`${index} >>> 0`);
-  return c.settlePart(`${unsigned} < ${length} ? ${unsigned} : ${length - 1}`);
+export function clampIndex(c: Compilation, index: Value, length: number): string {
+  const wanted = unsigned(c, index);
+  return c.settlePart(`${wanted} < ${length} ? ${wanted} : ${length - 1}`);
+}
+
+/** An index as u32: what is negative is far outside. */
+function unsigned(c: Compilation, { type, parts }: Value): string {
+  return c.settlePart(type === U32 ? parts[0] : `${parts[0]} >>> 0`);
 }
 
 function scaled(index: string, words: number): string {
@@ -154,7 +163,8 @@ function lengthOf(type: (Type & { kind: "vector" }) | ArrayOf): number {
 
 function leavesWithin(c: Compilation, node: SyntaxNode, { type, root }: Place & { kind: "memory" }): Leaf[] {
   const count = countOf(type);
-  if (count > MOST_NUMBERS) c.refuse(node, `${nameOfType(type)} is used as a whole, which more than ${MOST_NUMBERS} numbers are not`);
+  if (count > MOST_NUMBERS)
+    c.refuse(node, `${nameOfType(type)} is used as a whole, which more than ${MOST_NUMBERS} numbers are not`);
   return leavesOf(type, root.packed);
 }
 
@@ -167,7 +177,12 @@ export function loadLeaf(c: Compilation, place: Place & { kind: "memory" }, { sc
   return scalar === "bool" ? `(${read} !== 0)` : read;
 }
 
-export function storeLeaf(c: Compilation, place: Place & { kind: "memory" }, { scalar, word }: Leaf, part: string): string {
+export function storeLeaf(
+  c: Compilation,
+  place: Place & { kind: "memory" },
+  { scalar, word }: Leaf,
+  part: string,
+): string {
   return `${c.view(place.root, scalar)}[${wordOf(place, word)}] = ${scalar === "bool" ? `${part} ? 1 : 0` : part};`;
 }
 

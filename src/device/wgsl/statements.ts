@@ -94,7 +94,10 @@ function statement(c: Compilation, node: Statement): void {
     case "continuing":
       return c.refuse(node, "a continuing block has to be the last of a loop");
     default:
-      return c.refuse(node, `this statement (${(node as { kind: string }).kind}) is not supported by the software device`);
+      return c.refuse(
+        node,
+        `this statement (${(node as { kind: string }).kind}) is not supported by the software device`,
+      );
   }
 }
 
@@ -108,11 +111,16 @@ export function refuseConditions(c: Compilation, node: object): void {
 }
 
 function variable(c: Compilation, { name: { decl, typeRef }, template = [], init, ...node }: VarElem): void {
-  if (template.some(({ name }) => name !== "function")) c.refuse(node, "a variable of a function is in address space function");
+  if (template.some(({ name }) => name !== "function"))
+    c.refuse(node, "a variable of a function is in address space function");
   const declared = typeRef === undefined ? null : typeOf(c, typeRef);
   if (declared === null && init === undefined) c.refuse(node, "a variable needs a type or a value");
   const value =
-    init === undefined ? null : declared === null ? concrete(c, init, expression(c, init)) : expressionOf(c, init, declared);
+    init === undefined
+      ? null
+      : declared === null
+        ? concrete(c, init, expression(c, init))
+        : expressionOf(c, init, declared);
   const type = declared ?? value!.type;
   const place = newVariable(c, decl, type);
   if (place.kind === "memory" && value === null) clear(c, place);
@@ -122,7 +130,8 @@ function variable(c: Compilation, { name: { decl, typeRef }, template = [], init
 
 /** Arrays are in memory, all else in variables. Its contents are yet to be written. */
 export function newVariable(c: Compilation, node: SyntaxNode, type: Type): Place {
-  if (!Number.isFinite(countOf(type)) || hasAtomic(type)) c.refuse(node, `no variable can be of type ${nameOfType(type)}`);
+  if (!Number.isFinite(countOf(type)) || hasAtomic(type))
+    c.refuse(node, `no variable can be of type ${nameOfType(type)}`);
   if (hasArray(type)) {
     const word = c.reserve(node, countOf(type));
     return { kind: "memory", type, root: c.memory("read_write"), dynamic: "", word };
@@ -147,7 +156,10 @@ function letStatement(c: Compilation, { name: { decl, typeRef }, init, ...node }
 }
 
 /** A let of a constant is none: what is worked out from it wraps around, as it does when the kernel runs. */
-function asVariable({ type, parts }: { type: Type; parts: readonly string[] }): { type: Type; parts: readonly string[] } {
+function asVariable({ type, parts }: { type: Type; parts: readonly string[] }): {
+  type: Type;
+  parts: readonly string[];
+} {
   return { type, parts };
 }
 
@@ -156,7 +168,10 @@ export function constStatement(c: Compilation, node: ConstElem): void {
   c.declare(decl, decl.ident.originalName, { kind: "value", value: constantOf(c, node) });
 }
 
-export function constantOf(c: Compilation, { name: { decl, typeRef }, init }: ConstElem): ReturnType<typeof expression> {
+export function constantOf(
+  c: Compilation,
+  { name: { decl, typeRef }, init }: ConstElem,
+): ReturnType<typeof expression> {
   if (init === undefined) return c.refuse(decl, "a const needs a value");
   const value = typeRef === undefined ? expression(c, init) : expressionOf(c, init, typeOf(c, typeRef));
   return value.constants === undefined ? c.refuse(init, "the value of a const is no constant") : value;
@@ -195,7 +210,8 @@ function describe(node: ExpressionElem): string {
 
 function count(c: Compilation, node: SyntaxNode, target: ExpressionElem, operator: string): void {
   const place = placeOf(c, target) ?? c.refuse(target, `${describe(target)} cannot be assigned to`);
-  if (place.type !== I32 && place.type !== U32) c.refuse(node, `${operator}${operator} does not take ${nameOfType(place.type)}`);
+  if (place.type !== I32 && place.type !== U32)
+    c.refuse(node, `${operator}${operator} does not take ${nameOfType(place.type)}`);
   store(c, node, place, operate(c, node, operator, load(c, target, place), constantValue(place.type, [1])));
 }
 
@@ -264,7 +280,8 @@ function continuingBlock(c: Compilation, { body, breakIf }: ContinuingElem, labe
 function switchStatement(c: Compilation, { selector, clauses, ...node }: SwitchElem): void {
   const selected = expression(c, selector);
   const value = concrete(c, selector, selected);
-  if (value.type !== I32 && value.type !== U32) c.refuse(selector, `a switch is on i32 or u32, not ${nameOfType(value.type)}`);
+  if (value.type !== I32 && value.type !== U32)
+    c.refuse(selector, `a switch is on i32 or u32, not ${nameOfType(value.type)}`);
   const label = c.fresh("L");
   const seen = new Set<string>();
   c.emit(`${label}: switch (${value.parts[0]}) {`);
@@ -295,7 +312,10 @@ function caseOf(c: Compilation, node: ExpressionElem, type: Type): string {
 function returnStatement(c: Compilation, node: SyntaxNode, value: ExpressionElem | undefined): void {
   const { type, label, names } = c.returns[c.returns.length - 1];
   if ((type === null) !== (value === undefined)) {
-    c.refuse(node, type === null ? "a function without a result returns a value" : `a return without a ${nameOfType(type)}`);
+    c.refuse(
+      node,
+      type === null ? "a function without a result returns a value" : `a return without a ${nameOfType(type)}`,
+    );
   }
   if (type !== null && value !== undefined) {
     const { parts } = expressionOf(c, value, type);

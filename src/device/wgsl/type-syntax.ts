@@ -86,7 +86,8 @@ export function structType(c: Compilation, node: StructElem): Struct {
     const type = typeOf(c, typeRef);
     const memberAlign = attributeOf(c, attributes, "align") ?? alignOf(type);
     const size = attributeOf(c, attributes, "size") ?? sizeOf(type);
-    if (size < sizeOf(type)) c.refuse(member, `a size of ${size} bytes is less than the ${sizeOf(type)} of ${nameOfType(type)}`);
+    if (size < sizeOf(type))
+      c.refuse(member, `a size of ${size} bytes is less than the ${sizeOf(type)} of ${nameOfType(type)}`);
     if (memberAlign % alignOf(type) !== 0 || !Number.isInteger(Math.log2(memberAlign))) {
       c.refuse(member, `an alignment of ${memberAlign} bytes does not suit ${nameOfType(type)}`);
     }

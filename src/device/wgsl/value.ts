@@ -43,9 +43,21 @@ export interface StorageUse {
 export type Place =
   | { readonly kind: "names"; readonly type: Type; readonly names: readonly string[]; readonly access: Access }
   /** One number of a vector in variables, by an index that is known when the kernel runs. */
-  | { readonly kind: "component"; readonly type: Scalar; readonly names: readonly string[]; readonly index: string; readonly access: Access }
+  | {
+      readonly kind: "component";
+      readonly type: Scalar;
+      readonly names: readonly string[];
+      readonly index: string;
+      readonly access: Access;
+    }
   /** `dynamic` is the name of a word number, or empty; `word` is added to it. */
-  | { readonly kind: "memory"; readonly type: Type; readonly root: Root; readonly dynamic: string; readonly word: number }
+  | {
+      readonly kind: "memory";
+      readonly type: Type;
+      readonly root: Root;
+      readonly dynamic: string;
+      readonly word: number;
+    }
   /** A whole array of storage: it can be indexed, and asked for its length. */
   | { readonly kind: "storage"; readonly type: ArrayOf; readonly root: Root & { readonly storage: StorageUse } };
 
