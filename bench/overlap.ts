@@ -5,15 +5,11 @@
  * is when overlapping gains most and is hardest. Wall time, because that is what it saves.
  */
 
-import {
-  createUnifiedMemory,
-  type DeviceDriver,
-  type HostKernel,
-  type Kernel,
-  MiB,
-  mirrorDevice,
-  type PagedArray,
-} from "../src/index.js";
+import { AttachedDevice } from "../src/device/attached-device.js";
+import { type HostKernel, type Kernel, MiB, mirrorDevice, type PagedArray } from "../src/index.js";
+import { Machine } from "../src/mm/machine.js";
+import { LocalPager } from "../src/unified/local/local-pager.js";
+import { UnifiedMemory } from "../src/unified/unified-memory.js";
 import type { Figure } from "./figure.js";
 import { inverseRoot, nothing, RECORD } from "./overlap-kernels.js";
 import { expect, type Scenario } from "./scenario.js";
@@ -31,7 +27,9 @@ class Pass {
   ) {}
 
   static async create(length: number, budget: number, host: HostKernel | "newton"): Promise<Pass> {
-    const memory = await createUnifiedMemory({ device: shared(mirrorDevice({ budget })), pageSize: PAGE_SIZE });
+    const machine = new Machine({ pageSize: PAGE_SIZE, shared: true });
+    const attached = await AttachedDevice.attach(machine, mirrorDevice({ budget }));
+    const memory = new UnifiedMemory(new LocalPager(machine, attached), false);
     const values = memory.createArray("f32", length, { label: "values" });
     const kernel = await memory.createKernel({
       footprint: { values: { each: RECORD } },
@@ -71,11 +69,6 @@ class Pass {
       if (found[i] !== one[0]) expect(false, `element ${i} is ${found[i]}, not ${one[0]}`);
     }
   }
-}
-
-/** A device whose memory the pager shares with a worker. */
-function shared(driver: DeviceDriver): DeviceDriver {
-  return { ...driver, open: (host) => driver.open({ ...host, shared: true }) };
 }
 
 function startAt(element: number): number {

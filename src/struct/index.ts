@@ -2,10 +2,10 @@
 
 export {
   type Members,
-  type MemberValue,
   type MemberViews,
   type ScalarOfMembers,
   Struct,
   struct,
+  type StructInput,
   type StructValue,
 } from "./struct.js";

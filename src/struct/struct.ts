@@ -21,12 +21,23 @@ export type ScalarOfMembers<M extends Members> = [ScalarOf<M[keyof M]>] extends 
       ? "u32"
       : "u8";
 
-/** The value of a member, as it is given: vectors and matrices are their numbers, column after column. */
-export type MemberValue<T extends MemberType> =
-  T extends Struct<infer M> ? StructValue<M> : T extends VectorType | MatrixType ? ArrayLike<number> : number;
+/** A structure's values by the names of its members: vectors and matrices are their numbers, column after column. */
+export type StructValue<M extends Members> = {
+  readonly [name in keyof M]: M[name] extends Struct<infer N>
+    ? StructValue<N>
+    : M[name] extends VectorType | MatrixType
+      ? readonly number[]
+      : number;
+};
 
-/** A structure's values by the names of its members. */
-export type StructValue<M extends Members> = { readonly [name in keyof M]: MemberValue<M[name]> };
+/** The same as it may be given: numbers in anything that has them by index. */
+export type StructInput<M extends Members> = {
+  readonly [name in keyof M]: M[name] extends Struct<infer N>
+    ? StructInput<N>
+    : M[name] extends VectorType | MatrixType
+      ? ArrayLike<number>
+      : number;
+};
 
 /** A typed array for each member, of the member's own type of number, from the member's first number in the first element on. */
 export type MemberViews<M extends Members, B extends ArrayBufferLike = ArrayBufferLike> = {
@@ -84,7 +95,7 @@ export class Struct<M extends Members = Members> implements StructType<ScalarOfM
   }
 
   /** Elements of these values, for `write`, `fill` and `set` of typed arrays. EINVAL for a member that is missing or too short. */
-  of(...values: readonly StructValue<M>[]): View<Struct<M>, ArrayBuffer> {
+  of(...values: readonly StructInput<M>[]): View<Struct<M>, ArrayBuffer> {
     const bytes = new Uint8Array(values.length * this.stride);
     const data = new DataView(bytes.buffer);
     for (const [i, value] of values.entries()) writeStruct(this, data, i * this.stride, value);

@@ -7,9 +7,7 @@ import { struct, type StructValue } from "../../src/struct/index.js";
 import { memoryError, PAGE } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
 import { openMemory } from "../unified/opened-memory.js";
-
-const particle = struct({ position: "vec3f", mass: "f32" });
-const cell = struct({ place: "vec2f", count: "u32", flag: "i32" });
+import { cell, particle, weigh } from "./particle-kernels.js";
 
 test("starts and lengths are elements in every operation, and views have all their numbers", async (t) => {
   const opened = await openMemory(t);
@@ -87,36 +85,27 @@ test("structures are written and filled by their values, and read back through m
   assert.deepEqual(cell.at(await array.read(), 998), { place: [0, 0], count: 0, flag: 0 });
 });
 
-test("kernels get the same views, streamed through less device memory than the arrays take", async (t) => {
-  const opened = await openMemory(t, { devicePages: 6 });
-  const { memory } = opened;
-  const length = 20 * (PAGE / 16) + 7;
-  const particles = memory.createArray(particle, length);
-  const cells = memory.createArray(cell, length);
-  await particles.fill(particle.of({ position: [1, 2, 3], mass: 4 }));
-  const kernel = await memory.createKernel({
-    footprint: { particles: { each: 1 }, cells: { each: 1 } },
-    host: {
-      writes: ["cells"],
-      run({ first, count, arrays, base }) {
-        assert.ok(arrays["particles"] instanceof Float32Array && arrays["cells"] instanceof Uint8Array);
-        const { position, mass } = particle.views(arrays["particles"]);
-        const { place, count: counts } = cell.views(arrays["cells"]);
-        for (let i = first; i < first + count; i++) {
-          const from = (i - base["particles"]) * particle.step;
-          const to = (i - base["cells"]) * cell.step;
-          place[to + 1] = (position[from + 2] ?? 0) * (mass[from] ?? 0);
-          counts[to] = i;
-        }
-      },
-    },
+for (const [where, shared] of Object.entries({ "in this thread": false, "in a worker": true })) {
+  test(`kernels ${where} get the same views, streamed through less device memory than the arrays take`, async (t) => {
+    const opened = await openMemory(t, { devicePages: 6, shared });
+    const { memory } = opened;
+    const length = 20 * (PAGE / 16) + 7;
+    const particles = memory.createArray(particle, length);
+    const cells = memory.createArray(cell, length);
+    await particles.fill(particle.of({ position: [1, 2, 3], mass: 4 }));
+    const kernel = await memory.createKernel({
+      footprint: { particles: { each: 1 }, cells: { each: 1 } },
+      host: shared ? { module: new URL("./particle-kernels.js", import.meta.url), export: "weigh" } : weigh,
+    });
+    const report = await kernel.dispatch({ invocations: length, arrays: { particles, cells } });
+    assert.equal(report.mode, "streamed");
+    const read = await cells.read();
+    for (const i of [0, 255, 256, length - 1]) {
+      assert.deepEqual(cell.at(read, i), { place: [0, 12], count: i, flag: 0 });
+    }
+    opened.check();
   });
-  const report = await kernel.dispatch({ invocations: length, arrays: { particles, cells } });
-  assert.equal(report.mode, "streamed");
-  const read = await cells.read();
-  for (const i of [0, 255, 256, length - 1]) assert.deepEqual(cell.at(read, i), { place: [0, 12], count: i, flag: 0 });
-  opened.check();
-});
+}
 
 test("bytes of a source that cut elements arrive whole; a source that ends within one leaves those before", async (t) => {
   const { memory } = await openMemory(t);

@@ -437,6 +437,13 @@ export const bugs: readonly Bug[] = [
     found: "random arrays",
   },
   {
+    name: "a kernel that writes an array gets a view of it as well",
+    file: "unified/kernel.js",
+    text: "candidate.mapping === mapping",
+    replacement: "candidate.mapping === null",
+    found: "random arrays",
+  },
+  {
     name: "a snapshot of a page on a device forgets that it was written",
     file: "mm/copy/fork.js",
     text: "const remade = to.mm !== from.mm &&",

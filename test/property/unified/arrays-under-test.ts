@@ -20,7 +20,7 @@ import { SimulatedTransfers } from "../../simulation/simulated-transfer.js";
 import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import { alteredDriver } from "../../device/ledger-driver.js";
 import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
-import { type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
+import { INTEGER_TYPES, type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
 
 /** What fails without memory or without a link; EBUSY is a page that could not be moved for want of a frame. */
 const SHORTAGES = new Set(["ENOMEM", "EIO", "EBUSY"]);
@@ -48,6 +48,8 @@ export interface ArrayUnderTest {
   readonly shadow: NumberArray;
   /** What the array is mapped from, null for one that began with zeros. */
   readonly source: Uint8Array | null;
+  /** Has it the pages of another one, as elements of another type? The other fields are then the other's as well. */
+  readonly isView: boolean;
   /** Pages that were written since the last clear. */
   readonly dirty: Set<number>;
   /** Pages of which that is unknown, since what was to write them failed. */
@@ -88,6 +90,9 @@ export class ArraysUnderTest {
   /** Since the last look. */
   readonly #unspecified: Unspecified[] = [];
   readonly modes = new Set<string>();
+  /** How many have broken, and how many views there have been. */
+  brokenStreams = 0;
+  views = 0;
   #underWay = 0;
 
   private constructor(opened: OpenedMemory, environment: SimulatedEnvironment, setup: Setup) {
@@ -137,7 +142,7 @@ export class ArraysUnderTest {
   create(type: NumberType, length: number): void {
     const array = this.#opened.memory.createArray(type, length);
     const shadow = viewOf(type, new ArrayBuffer(length * strideOf(type)), 0, length);
-    this.arrays.push({ array, shadow, source: null, dirty: new Set(), perhapsDirty: new Set() });
+    this.arrays.push({ array, shadow, source: null, isView: false, dirty: new Set(), perhapsDirty: new Set() });
   }
 
   /** An array over a blob, whose reads take their time and may fail. */
@@ -155,7 +160,14 @@ export class ArraysUnderTest {
     });
     const blob = { size: source.byteLength, slice } as unknown as Blob;
     const array = await this.#opened.memory.mapBlob(blob, { type });
-    this.arrays.push({ array, shadow: values.slice(), source, dirty: new Set(), perhapsDirty: new Set() });
+    this.arrays.push({
+      array,
+      shadow: values.slice(),
+      source,
+      isView: false,
+      dirty: new Set(),
+      perhapsDirty: new Set(),
+    });
   }
 
   /** What an array is now it stays in its snapshot, for which there may be no memory when allocations fail. */
@@ -165,6 +177,7 @@ export class ArraysUnderTest {
       array: snapshot,
       shadow: shadow.slice(),
       source,
+      isView: false,
       dirty: new Set(dirty),
       perhapsDirty: new Set(perhapsDirty),
     };
@@ -213,7 +226,7 @@ export class ArraysUnderTest {
     dirty.clear();
     perhapsDirty.clear();
     for (const pages of this.#pinned) {
-      if (pages.array !== array || pages.mode !== "write") continue;
+      if (pages.array.mapping !== array.mapping || pages.mode !== "write") continue;
       for (let page = pages.first; page < pages.end; page++) dirty.add(page);
     }
     this.#begin(`clear dirty ranges of ${array.label}`, array.clearDirty());
@@ -221,7 +234,8 @@ export class ArraysUnderTest {
 
   destroy(under: ArrayUnderTest): void {
     under.array.destroy();
-    this.arrays = this.arrays.filter((each) => each !== under);
+    // Views of it end with it.
+    this.arrays = this.arrays.filter(({ array }) => !array.destroyed);
   }
 
   write(under: ArrayUnderTest, start: number, values: NumberArray): void {
@@ -241,6 +255,37 @@ export class ArraysUnderTest {
     };
     const writes = [this.#writes(under, start, values.length)];
     this.#begin(`stream into ${array.label}`, array.write(chunks(), { start }), writes);
+  }
+
+  /** The same from a source that breaks within the values: the elements that came whole are written. */
+  writeBrokenStream(under: ArrayUnderTest, start: number, values: NumberArray, chunk: number, share: number): void {
+    const { array, shadow } = under;
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, Math.floor(values.byteLength * share));
+    const whole = Math.floor(bytes.byteLength / strideOf(array.type));
+    shadow.set(values.subarray(0, whole), start);
+    const reason = new Error("the line broke");
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < bytes.length; at += chunk) yield bytes.subarray(at, at + chunk);
+      throw reason;
+    };
+    const broken = array.write(chunks(), { start }).then(
+      () => assert.fail("a source that breaks is no success"),
+      (error: unknown) => {
+        if (error !== reason) throw error;
+        this.brokenStreams++;
+      },
+    );
+    this.#begin(`broken stream into ${array.label}`, broken, [this.#writes(under, start, whole)]);
+  }
+
+  /** The same pages as elements of another type, if they are a whole number of those; its shadow is of the same bytes. */
+  view(under: ArrayUnderTest, type: (typeof INTEGER_TYPES)[number]): void {
+    const { array, shadow } = under;
+    const isOfIntegers = (INTEGER_TYPES as readonly NumberType[]).includes(array.type);
+    if (!isOfIntegers || array.byteLength % strideOf(type) !== 0) return;
+    const view = array.as(type);
+    this.arrays.push({ ...under, array: view, shadow: viewOf(type, shadow.buffer, 0, view.length), isView: true });
+    this.views++;
   }
 
   fill(under: ArrayUnderTest, value: number, start: number, length: number): void {
@@ -344,6 +389,11 @@ export class ArraysUnderTest {
     if (operands.some((operand) => isWritten(operand) && operand.array.readOnly)) {
       return this.#begin(`${under.label} of a snapshot`, assert.rejects(dispatch(), isError("EPERM")));
     }
+    const isRefused = operands.some(
+      (operand, i) =>
+        isWritten(operand) && operands.some((other, j) => i !== j && other.array.mapping === operand.array.mapping),
+    );
+    if (isRefused) return this.#begin(`${under.label} twice`, assert.rejects(dispatch(), isError("EINVAL")));
     const written = (): Unspecified[] =>
       operands.filter(isWritten).map((operand) => {
         const { first, length } = elementsOf(operand, 0, invocations);
@@ -501,7 +551,7 @@ export class ArraysUnderTest {
     const inPlace = this.#setup.kind === "coherent" && !written;
     return [...this.#pinned].some(({ array, mode, first, end }) => {
       if (inPlace && mode === "read") return false;
-      return array === operand.array && first < page + pages && page < end;
+      return array.mapping === operand.array.mapping && first < page + pages && page < end;
     });
   }
 

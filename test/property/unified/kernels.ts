@@ -79,3 +79,5 @@ export const kernels: readonly KernelUnderTest[] = [
 
 export const NUMBER_TYPES = ["f32", "i32", "u32", "f64", "i8", "u8", "i16", "u16"] as const;
 export type NumberType = (typeof NUMBER_TYPES)[number];
+/** Any bytes are numbers of these, and the same numbers after a copy. */
+export const INTEGER_TYPES = ["i32", "u32", "i8", "u8", "i16", "u16"] as const satisfies readonly NumberType[];

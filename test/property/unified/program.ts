@@ -10,12 +10,13 @@ import { seededRandom } from "../../environments.js";
 import { NoFailures, RandomFailures } from "../../simulation/failure-plan.js";
 import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import { ArraysUnderTest, type ArrayUnderTest, type Mode, type NumberArray, type Setup } from "./arrays-under-test.js";
-import { kernels, NUMBER_TYPES, type NumberType } from "./kernels.js";
+import { INTEGER_TYPES, kernels, NUMBER_TYPES, type NumberType } from "./kernels.js";
 
 const KINDS = {
   create: 4,
   write: 5,
   writeStream: 3,
+  brokenStream: 2,
   fill: 4,
   read: 5,
   dispatch: 16,
@@ -25,6 +26,7 @@ const KINDS = {
   storeThroughPin: 2,
   release: 4,
   snapshot: 4,
+  view: 3,
   dirtyRanges: 3,
   clearDirty: 2,
   destroy: 2,
@@ -69,6 +71,8 @@ export interface Events {
   readonly copiedOnWrite: number;
   readonly copiedPinned: number;
   readonly copiedOnDevice: number;
+  readonly brokenStreams: number;
+  readonly views: number;
 }
 
 const NONE: Events = {
@@ -83,11 +87,14 @@ const NONE: Events = {
   copiedOnWrite: 0,
   copiedPinned: 0,
   copiedOnDevice: 0,
+  brokenStreams: 0,
+  views: 0,
 };
-const WRITES: ReadonlySet<Kind> = new Set(["write", "writeStream", "fill", "clearDirty"]);
+const WRITES: ReadonlySet<Kind> = new Set(["write", "writeStream", "brokenStream", "fill", "clearDirty"]);
 const KiB = 1024;
 const MOST_ARRAYS = 5;
 const MOST_SNAPSHOTS = 4;
+const MOST_VIEWS = 3;
 const MOST_PAGES = 6;
 /** So that pages of 64 KiB do not make everything slow. */
 const MOST_BYTES = 144 * KiB;
@@ -152,6 +159,8 @@ export async function run({ seed, failures: share, actions, ...given }: Program,
     copiedOnWrite: copies.onWrite,
     copiedPinned: copies.pinned,
     copiedOnDevice: migrations.toHost.unshare.pages,
+    brokenStreams: under.brokenStreams,
+    views: under.views,
   };
   await under.tearDown();
   const { homesAsked, homesRefused } = environment;
@@ -193,6 +202,15 @@ async function perform(under: ArraysUnderTest, action: Action, setup: Setup, ran
       // Chunks that end anywhere, also within elements; not too many of them.
       under.writeStream(target, start, values(target, length, random), Math.ceil(length / 8) + choice * 501);
       break;
+    case "brokenStream":
+      under.writeBrokenStream(
+        target,
+        start,
+        values(target, length, random),
+        Math.ceil(length / 4) + choice * 501,
+        random(),
+      );
+      break;
     case "fill":
       under.fill(target, Math.floor(random() * VALUES), start, length);
       break;
@@ -222,6 +240,10 @@ async function perform(under: ArraysUnderTest, action: Action, setup: Setup, ran
     case "snapshot":
       if (under.arrays.filter((each) => each.array.readOnly).length < MOST_SNAPSHOTS) await under.snapshot(target);
       break;
+    case "view":
+      if (under.arrays.filter((each) => each.isView).length < MOST_VIEWS)
+        under.view(target, INTEGER_TYPES[choice % INTEGER_TYPES.length]);
+      break;
     case "dirtyRanges":
       under.dirtyRanges(target);
       break;
@@ -244,7 +266,7 @@ async function create(
   { pageSize }: Setup,
   random: () => number,
 ): Promise<void> {
-  if (under.arrays.filter(({ array }) => !array.readOnly).length >= MOST_ARRAYS) return;
+  if (under.arrays.filter(({ array, isView }) => !array.readOnly && !isView).length >= MOST_ARRAYS) return;
   const type = NUMBER_TYPES[choice];
   const bytes = Math.min((MOST_PAGES * pageSize * (count * 16 + from)) / 272, MOST_BYTES);
   const length = Math.max(1, Math.floor(bytes / strideOf(type)) - which);
