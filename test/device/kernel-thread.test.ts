@@ -60,7 +60,16 @@ test("a step in a worker sees and changes the bytes of its pages, on the device 
     const offset = between(random, 0, PAGE - 1);
     const length = between(random, 1, pages * PAGE - offset);
     const slice = (name: string, first: number, frames: number[], isWritten: boolean): KernelSlice => {
-      return { name, type: "u8", first, length, total: first + length, offset, frames: Int32Array.from(frames), written: isWritten };
+      return {
+        name,
+        type: "u8",
+        first,
+        length,
+        total: first + length,
+        offset,
+        frames: Int32Array.from(frames),
+        written: isWritten,
+      };
     };
     const place = (frames: number[], i: number): number => {
       const byte = offset + i;

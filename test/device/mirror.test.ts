@@ -245,7 +245,16 @@ test("a kernel sees one view whether its frames lie side by side or apart, and w
 test("two slices of neighbouring pages written in one step keep each other's elements on the page that they share", async () => {
   const { device } = await openMirror();
   const slice = (name: string, frames: number[], first: number, length: number): KernelSlice => {
-    return { name, type: "u8", first, length, total: first + length, offset: first, frames: Int32Array.from(frames), written: true };
+    return {
+      name,
+      type: "u8",
+      first,
+      length,
+      total: first + length,
+      offset: first,
+      frames: Int32Array.from(frames),
+      written: true,
+    };
   };
   const kernel = await device.createKernel({
     label: "k",

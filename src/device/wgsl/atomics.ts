@@ -4,7 +4,7 @@
  */
 
 import type { Compilation } from "./compilation.js";
-import { convert, expression, pointerOf } from "./expressions.js";
+import { convert } from "./arithmetic.js";
 import { writeBinary } from "./operators.js";
 import type { FunctionCallExpression } from "./parse.js";
 import { loadLeaf, noteRead, storeLeaf } from "./places.js";
@@ -35,14 +35,14 @@ export function isAtomicFunction(name: string): boolean {
 export function atomicCall(c: Compilation, node: FunctionCallExpression, name: string): Value | null {
   const count = name === "atomicLoad" ? 1 : name === "atomicCompareExchangeWeak" ? 3 : 2;
   if (node.arguments.length !== count) c.refuse(node, `${name} takes ${count} arguments, not ${node.arguments.length}`);
-  const place = pointerOf(c, node.arguments[0]);
+  const place = c.reader.pointerOf(c, node.arguments[0]);
   if (place?.kind !== "memory" || place.type.kind !== "atomic")
     return c.refuse(node, `${name} takes a pointer to an atomic`);
   const type = place.type.of;
   if (place.root.access === "read") c.refuse(node, "an atomic needs storage that can be written");
   const [value, other] = node.arguments
     .slice(1)
-    .map((argument) => c.settle(convert(c, argument, expression(c, argument), type)).parts[0]);
+    .map((argument) => c.settle(convert(c, argument, c.reader.expression(c, argument), type)).parts[0]);
   const leaf = { scalar: type.name, word: 0 };
   const storage = place.root.storage;
   if (name !== "atomicStore") noteRead(place.root);

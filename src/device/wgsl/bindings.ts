@@ -41,7 +41,8 @@ export function elementNameOf(type: Type): string {
       return type.of.name;
     case "struct":
       return `struct { ${type.members.map((member) => `${member.name}: ${elementNameOf(member.type)}`).join(", ")} }`;
-    default:
+    case "scalar":
+    case "array":
       return nameOfType(type);
   }
 }
@@ -95,7 +96,9 @@ function kindsOf(type: Type): string[] {
       return [type.name];
     case "struct":
       return type.members.flatMap((member) => kindsOf(member.type));
-    default:
+    case "vector":
+    case "array":
+    case "atomic":
       return kindsOf(type.of);
   }
 }

@@ -2,7 +2,7 @@
 
 import { atomicCall, isAtomicFunction } from "./atomics.js";
 import type { Compilation } from "./compilation.js";
-import { commonScalar, concrete, concreteOf, convert, expressions, operate, pointerOf } from "./expressions.js";
+import { commonScalar, concrete, concreteOf, convert, operate } from "./arithmetic.js";
 import { NUMBERS, type NumberFunction } from "./numbers.js";
 import { type Constant, inRange, writeBinary } from "./operators.js";
 import type { ExpressionElem, FunctionCallExpression, SyntaxNode } from "./parse.js";
@@ -154,7 +154,7 @@ function numeric(c: Compilation, node: FunctionCallExpression, name: string, how
   const constants = values.map((value) => value.constants);
   if (name === "clamp") refuseEmptyRange(c, node, constants[1], constants[2]);
   if (constants.every((each) => each !== undefined)) {
-    const known = constants as (readonly Constant[])[];
+    const known = constants;
     const results = c.constant(node, () =>
       known[0].map((_, i) =>
         foldCall(
@@ -186,7 +186,8 @@ function refuseEmptyRange(
 }
 
 function foldCall(name: NumberFunction, scalar: ScalarName, given: readonly Constant[]): Constant {
-  const result = (NUMBERS[name] as (...numbers: number[]) => number)(...given.map(Number));
+  const does: (...numbers: number[]) => number = NUMBERS[name];
+  const result = does(...given.map(Number));
   if (scalar === "i32") return result | 0;
   if (scalar === "u32") return result >>> 0;
   // Of abstract integers only small ones get here by way of a double.
@@ -220,7 +221,7 @@ function argumentsOf(c: Compilation, node: FunctionCallExpression, count: number
   if (node.arguments.length !== count) {
     c.refuse(node, `this function takes ${count} arguments, not ${node.arguments.length}`);
   }
-  return expressions(c, node.arguments);
+  return c.reader.expressions(c, node.arguments);
 }
 
 /** The value in names, to be written more than once. */
@@ -235,7 +236,7 @@ function everyPart(c: Compilation, node: FunctionCallExpression, operator: strin
 }
 
 function arrayLength(c: Compilation, node: FunctionCallExpression): Value {
-  const place = node.arguments.length === 1 ? pointerOf(c, node.arguments[0]) : null;
+  const place = node.arguments.length === 1 ? c.reader.pointerOf(c, node.arguments[0]) : null;
   if (place?.kind !== "storage" || place.type.length !== null) {
     return c.refuse(node, "arrayLength takes a pointer to an array of storage without a length");
   }

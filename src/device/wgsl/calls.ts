@@ -1,9 +1,8 @@
 /** Calls of a kernel's own functions, which are written out where they are called. */
 
 import type { Compilation } from "./compilation.js";
-import { calledName, convert, expression, hasEffects, pointerOf, zeroOf } from "./expressions.js";
-import type { FnElem, FunctionCallExpression } from "./parse.js";
-import { statements } from "./statements.js";
+import { convert, zeroOf } from "./arithmetic.js";
+import { calledName, type FnElem, type FunctionCallExpression } from "./parse.js";
 import { pointerType, typeOf } from "./type-syntax.js";
 import { countOf, nameOfType, sameType } from "./types.js";
 import type { Place, Value } from "./value.js";
@@ -22,10 +21,12 @@ export function callFunction(c: Compilation, node: FunctionCallExpression, fn: F
     c.refuse(node, `function "${name}" takes ${fn.params.length} arguments, not ${node.arguments.length}`);
   }
   const given = node.arguments.map((argument, i): Argument => {
-    const place = pointerOf(c, argument);
+    const place = c.reader.pointerOf(c, argument);
     if (place !== null) return { place };
-    const value = expression(c, argument);
-    return { value: node.arguments.slice(i + 1).some((later) => hasEffects(c, later)) ? c.settle(value) : value };
+    const value = c.reader.expression(c, argument);
+    return {
+      value: node.arguments.slice(i + 1).some((later) => c.reader.hasEffects(c, later)) ? c.settle(value) : value,
+    };
   });
   return c.inScope(null, () => {
     fn.params.forEach(({ name: { decl, typeRef } }, i) => {
@@ -66,7 +67,7 @@ export function writeOut(c: Compilation, fn: FnElem): Value | null {
     names.forEach((name, i) => c.emit(`var ${name} = ${parts[i]};`));
   }
   c.emit(`${label}: {`);
-  statements(c, fn.body.body);
+  c.reader.statements(c, fn.body.body);
   c.emit("}");
   c.returns.pop();
   c.targets = targets;

@@ -11,7 +11,7 @@ import type { WgslKernel } from "../driver.js";
 import { KernelError } from "../kernel-error.js";
 import { ConstantError, type WriteCall } from "./operators.js";
 import type { NumberFunction } from "./numbers.js";
-import type { FnElem, StructElem, SyntaxNode } from "./parse.js";
+import type { ExpressionElem, FnElem, Statement, StructElem, SyntaxNode } from "./parse.js";
 import type { ScalarName, Struct, Type } from "./types.js";
 import type { Access, Place, Root, StorageUse, Value } from "./value.js";
 
@@ -47,6 +47,21 @@ export interface Return {
   readonly names: readonly string[];
 }
 
+/**
+ * Reads the syntax tree. An expression may have calls, a call has statements, and statements have expressions: what comes
+ * first calls what comes later by way of this.
+ */
+export interface Reader {
+  expression(c: Compilation, node: ExpressionElem): Value;
+  /** In order: what the effects of later ones may change is settled before. */
+  expressions(c: Compilation, nodes: readonly ExpressionElem[]): Value[];
+  /** The place that a pointer points to; null for what is no pointer. */
+  pointerOf(c: Compilation, node: ExpressionElem): Place | null;
+  /** Whether working an expression out may write what others read. */
+  hasEffects(c: Compilation, node: ExpressionElem): boolean;
+  statements(c: Compilation, body: readonly Statement[]): void;
+}
+
 /** A variable of uniforms that the code uses. */
 export interface UniformUse {
   readonly name: string;
@@ -56,6 +71,7 @@ export interface UniformUse {
 }
 
 export class Compilation {
+  readonly reader: Reader;
   readonly text: string;
   readonly footprint: WgslKernel["footprint"];
   /** Finds what the module declares. */
@@ -81,9 +97,11 @@ export class Compilation {
 
   constructor(
     { text, footprint }: Pick<WgslKernel, "text" | "footprint">,
+    reader: Reader,
     globals: (compilation: Compilation, name: string) => Binding | null,
   ) {
     this.text = text;
+    this.reader = reader;
     this.footprint = footprint;
     this.globals = globals;
   }

@@ -7,10 +7,12 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { WgslKernel } from "../driver.js";
-import { Compilation, type UniformUse } from "./compilation.js";
+import { Compilation, type Reader, type UniformUse } from "./compilation.js";
 import { writeOut } from "./calls.js";
+import { expression, expressions, hasEffects, pointerOf } from "./expressions.js";
 import { type Constants, Module, workgroupSize } from "./module.js";
 import type { AttributeElem, FnElem, SyntaxNode } from "./parse.js";
+import { statements } from "./statements.js";
 import { pointerType, typeOf } from "./type-syntax.js";
 import { sameType, type Struct, type Type, U32, vectorOf, wordsOfElement } from "./types.js";
 import type { StorageUse, Value } from "./value.js";
@@ -37,6 +39,7 @@ export interface CompiledKernel {
   readonly code: string;
 }
 
+const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
 const VEC3U = vectorOf(3, U32);
 
 /** Throws a `KernelError` for what is no WGSL, or not supported; EINVAL when there is no such entry point. */
@@ -45,6 +48,7 @@ export function compile({ text, entryPoint, constants = {}, footprint = {} }: Co
   const resolver: { module: Module | null } = { module: null };
   const c = new Compilation(
     { text, footprint },
+    READER,
     (compilation, name) => resolver.module?.resolve(compilation, name) ?? null,
   );
   const module = new Module(c, constants);

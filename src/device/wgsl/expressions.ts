@@ -1,21 +1,18 @@
 /** Expressions: their types by WGSL's rules, and their numbers as JavaScript without effects. */
 
+import { commonScalar, concrete, convert, innerScalar, operate, replaceScalar, spread, zeroOf } from "./arithmetic.js";
 import { callBuiltin, isBuiltin } from "./builtins.js";
 import { callFunction } from "./calls.js";
-import { type Compilation, isSimple } from "./compilation.js";
+import type { Compilation } from "./compilation.js";
+import { convertConstant, foldUnary, inRange, writeConversion, writeUnary } from "./operators.js";
 import {
-  convertConstant,
-  foldBinary,
-  foldUnary,
-  inRange,
-  isComparison,
-  isShift,
-  takes,
-  writeBinary,
-  writeConversion,
-  writeUnary,
-} from "./operators.js";
-import type { BinaryExpression, ExpressionElem, FunctionCallExpression, SyntaxNode, UnaryExpression } from "./parse.js";
+  type BinaryExpression,
+  calledName,
+  type ExpressionElem,
+  type FunctionCallExpression,
+  type SyntaxNode,
+  type UnaryExpression,
+} from "./parse.js";
 import { choose, clampIndex, indexPlace, load, memberPlace, store } from "./places.js";
 import { namedType, type WrittenType } from "./type-syntax.js";
 import {
@@ -28,9 +25,7 @@ import {
   I32,
   isAbstract,
   nameOfType,
-  sameType,
   type Scalar,
-  type ScalarName,
   scalarOfType,
   type Struct,
   type Type,
@@ -86,64 +81,6 @@ export function expressions(c: Compilation, nodes: readonly ExpressionElem[]): V
   });
 }
 
-/** Abstract numbers become concrete; all else has to be of the type already. */
-export function convert(c: Compilation, node: SyntaxNode, value: Value, type: Type): Value {
-  if (sameType(value.type, type)) return value;
-  const converted = convertAbstract(c, node, value, type);
-  return converted ?? c.refuse(node, `expected ${nameOfType(type)}, found ${nameOfType(value.type)}`);
-}
-
-/** The value as a type that a variable can have. */
-export function concrete(c: Compilation, node: SyntaxNode, value: Value): Value {
-  return isAbstract(value.type) ? convert(c, node, value, concreteOf(value.type)) : value;
-}
-
-export function concreteOf(type: Type): Type {
-  if (type.kind === "scalar") return type.name === "abstract-int" ? I32 : type.name === "abstract-float" ? F32 : type;
-  if (type.kind === "vector") return vectorOf(type.size, concreteOf(type.of) as Scalar);
-  return type.kind === "array" ? { ...type, of: concreteOf(type.of) } : type;
-}
-
-/** The scalar type that all of some values convert to; null when there is none. */
-export function commonScalar(scalars: readonly Scalar[]): Scalar | null {
-  const concreteOnes = scalars.filter((scalar) => !isAbstract(scalar));
-  const [first] = concreteOnes;
-  if (first === undefined) return scalars.includes(ABSTRACT_FLOAT) ? ABSTRACT_FLOAT : ABSTRACT_INT;
-  if (concreteOnes.some((scalar) => scalar !== first)) return null;
-  return scalars.every((scalar) => isAssignable(scalar, first)) ? first : null;
-}
-
-function isAssignable(from: Scalar, to: Scalar): boolean {
-  if (from === to) return true;
-  if (from === ABSTRACT_INT) return to !== BOOL;
-  return from === ABSTRACT_FLOAT && to === F32;
-}
-
-function convertAbstract(c: Compilation, node: SyntaxNode, value: Value, type: Type): Value | null {
-  const { constants } = value;
-  if (constants === undefined) return null;
-  const from = abstractScalar(value.type);
-  const to = innerScalar(type);
-  if (from === null || to === null || !isAssignable(from, to)) return null;
-  if (nameOfType(replaceScalar(value.type, to)) !== nameOfType(type)) return null;
-  return constantValue(
-    type,
-    c.constant(node, () => constants.map((constant) => inRange(constant, to.name))),
-  );
-}
-
-function innerScalar(type: Type): Scalar | null {
-  return type.kind === "array" ? innerScalar(type.of) : scalarOfType(type);
-}
-
-function abstractScalar(type: Type): Scalar | null {
-  return isAbstract(type) ? innerScalar(type) : null;
-}
-
-function replaceScalar(type: Type, scalar: Scalar): Type {
-  return type.kind === "array" ? { ...type, of: replaceScalar(type.of, scalar) } : withScalar(type, scalar);
-}
-
 /** Whether working an expression out may write what others read. */
 export function hasEffects(c: Compilation, node: ExpressionElem): boolean {
   switch (node.kind) {
@@ -161,7 +98,9 @@ export function hasEffects(c: Compilation, node: ExpressionElem): boolean {
       if (name.startsWith("atomic") || c.lookup(name)?.kind === "function") return true;
       return node.arguments.some((argument) => hasEffects(c, argument));
     }
-    default:
+    case "literal":
+    case "ref":
+    case "type":
       return false;
   }
 }
@@ -201,7 +140,10 @@ function denote(c: Compilation, node: ExpressionElem): Place | Value {
         placeOfMember(c, node, base, node.access.name) ?? memberValue(c, node, load(c, node, base), node.access.name)
       );
     }
-    default:
+    case "binary-expression":
+    case "call-expression":
+    case "literal":
+    case "type":
       return expression(c, node);
   }
 }
@@ -310,14 +252,14 @@ export function spill(c: Compilation, node: SyntaxNode, value: Value): Place {
 
 function literal(c: Compilation, node: SyntaxNode, text: string): Value {
   if (text === "true" || text === "false") return constantValue(BOOL, [text === "true"]);
-  if (/h$/.test(text) && !/^0[xX][^pP]*$/.test(text)) c.refuse(node, "f16 is not supported by the software device");
+  if (text.endsWith("h") && !/^0[xX][^pP]*$/.test(text)) c.refuse(node, "f16 is not supported by the software device");
   const integer = /^(0[xX][\da-fA-F]+|\d+)([iu])?$/.exec(text);
   return c.constant(node, () => {
     if (integer !== null) {
       const type = integer[2] === "i" ? I32 : integer[2] === "u" ? U32 : ABSTRACT_INT;
       return constantValue(type, [inRange(BigInt(integer[1]), type.name)]);
     }
-    const isF32 = /f$/.test(text) && !/^0[xX][^pP]*$/.test(text);
+    const isF32 = text.endsWith("f") && !/^0[xX][^pP]*$/.test(text);
     const type = isF32 ? F32 : ABSTRACT_FLOAT;
     const digits = isF32 ? text.slice(0, -1) : text;
     const number = /^0[xX]/.test(digits) ? hexadecimal(digits) : Number(digits);
@@ -368,84 +310,6 @@ function binary(c: Compilation, node: BinaryExpression): Value {
   return operate(c, node, operator, left, right);
 }
 
-/** A binary operator on values, a component at a time; a scalar beside a vector stands for a vector of it. */
-export function operate(c: Compilation, node: SyntaxNode, operator: string, left: Value, right: Value): Value {
-  const refuse = (): never =>
-    c.refuse(node, `${operator} does not take ${nameOfType(left.type)} and ${nameOfType(right.type)}`);
-  const a = scalarOfType(left.type) ?? refuse();
-  const b = scalarOfType(right.type) ?? refuse();
-  if (isShift(operator)) return shift(c, node, operator, left, right, refuse);
-  const scalar = commonScalar([a, b]) ?? refuse();
-  if (!takes(operator, scalar.name)) refuse();
-  const size = Math.max(left.parts.length, right.parts.length);
-  const mixes = "+-*/%".includes(operator);
-  if (left.parts.length !== right.parts.length && !(mixes && (left.parts.length === 1 || right.parts.length === 1)))
-    refuse();
-  const of = isComparison(operator) ? BOOL : scalar;
-  const type = size === 1 ? of : vectorOf(size, of);
-  const x = spread(c, node, left, scalar, size);
-  const y = spread(c, node, right, scalar, size);
-  const { constants: xs } = x;
-  const { constants: ys } = y;
-  if (xs !== undefined && ys !== undefined) {
-    return constantValue(
-      type,
-      c.constant(node, () => xs.map((constant, i) => foldBinary(operator, scalar.name, constant, ys[i]))),
-    );
-  }
-  if ((operator === "/" || operator === "%") && ys !== undefined && scalar !== F32 && ys.includes(0)) {
-    c.refuse(node, "a division by zero");
-  }
-  return { type, parts: x.parts.map((part, i) => writeBinary(operator, scalar.name, part, y.parts[i], c.call)) };
-}
-
-/** The value as `size` numbers of a scalar type. */
-function spread(c: Compilation, node: SyntaxNode, value: Value, scalar: Scalar, size: number): Value {
-  const converted = convert(c, node, value, withScalar(value.type, scalar));
-  if (converted.parts.length === size) return converted;
-  const { parts, constants } = converted;
-  const part = isSimple(parts[0]) ? parts[0] : c.settlePart(parts[0]);
-  const type = vectorOf(size, scalar);
-  if (constants !== undefined)
-    return constantValue(
-      type,
-      Array.from({ length: size }, () => constants[0]),
-    );
-  return { type, parts: Array.from({ length: size }, () => part) };
-}
-
-function shift(
-  c: Compilation,
-  node: SyntaxNode,
-  operator: string,
-  left: Value,
-  right: Value,
-  refuse: () => never,
-): Value {
-  if (left.parts.length !== right.parts.length) refuse();
-  const b = scalarOfType(right.type);
-  if (b !== U32 && b !== ABSTRACT_INT) refuse();
-  const by = convert(c, node, right, withScalar(right.type, U32));
-  // An abstract number is shifted exactly by a constant only.
-  const shifted = by.constants === undefined ? concrete(c, node, left) : left;
-  const scalar = scalarOfType(shifted.type)!;
-  if (!takes(operator, scalar.name)) refuse();
-  const { constants } = shifted;
-  const { constants: counts } = by;
-  if (constants !== undefined && counts !== undefined) {
-    return constantValue(
-      shifted.type,
-      c.constant(node, () => constants.map((constant, i) => foldBinary(operator, scalar.name, constant, counts[i]))),
-    );
-  }
-  if (counts?.some((count) => Number(count) >= 32) === true)
-    c.refuse(node, `a shift by ${counts.join(", ")} exceeds 31`);
-  return {
-    type: shifted.type,
-    parts: shifted.parts.map((part, i) => writeBinary(operator, scalar.name, part, by.parts[i], c.call)),
-  };
-}
-
 /** The right operand is worked out only where the left one does not decide. */
 function shortCircuit(c: Compilation, node: BinaryExpression, operator: "&&" | "||"): Value {
   const left = expressionOf(c, node.left, BOOL);
@@ -463,10 +327,6 @@ function shortCircuit(c: Compilation, node: BinaryExpression, operator: "&&" | "
   c.emit(`${name} = ${right.parts[0]};`);
   c.emit("}");
   return { type: BOOL, parts: [name] };
-}
-
-export function calledName(node: FunctionCallExpression): string {
-  return node.function.kind === "type" ? node.function.name.originalName : node.function.ident.originalName;
 }
 
 /** A call's result; null for a function that has none. */
@@ -515,28 +375,6 @@ function construct(c: Compilation, node: FunctionCallExpression, written: Writte
   }
 }
 
-export function zeroOf(c: Compilation, node: SyntaxNode, type: Type): Value {
-  if (!Number.isFinite(countOf(type))) c.refuse(node, `${nameOfType(type)} has no value`);
-  return constantValue(type, zeros(type));
-}
-
-function zeros(type: Type): (number | boolean | bigint)[] {
-  switch (type.kind) {
-    case "scalar":
-      return [type.name === "bool" ? false : type.name === "abstract-int" ? 0n : 0];
-    case "atomic":
-      return [0];
-    case "vector":
-      return Array.from({ length: type.size }, () => zeros(type.of)[0]);
-    case "array": {
-      const element = zeros(type.of);
-      return Array.from({ length: type.length ?? 0 }, () => element).flat();
-    }
-    case "struct":
-      return type.members.flatMap((member) => zeros(member.type));
-  }
-}
-
 function convertTo(c: Compilation, node: SyntaxNode, values: readonly Value[], type: Type): Value {
   const [value] = values;
   const from = scalarOfType(value.type);
@@ -551,7 +389,7 @@ function convertTo(c: Compilation, node: SyntaxNode, values: readonly Value[], t
       c.constant(node, () => constants.map((constant) => convertConstant(constant, from.name, to.name))),
     );
   }
-  return { type, parts: value.parts.map((part) => writeConversion(part, from.name as ScalarName, to.name, c.call)) };
+  return { type, parts: value.parts.map((part) => writeConversion(part, from.name, to.name, c.call)) };
 }
 
 function constructVector(

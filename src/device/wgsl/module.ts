@@ -1,10 +1,12 @@
 /** What a module declares, resolved when it is first used: order does not matter to WGSL, and what nothing uses need not run. */
 
 import type { Binding, Compilation } from "./compilation.js";
-import { concrete, expression, expressionOf } from "./expressions.js";
-import { type Constant, convertConstant } from "./operators.js";
+import { concrete } from "./arithmetic.js";
+import { expression, expressionOf } from "./expressions.js";
+import { convertConstant } from "./operators.js";
 import {
   type AttributeElem,
+  type Declaration,
   type FnElem,
   type GlobalVarElem,
   type OverrideElem,
@@ -28,8 +30,6 @@ import {
   type Type,
 } from "./types.js";
 import { type Access, constantValue, type Place, type StorageUse } from "./value.js";
-
-type Declaration = ReturnType<typeof parseDeclarations>[number];
 
 /** Values of overrides, by name or by the number of their `@id`. */
 export type Constants = Readonly<Record<string, number>>;
@@ -74,7 +74,7 @@ export class Module {
     if (known !== undefined) return known;
     const declaration = this.#declarations.get(name);
     if (declaration === undefined) return null;
-    if (this.#resolving.has(name)) c.refuse(declaration as SyntaxNode, `"${name}" is declared by itself`);
+    if (this.#resolving.has(name)) c.refuse(declaration, `"${name}" is declared by itself`);
     this.#resolving.add(name);
     const binding = c.inScope(null, () => this.#bind(c, name, declaration));
     this.#resolving.delete(name);
@@ -108,7 +108,7 @@ export class Module {
       case "import":
       case "do":
         return c.refuse(declaration, `${declaration.kind} is not WGSL`);
-      default:
+      case "empty":
     }
   }
 
@@ -131,8 +131,12 @@ export class Module {
         return { kind: "value", value: this.#override(c, name, declaration) };
       case "gvar":
         return { kind: "place", place: variableOf(c, name, declaration) };
-      default:
-        return c.refuse(declaration as SyntaxNode, `"${name}" cannot be used`);
+      case "assert":
+      case "directive":
+      case "do":
+      case "empty":
+      case "import":
+        return c.refuse(declaration, `"${name}" cannot be used`);
     }
   }
 
@@ -305,7 +309,7 @@ export function workgroupSize(c: Compilation, fn: FnElem): [number, number, numb
     if (attribute.kind !== "@attribute" || attribute.name !== "workgroup_size") continue;
     const sizes = (attribute.params ?? []).map(({ expression: node }) => {
       const { constants } = concrete(c, node, expression(c, node));
-      const size = Number(constants?.[0] as Constant | undefined);
+      const size = Number(constants?.[0]);
       return Number.isInteger(size) && size >= 1
         ? size
         : c.refuse(node, "a workgroup size is a constant of at least 1");

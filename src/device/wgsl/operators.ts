@@ -75,7 +75,7 @@ export function foldBinary(operator: string, scalar: ScalarName, a: Constant, b:
   if (isShift(operator)) return foldShift(operator, scalar, a, Number(b));
   if (scalar === "abstract-int") return inRange(foldIntegers(operator, a as bigint, b as bigint), scalar);
   if (scalar === "i32" || scalar === "u32") {
-    const exact = foldIntegers(operator, BigInt(a as number), BigInt(b as number));
+    const exact = foldIntegers(operator, BigInt(a), BigInt(b));
     return Number(scalar === "i32" ? BigInt.asIntN(32, exact) : BigInt.asUintN(32, exact));
   }
   return inRange(foldFloats(operator, a as number, b as number), scalar);

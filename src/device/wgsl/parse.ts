@@ -1,6 +1,20 @@
 /** The parser of WGSL: the one place that knows which package it is. It gives a module's declarations as a syntax tree. */
 
-import { type AbstractElem, parseSrcModule } from "wesl/core";
+import {
+  type AliasElem,
+  type ConstAssertElem,
+  type ConstElem,
+  type DirectiveElem,
+  type DoBlockElem,
+  type EmptyElem,
+  type FnElem,
+  type FunctionCallExpression,
+  type GlobalVarElem,
+  type ImportElem,
+  type OverrideElem,
+  parseSrcModule,
+  type StructElem,
+} from "wesl/core";
 import { KernelError } from "../kernel-error.js";
 
 export type {
@@ -33,13 +47,27 @@ export type {
 /** Any node of the tree: `start` and `end` are offsets in the text. */
 export type SyntaxNode = { readonly start: number; readonly end: number };
 
+/** What stands at the top of a module. */
+export type Declaration =
+  | AliasElem
+  | ConstAssertElem
+  | ConstElem
+  | DirectiveElem
+  | DoBlockElem
+  | EmptyElem
+  | FnElem
+  | GlobalVarElem
+  | ImportElem
+  | OverrideElem
+  | StructElem;
+
 /** The declarations of a module. Throws a `KernelError` at the first place that is no WGSL. */
-export function parseDeclarations(text: string): readonly AbstractElem[] {
+export function parseDeclarations(text: string): readonly Declaration[] {
   const { moduleElem, diagnostics } = parse(text);
   for (const { severity, start, message } of diagnostics) {
     if (severity === "error") throw KernelError.at(text, start, message);
   }
-  return moduleElem.decls;
+  return moduleElem.decls as readonly Declaration[];
 }
 
 function parse(text: string): ReturnType<typeof parseSrcModule> {
@@ -49,4 +77,9 @@ function parse(text: string): ReturnType<typeof parseSrcModule> {
     const { message, span } = error as { message?: unknown; span?: readonly [number, number] };
     throw KernelError.at(text, Array.isArray(span) ? span[0] : 0, String(message));
   }
+}
+
+/** The name of a function, or of the type that is made. */
+export function calledName(node: FunctionCallExpression): string {
+  return node.function.kind === "type" ? node.function.name.originalName : node.function.ident.originalName;
 }

@@ -1,33 +1,23 @@
 /** Statements. Blocks share one JavaScript function, so that its variables are declared by `var`, each under its own name. */
 
 import type { Compilation } from "./compilation.js";
+import { concrete, operate, zeroOf } from "./arithmetic.js";
+import { call, expression, expressionOf, hasEffects, placeOf, pointerOf, spill } from "./expressions.js";
 import {
-  call,
   calledName,
-  concrete,
-  expression,
-  expressionOf,
-  hasEffects,
-  operate,
-  placeOf,
-  pointerOf,
-  spill,
-  zeroOf,
-} from "./expressions.js";
-import type {
-  AssignElem,
-  BlockElem,
-  ConstElem,
-  ContinuingElem,
-  ExpressionElem,
-  ForElem,
-  IfElem,
-  LetElem,
-  LoopElem,
-  Statement,
-  SwitchElem,
-  SyntaxNode,
-  VarElem,
+  type AssignElem,
+  type BlockElem,
+  type ConstElem,
+  type ContinuingElem,
+  type ExpressionElem,
+  type ForElem,
+  type IfElem,
+  type LetElem,
+  type LoopElem,
+  type Statement,
+  type SwitchElem,
+  type SyntaxNode,
+  type VarElem,
 } from "./parse.js";
 import { clear, load, store } from "./places.js";
 import { typeOf } from "./type-syntax.js";

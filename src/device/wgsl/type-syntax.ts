@@ -1,7 +1,6 @@
 /** Types as a kernel writes them: names, templates and structures. What the software device has not is refused by name. */
 
 import type { Compilation } from "./compilation.js";
-import { expression } from "./expressions.js";
 import type { AttributeElem, ExpressionElem, StructElem, SyntaxNode, TypeRefElem } from "./parse.js";
 import {
   alignOf,
@@ -119,7 +118,7 @@ export function attributeOf(c: Compilation, attributes: readonly AttributeElem[]
 
 /** A constant that is a whole number of at least 1. */
 export function wholeNumber(c: Compilation, node: ExpressionElem, what: string): number {
-  const { type, constants } = expression(c, node);
+  const { type, constants } = c.reader.expression(c, node);
   if (constants === undefined) c.refuse(node, `${what} is no constant`);
   const count = Number(constants[0]);
   if (type.kind !== "scalar" || type.name === "bool" || !Number.isSafeInteger(count) || count < 1) {

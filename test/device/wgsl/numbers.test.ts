@@ -9,14 +9,41 @@ const f = Math.fround;
 const I32_EDGES = [0, 1, -1, 2, -2, 7, 31, 32, 33, 255, 65535, 65536, -65537, 2147483647, -2147483647, -2147483648];
 const U32_EDGES = [0, 1, 2, 7, 31, 32, 33, 63, 255, 65535, 65536, 2147483647, 2147483648, 4294967294, 4294967295];
 const F32_EDGES = [
-  0, -0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 3.75, 1e-45, -1e-45, 1.1754943508222875e-38, 16777216, 16777217, 8388607.5,
-  2147483520, 2147483648, -2147483648, -2147483904, 4294967040, 4294967296, 3.4028234663852886e38,
-  -3.4028234663852886e38, Infinity, -Infinity, NaN,
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  -0.5,
+  1.5,
+  2.5,
+  -2.5,
+  3.75,
+  1e-45,
+  -1e-45,
+  1.1754943508222875e-38,
+  16777216,
+  16777217,
+  8388607.5,
+  2147483520,
+  2147483648,
+  -2147483648,
+  -2147483904,
+  4294967040,
+  4294967296,
+  3.4028234663852886e38,
+  -3.4028234663852886e38,
+  Infinity,
+  -Infinity,
+  NaN,
 ].map(f);
 const EDGES: Record<Scalar, readonly number[]> = { f32: F32_EDGES, i32: I32_EDGES, u32: U32_EDGES };
 
 const ANY: Record<Scalar, fc.Arbitrary<number>> = {
-  f32: fc.oneof(fc.float(), fc.integer({ min: -1000, max: 1000 }).map((x) => f(x / 8))),
+  f32: fc.oneof(
+    fc.float(),
+    fc.integer({ min: -1000, max: 1000 }).map((x) => f(x / 8)),
+  ),
   i32: fc.oneof(fc.integer(), fc.integer({ min: -40, max: 40 })),
   u32: fc.oneof(fc.nat(0xffffffff), fc.nat(40)),
 };
@@ -31,7 +58,9 @@ function rowsOf(types: readonly Scalar[]): number[][] {
   const edges =
     second === undefined
       ? EDGES[first].map((x) => [x])
-      : EDGES[first].flatMap((x) => EDGES[second].map((y) => [x, y, ...types.slice(2).map((type) => EDGES[type][3] ?? 0)]));
+      : EDGES[first].flatMap((x) =>
+          EDGES[second].map((y) => [x, y, ...types.slice(2).map((type) => EDGES[type][3] ?? 0)]),
+        );
   return [...edges, ...random];
 }
 
@@ -51,7 +80,10 @@ function check({ expression, types, result, truth, ulps = 0 }: Case): void {
     const expected = Number(truth(...row));
     const at = `${expression} of ${row.join(", ")}, seed ${seed}`;
     if (ulps === 0 || !Number.isFinite(f(expected))) {
-      assert.ok(Object.is(found[i], expected) || (found[i] === 0 && expected === 0 && result !== "f32"), `${at}: ${found[i]}, not ${expected}`);
+      assert.ok(
+        Object.is(found[i], expected) || (found[i] === 0 && expected === 0 && result !== "f32"),
+        `${at}: ${found[i]}, not ${expected}`,
+      );
       return;
     }
     const unit = Math.max(2 ** (Math.floor(Math.log2(Math.abs(expected) || 1e-45)) - 23), 2 ** -149);
@@ -59,6 +91,7 @@ function check({ expression, types, result, truth, ulps = 0 }: Case): void {
   });
 }
 
+const zeroLike = (x: number): number => (x < 0 || Object.is(x, -0) ? -0 : 0);
 const signed = (x: bigint): number => Number(BigInt.asIntN(32, x));
 const unsigned = (x: bigint): number => Number(BigInt.asUintN(32, x));
 /** A sum, product or quotient of f32 rounded once: doubles have more than twice the digits. */
@@ -80,7 +113,10 @@ test("operators of i32 and u32 wrap around, and divide as WGSL says", () => {
     "^": (a, b) => a ^ b,
   };
   for (const [operator, truth] of Object.entries(exact)) {
-    for (const [type, wrap] of [["i32", signed], ["u32", unsigned]] as const) {
+    for (const [type, wrap] of [
+      ["i32", signed],
+      ["u32", unsigned],
+    ] as const) {
       check({
         expression: `a ${operator} b`,
         types: [type, type],
@@ -93,7 +129,12 @@ test("operators of i32 and u32 wrap around, and divide as WGSL says", () => {
 
 test("integers are divided by constants as by variables", () => {
   for (const divisor of [1, 2, 3, 4, 7, 10, 64, 1000, 65536, 2147483647]) {
-    for (const [operator, type] of [["/", "i32"], ["%", "i32"], ["/", "u32"], ["%", "u32"]] as const) {
+    for (const [operator, type] of [
+      ["/", "i32"],
+      ["%", "i32"],
+      ["/", "u32"],
+      ["%", "u32"],
+    ] as const) {
       const literal = type === "i32" ? `${divisor}i` : `${divisor}u`;
       const truth = (a: number): number =>
         Number(operator === "/" ? BigInt(a) / BigInt(divisor) : BigInt(a) % BigInt(divisor));
@@ -103,10 +144,30 @@ test("integers are divided by constants as by variables", () => {
 });
 
 test("shifts take the count modulo 32", () => {
-  check({ expression: "a << b", types: ["i32", "u32"], result: "i32", truth: (a, b) => signed(BigInt(a) << BigInt(b % 32)) });
-  check({ expression: "a << b", types: ["u32", "u32"], result: "u32", truth: (a, b) => unsigned(BigInt(a) << BigInt(b % 32)) });
-  check({ expression: "a >> b", types: ["i32", "u32"], result: "i32", truth: (a, b) => signed(BigInt(a) >> BigInt(b % 32)) });
-  check({ expression: "a >> b", types: ["u32", "u32"], result: "u32", truth: (a, b) => unsigned(BigInt(a) >> BigInt(b % 32)) });
+  check({
+    expression: "a << b",
+    types: ["i32", "u32"],
+    result: "i32",
+    truth: (a, b) => signed(BigInt(a) << BigInt(b % 32)),
+  });
+  check({
+    expression: "a << b",
+    types: ["u32", "u32"],
+    result: "u32",
+    truth: (a, b) => unsigned(BigInt(a) << BigInt(b % 32)),
+  });
+  check({
+    expression: "a >> b",
+    types: ["i32", "u32"],
+    result: "i32",
+    truth: (a, b) => signed(BigInt(a) >> BigInt(b % 32)),
+  });
+  check({
+    expression: "a >> b",
+    types: ["u32", "u32"],
+    result: "u32",
+    truth: (a, b) => unsigned(BigInt(a) >> BigInt(b % 32)),
+  });
 });
 
 test("unary operators", () => {
@@ -189,18 +250,22 @@ test("conversions saturate from floats, and keep the bits between integers", () 
 });
 
 const bits = (x: number): string => unsigned(BigInt(x)).toString(2).padStart(32, "0");
+const backwards = (text: string): string => Array.from(text).toReversed().join("");
 const ofBits = (text: string): number => Number.parseInt(text, 2);
 
 test("functions of integers, by their binary digits", () => {
-  for (const [type, wrap] of [["i32", signed], ["u32", unsigned]] as const) {
+  for (const [type, wrap] of [
+    ["i32", signed],
+    ["u32", unsigned],
+  ] as const) {
     const one = (name: string, truth: (a: number) => number): void =>
       check({ expression: `${name}(a)`, types: [type], result: type, truth: (a) => wrap(BigInt(truth(a))) });
     one("abs", (a) => (a < 0 ? -a : a));
     one("countOneBits", (a) => bits(a).replaceAll("0", "").length);
     one("countLeadingZeros", (a) => (bits(a) + "1").indexOf("1"));
-    one("countTrailingZeros", (a) => ([...bits(a)].toReversed().join("") + "1").indexOf("1"));
-    one("reverseBits", (a) => ofBits([...bits(a)].toReversed().join("")));
-    one("firstTrailingBit", (a) => [...bits(a)].toReversed().indexOf("1"));
+    one("countTrailingZeros", (a) => (backwards(bits(a)) + "1").indexOf("1"));
+    one("reverseBits", (a) => ofBits(backwards(bits(a))));
+    one("firstTrailingBit", (a) => backwards(bits(a)).indexOf("1"));
     one("firstLeadingBit", (a) => {
       const at = bits(a).indexOf(type === "i32" && a < 0 ? "0" : "1");
       return at < 0 ? -1 : 31 - at;
@@ -235,7 +300,8 @@ test("functions of integers, by their binary digits", () => {
       truth: (a, inserted, offset) => {
         const from = Math.min(offset, 32);
         const many = Math.min(5, 32 - from);
-        const text = bits(a).slice(0, 32 - from - many) + bits(inserted).slice(32 - many, 32) + bits(a).slice(32 - from);
+        const text =
+          bits(a).slice(0, 32 - from - many) + bits(inserted).slice(32 - many, 32) + bits(a).slice(32 - from);
         return wrap(BigInt(ofBits(text)));
       },
     });
@@ -256,8 +322,8 @@ test("functions of one f32 that are exact", () => {
   one("round", (a) => {
     if (!Number.isFinite(a) || Math.abs(a) >= 2 ** 23) return a;
     const [low, high] = [Math.floor(a), Math.ceil(a)];
-    if (a - low !== high - a) return a - low < high - a ? low || a * 0 : high || a * 0;
-    return (low % 2 === 0 ? low : high) || a * 0;
+    if (a - low !== high - a) return a - low < high - a ? low || zeroLike(a) : high || zeroLike(a);
+    return (low % 2 === 0 ? low : high) || zeroLike(a);
   });
   one("sqrt", (a) => rounded(Math.sqrt(a)));
 });
@@ -265,21 +331,48 @@ test("functions of one f32 that are exact", () => {
 test("functions of f32 that JavaScript has, to the last place", () => {
   const one = (name: string, truth: (a: number) => number): void =>
     check({ expression: `${name}(a)`, types: ["f32"], result: "f32", truth: (a) => rounded(truth(a)), ulps: 1 });
-  for (const name of ["acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "log", "log2", "sin", "sinh", "tan", "tanh"] as const)
+  for (const name of [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "cos",
+    "cosh",
+    "exp",
+    "log",
+    "log2",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+  ] as const)
     one(name, Math[name]);
   one("exp2", (a) => 2 ** a);
   one("inverseSqrt", (a) => 1 / Math.sqrt(a));
   one("degrees", (a) => (a / Math.PI) * 180);
   one("radians", (a) => (a / 180) * Math.PI);
   check({ expression: "pow(a, b)", types: ["f32", "f32"], result: "f32", truth: (a, b) => rounded(a ** b), ulps: 1 });
-  check({ expression: "atan2(a, b)", types: ["f32", "f32"], result: "f32", truth: (a, b) => rounded(Math.atan2(a, b)), ulps: 1 });
+  check({
+    expression: "atan2(a, b)",
+    types: ["f32", "f32"],
+    result: "f32",
+    truth: (a, b) => rounded(Math.atan2(a, b)),
+    ulps: 1,
+  });
 });
 
 test("functions of several f32", () => {
   check({ expression: "step(a, b)", types: ["f32", "f32"], result: "f32", truth: (a, b) => (b >= a ? 1 : 0) });
   check({ expression: "min(a, b)", types: ["f32", "f32"], result: "f32", truth: (a, b) => Math.min(a, b) });
   check({ expression: "max(a, b)", types: ["f32", "f32"], result: "f32", truth: (a, b) => Math.max(a, b) });
-  check({ expression: "clamp(a, -2.0, b)", types: ["f32", "f32"], result: "f32", truth: (a, b) => Math.min(Math.max(a, -2), b) });
+  check({
+    expression: "clamp(a, -2.0, b)",
+    types: ["f32", "f32"],
+    result: "f32",
+    truth: (a, b) => Math.min(Math.max(a, -2), b),
+  });
   check({
     expression: "fma(a, b, c)",
     types: ["f32", "f32", "f32"],
