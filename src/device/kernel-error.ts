@@ -16,10 +16,4 @@ export class KernelError extends MemoryError {
     this.column = column;
     this.reason = reason;
   }
-
-  /** The error at an offset of the text. */
-  static at(text: string, offset: number, reason: string, code?: ErrorCode): KernelError {
-    const before = text.slice(0, offset).split(/\r\n|[\n\v\f\r\u0085\u2028\u2029]/);
-    return new KernelError(reason, before.length, before[before.length - 1].length + 1, code);
-  }
 }

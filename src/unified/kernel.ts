@@ -231,32 +231,20 @@ async function codeOf(
   }
   if (entryPoint !== undefined || constants !== undefined)
     throw new MemoryError("EINVAL", `kernel "${label}" has entryPoint or constants, which are for wgsl`);
-  const isModule = typeof host === "object" && host !== null && "module" in host;
-  if (!isModule && !isHostKernel(host)) {
-    throw new MemoryError("EINVAL", `kernel "${label}" needs wgsl, or host: { writes, run } or { module, export }`);
+  if (isModule(host)) {
+    const { prepareModule } = await loadPart("kernels as modules", () => import("./module-kernel.js"));
+    return prepareModule(label, host);
   }
-  const device = isModule ? await importKernel(label, host) : { label, host };
+  if (!isHostKernel(host))
+    throw new MemoryError("EINVAL", `kernel "${label}" needs wgsl, or host: { writes, run } or { module, export }`);
   return {
-    device,
-    writes: [...device.host.writes],
+    device: { label, host },
+    writes: [...host.writes],
     checkArray: () => {},
-    takeUniforms: (given) => (isModule ? cloneUniforms(label, given) : { ...given }),
+    takeUniforms: (given) => ({ ...given }),
   };
 }
 
-/** A kernel that is a module takes only what can be posted to a worker, wherever it runs. */
-function cloneUniforms(label: string, given: Record<string, unknown>): Record<string, unknown> {
-  try {
-    return structuredClone({ ...given });
-  } catch (cause) {
-    const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
-    throw new MemoryError("EINVAL", `uniforms of kernel "${label}" cannot be posted to a worker: ${reason}`, { cause });
-  }
-}
-
-async function importKernel(label: string, given: HostModule): Promise<DeviceKernelDescriptor & { host: HostKernel }> {
-  const load = () => import("../device/host-module.js");
-  const { addressOf, importHostKernel } = await loadPart("kernels as modules", load);
-  const module = addressOf(label, given);
-  return { label, host: await importHostKernel(label, module), module };
+function isModule(host: unknown): host is HostModule {
+  return typeof host === "object" && host !== null && "module" in host;
 }

@@ -8,7 +8,7 @@
  */
 
 import type { WgslKernel } from "../driver.js";
-import { KernelError } from "../kernel-error.js";
+import { errorAt } from "./error-at.js";
 import { ConstantError, type WriteCall } from "./operators.js";
 import type { NumberFunction } from "./numbers.js";
 import type { ExpressionElem, FnElem, Statement, StructElem, SyntaxNode } from "./parse.js";
@@ -108,7 +108,7 @@ export class Compilation {
 
   /** Refuses the kernel. */
   refuse(node: SyntaxNode, reason: string): never {
-    throw KernelError.at(this.text, node.start, reason);
+    throw errorAt(this.text, node.start, reason);
   }
 
   /** Runs what works out constants: what has no result is refused at the node. */

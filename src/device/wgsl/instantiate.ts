@@ -2,7 +2,7 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { WgslKernel } from "../driver.js";
-import { KernelError } from "../kernel-error.js";
+import { errorAt } from "./error-at.js";
 import type { StepKernel, StepRange } from "../step-kernel.js";
 import { compile, type CompiledKernel } from "./compile.js";
 import { NUMBERS } from "./numbers.js";
@@ -87,7 +87,7 @@ function findOutside(
   const found = Math.min(index, length - 1) - low;
   if (found >= 0 && found < count) return found;
   const declared = count > 0 ? `elements ${low} to ${low + count}` : "no element";
-  throw KernelError.at(
+  throw errorAt(
     text,
     at,
     `element ${index} of array "${storage[array].name}" is used, whose footprint declares ${declared} for this invocation`,

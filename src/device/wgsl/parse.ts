@@ -15,7 +15,7 @@ import {
   parseSrcModule,
   type StructElem,
 } from "wesl/core";
-import { KernelError } from "../kernel-error.js";
+import { errorAt } from "./error-at.js";
 
 export type {
   AliasElem,
@@ -65,7 +65,7 @@ export type Declaration =
 export function parseDeclarations(text: string): readonly Declaration[] {
   const { moduleElem, diagnostics } = parse(text);
   for (const { severity, start, message } of diagnostics) {
-    if (severity === "error") throw KernelError.at(text, start, message);
+    if (severity === "error") throw errorAt(text, start, message);
   }
   return moduleElem.decls as readonly Declaration[];
 }
@@ -75,7 +75,7 @@ function parse(text: string): ReturnType<typeof parseSrcModule> {
     return parseSrcModule({ modulePath: "package::kernel", debugFilePath: "kernel.wgsl", src: text });
   } catch (error) {
     const { message, span } = error as { message?: unknown; span?: readonly [number, number] };
-    throw KernelError.at(text, Array.isArray(span) ? span[0] : 0, String(message));
+    throw errorAt(text, Array.isArray(span) ? span[0] : 0, String(message));
   }
 }
 
