@@ -18,7 +18,15 @@ export type { MapSourceOptions } from "./unified/map-options.js";
 export type { SwapFileOptions } from "./unified/local/swap-file.js";
 export type { SwapStore } from "./mm/swap/swap.js";
 export type { Stats } from "./unified/stats.js";
-export { createUnifiedMemory, type UnifiedMemory, type UnifiedMemoryOptions } from "./unified/unified-memory.js";
+export {
+  createUnifiedMemory,
+  type SharedMemoryOptions,
+  type UnifiedMemoryOptions,
+} from "./unified/create-unified-memory.js";
+export type { DisconnectOptions, PortOptions, UnifiedMemory } from "./unified/unified-memory.js";
+export type { ArrayHandle } from "./unified/array-handle.js";
+export type { DeviceModule } from "./unified/local/device-module.js";
+export type { Port } from "./unified/pager.js";
 
 /** Bytes. */
 export const KiB = 1024;

@@ -19,7 +19,8 @@ import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../src/mm/fault/fau
 import { PG_LOCKED } from "../src/mm/frames/frames.js";
 import { homeFrameOf } from "../src/mm/host/home-range.js";
 import { Machine } from "../src/mm/machine.js";
-import { mmap, type MapOptions } from "../src/mm/space/mapping.js";
+import { madvise, mmap, type MapOptions } from "../src/mm/space/mapping.js";
+import { VM_HUGEPAGE } from "../src/mm/space/vma.js";
 import { swapOn } from "../src/mm/stores.js";
 import type { SwapStore } from "../src/mm/swap/swap.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_VALID, migratePfn } from "../src/migrate/entry.js";
@@ -71,13 +72,15 @@ export async function mapPages(
   pages: number,
   options: Omit<MapOptions, "length" | "address" | "home"> & { at?: number; home?: boolean } = {},
 ): Promise<number> {
-  const { at, home = false, ...rest } = options;
+  const { at, home = false, flags = 0, ...rest } = options;
   const address = await mmap(mm, {
     ...rest,
+    flags: flags & ~VM_HUGEPAGE,
     length: pages * PAGE,
     ...(at === undefined ? {} : { address: at * PAGE }),
     ...(home ? { home: mm.machine.host.reserveHome(pages) } : {}),
   });
+  if ((flags & VM_HUGEPAGE) !== 0) await madvise(mm, address, pages * PAGE, "hugepage");
   return address / PAGE;
 }
 

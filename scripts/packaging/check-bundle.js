@@ -103,7 +103,7 @@ for (const [what, { first, later }] of Object.entries({ "every export": whole, c
   for (const chunk of later) report(`  on demand ${chunk.fileName}: ${sizeOf([chunk])} bytes`);
   if (bytes >= CORE_LIMIT) fail(`${what} of ${name} takes ${bytes} bytes, minified and gzipped: ${CORE_LIMIT} or more`);
   if (later.length === 0)
-    fail(`${what} of ${name} loads nothing on demand: swap and mapped files are in the first script`);
+    fail(`${what} of ${name} loads nothing on demand: kernels, swap and mapped files are in the first script`);
 }
 if (sizeOf(used.first) >= sizeOf(whole.first)) fail("createUnifiedMemory alone takes as much as every export");
 const left = unused.first.map(({ code }) => code).join("");
@@ -218,12 +218,12 @@ async function loseNetwork(/** @type {Browser} */ browser) {
   const server = await serve(join(project.root, "program"), false);
   const page = await browser.newPage();
   try {
-    await page.route("**/stores-*.js", (/** @type {{ abort(): Promise<void> }} */ route) => route.abort());
+    await page.route("**/on-demand-*.js", (/** @type {{ abort(): Promise<void> }} */ route) => route.abort());
     const failed = page.waitForEvent("pageerror", { timeout: 60_000 });
     await page.goto(`http://localhost:${server.port}/`);
     const { message } = await failed;
-    if (!/the part of pageferry for swap and mapped files could not be loaded: ./.test(message))
-      fail(`without the part for swap and mapped files, the page says ${message}`);
+    if (!/the part of pageferry for kernels could not be loaded: ./.test(message))
+      fail(`without the part for kernels, the page says ${message}`);
     report("Chromium, a part that cannot be loaded is named: ok");
   } finally {
     await page.close();

@@ -141,14 +141,14 @@ export function numbersOf(type: ElementType): number {
 }
 
 /** `length` elements of a buffer from a byte on, which is a multiple of the stride. */
-export function viewOf<T extends ElementType>(
+export function viewOf<T extends ElementType, B extends ArrayBufferLike = ArrayBuffer>(
   type: T,
   buffer: ArrayBufferLike,
   byteOffset: number,
   length: number,
-): View<T, ArrayBuffer> {
+): View<T, B> {
   const { [scalarOf(type)]: View } = CONSTRUCTORS;
-  return new View(buffer as ArrayBuffer, byteOffset, length * numbersOf(type)) as View<T, ArrayBuffer>;
+  return new View(buffer as ArrayBuffer, byteOffset, length * numbersOf(type)) as unknown as View<T, B>;
 }
 
 export function isViewOf<T extends ElementType>(type: T, value: unknown): value is View<T> {

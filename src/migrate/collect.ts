@@ -12,7 +12,6 @@ import * as pageTableEntry from "../mm/table/entry.js";
 import { isDevicePrivateEntry } from "../mm/table/entry.js";
 import * as frameTable from "../mm/frames/frames.js";
 import { splitHugeEntry } from "../mm/huge/huge-entry.js";
-import { splitHugePage } from "../mm/huge/huge-page.js";
 import type { Machine } from "../mm/machine.js";
 import * as pageTables from "../mm/table/page-table.js";
 import { mayShareAnonRmap, migrationEntryFor } from "../mm/frames/rmap.js";
@@ -79,8 +78,9 @@ export function collect(args: MigrateVma, vma: Vma, first: number, end: number):
  * then nothing under this entry migrates, whatever was selected.
  */
 function openHugePage(vma: Vma, page: number): boolean {
-  const head = vma.mm.pageTable.huge(page) >>> PTE_FRAME_SHIFT;
-  if (head !== 0) return splitHugePage(vma.mm.machine, head);
+  const { machine, pageTable } = vma.mm;
+  const head = pageTable.huge(page) >>> PTE_FRAME_SHIFT;
+  if (head !== 0) return machine.hugePages.splitHugePage(machine, head);
   splitHugeEntry(vma, page);
   return true;
 }

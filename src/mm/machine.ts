@@ -11,6 +11,7 @@ import { assert, MemoryError } from "./errors.js";
 import * as frameTable from "./frames/frames.js";
 import { Frames } from "./frames/frames.js";
 import { HostMemory } from "./host/host-memory.js";
+import { type HugePages, NO_HUGE_PAGES } from "./huge/huge-pages.js";
 import { Lru } from "./frames/lru.js";
 import { enterCallback, leaveCallback } from "./space/notifier.js";
 import type { PageCache } from "./file/page-cache.js";
@@ -89,6 +90,7 @@ export class Machine {
   /** Where pages can be paged out to, by `swapOn`; null for nowhere. */
   swap: Swap | null;
   paging: Paging;
+  hugePages: HugePages;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   /** Where threads in user mode leave the last puts of pages, which are the pager's to make. */
@@ -153,6 +155,7 @@ export class Machine {
     this.tables = new TablePool(environment, shared);
     this.swap = null;
     this.paging = ALL_IN_MEMORY;
+    this.hugePages = NO_HUGE_PAGES;
     // Frame 0, the zero page: never written, never freed.
     const zeros = shared ? new SharedArrayBuffer(pageSize) : new ArrayBuffer(pageSize);
     this.zones.add(ZONE_SYSTEM, 1, new Uint8Array(zeros), null);

@@ -89,3 +89,9 @@ function greatestPowerOfTwo(value: number, bound: number): number {
   while (divisor < bound && value % (divisor * 2) === 0) divisor *= 2;
   return divisor;
 }
+
+/** The elements that lie on pages `[page, end)`, as far as the array has them. */
+export function elementsOn({ stride, length }: Operand, page: number, end: number, pageSize: number): ElementRange {
+  const first = Math.max(0, (page * pageSize) / stride);
+  return { first, length: Math.min(length, (end * pageSize) / stride) - first };
+}

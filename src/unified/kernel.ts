@@ -2,13 +2,14 @@
 
 import type { DeviceKernelDescriptor, HostKernel, HostModule } from "../device/driver.js";
 import { isHostKernel } from "../device/host-kernel.js";
+import type { ElementType } from "../device/element.js";
 import { loadPart } from "../device/load-part.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import { checkFootprint, type Footprint } from "./footprint.js";
 import type { MemoryCore } from "./memory-core.js";
 import { PagedArray } from "./paged-array.js";
-import type { BoundArray, PagerKernel } from "./pager.js";
+import { type BoundArray, isSameMapping, type PagerKernel } from "./pager.js";
 
 /** What a kernel is made from: its code, and the elements that one invocation uses. */
 export interface KernelDescriptor {
@@ -43,7 +44,7 @@ export interface Progress {
 export interface DispatchOptions {
   invocations: number;
   /** By the names that the footprint uses. */
-  arrays: Record<string, PagedArray>;
+  arrays: Record<string, PagedArray<ElementType, ArrayBufferLike>>;
   /**
    * Passed to a function as they are. To WGSL by the names of its uniform variables: numbers, typed arrays of the variable's
    * own numbers, or bytes, laid out as WGSL has them.
@@ -86,7 +87,7 @@ const DISPATCH_OPTIONS: OptionNames<DispatchOptions> = {
 
 /** An array of a dispatch, and where its pages are. */
 interface Bound extends BoundArray {
-  readonly array: PagedArray;
+  readonly array: PagedArray<ElementType, ArrayBufferLike>;
 }
 
 /** What a kernel is made of, whatever it is written in. */
@@ -94,7 +95,7 @@ export interface KernelCode {
   readonly device: DeviceKernelDescriptor;
   readonly writes: readonly string[];
   /** Throws EINVAL for an array that the kernel cannot have under a name. */
-  checkArray(name: string, array: PagedArray): void;
+  checkArray(name: string, array: PagedArray<ElementType, ArrayBufferLike>): void;
   /** The uniforms as they are now, in a form that can go wherever the kernel runs. */
   takeUniforms(given: Record<string, unknown>, invocations: number): Record<string, unknown>;
 }
@@ -182,7 +183,7 @@ export class Kernel {
       this.#bindArray(name, footprint, arrays[name], invocations),
     );
     for (const { array, mapping, name, written } of bound) {
-      const other = bound.find((candidate) => candidate.mapping === mapping && candidate.name !== name);
+      const other = bound.find((candidate) => isSameMapping(candidate.mapping, mapping) && candidate.name !== name);
       if (other !== undefined && (written || other.written)) {
         throw new MemoryError(
           "EINVAL",
@@ -193,7 +194,12 @@ export class Kernel {
     return bound;
   }
 
-  #bindArray(name: string, footprint: Footprint, array: PagedArray | undefined, invocations: number): Bound {
+  #bindArray(
+    name: string,
+    footprint: Footprint,
+    array: PagedArray<ElementType, ArrayBufferLike> | undefined,
+    invocations: number,
+  ): Bound {
     if (array === undefined) throw new MemoryError("EINVAL", `kernel "${this.label}" needs array "${name}"`);
     if (!(array instanceof PagedArray)) {
       throw new MemoryError(

@@ -17,11 +17,12 @@ import {
 } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
+import type { ArrayHandle } from "./array-handle.js";
 import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";
 import { fillView, patternOf } from "./fill-pattern.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, type Operation } from "./operation-queue.js";
-import type { Mapping, PinnedRange } from "./pager.js";
+import { GONE, type Mapping, type PinnedRange, type UseBytes } from "./pager.js";
 import { Pin, type PinMode, type PinPlace } from "./pin.js";
 import { type ChunkSource, chunksOf, untypedBytes, writeChunks } from "./write-source.js";
 import { WrittenPages } from "./written-pages.js";
@@ -65,7 +66,10 @@ const SIGNAL_OPTIONS: OptionNames<{ signal?: AbortSignal }> = { signal: true };
 /**
  * An array of elements of one type, whose pages are in host memory or on the device. Operations take effect in call order.
  */
-export class PagedArray<T extends ElementType = ElementType> implements Disposable {
+export class PagedArray<
+  T extends ElementType = ElementType,
+  B extends ArrayBufferLike = ArrayBuffer,
+> implements Disposable {
   readonly type: T;
   /** Elements. */
   readonly length: number;
@@ -75,18 +79,19 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   readonly #core: MemoryCore;
   readonly #written: WrittenPages;
   /** The array whose pages these are, for one that `as` made. */
-  readonly #source: PagedArray | null;
+  readonly #source: PagedArray<ElementType, ArrayBufferLike> | null;
   #unmappable: unknown;
   #destroyed = false;
 
-  /** Made by `UnifiedMemory`, `snapshot` and `as`; a function is asked when the time to map the pages has come. */
+  /** Made by `UnifiedMemory`, `snapshot` and `as`; a function maps the pages when their turn has come. */
   constructor(
     core: MemoryCore,
     type: T,
     length: number,
     label: string,
     mapping: Mapping,
-    origin: (() => void) | PagedArray = () => {},
+    origin: ((operation: Operation) => Promise<void>) | PagedArray<ElementType, ArrayBufferLike> = (operation) =>
+      mapping.map(operation),
   ) {
     this.type = type;
     this.length = length;
@@ -101,15 +106,9 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     this.#source = null;
     this.#written = new WrittenPages(mapping);
     // The mapping takes its place in the order of operations; what comes later finds it.
-    core.queue
-      .run(async () => {
-        origin();
-        await mapping.map();
-      })
-      .catch((error: unknown) => {
-        this.#unmappable = error;
-        mapping.leave();
-      });
+    core.queue.run(origin).catch((error: unknown) => {
+      this.#unmappable = error;
+    });
   }
 
   get byteLength(): number {
@@ -135,8 +134,20 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return this.mapping.readOnly;
   }
 
+  /** What another thread makes this array of, by `memory.arrayFrom`. EINVAL of a memory that is not shared. */
+  get handle(): ArrayHandle<T> {
+    this.#assertAlive();
+    const { type, length, label, mapping } = this;
+    const memory = this.#core.pager.identity;
+    if (memory === null || mapping.shared === null) {
+      throw new MemoryError("EINVAL", `array "${label}" is in a memory of one thread: make it with shared: true`);
+    }
+    return { memory, type, length, label, isView: this.#source !== null, mapping: mapping.shared };
+  }
+
+  /** By this thread or another. */
   get destroyed(): boolean {
-    return this.#destroyed || this.#source?.destroyed === true;
+    return this.#destroyed || this.mapping.page === GONE || this.#source?.destroyed === true;
   }
 
   /** What pins hold now. */
@@ -243,7 +254,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    * Makes the pages of a range resident in host memory and holds them there until the pin is released. Any number of pins
    * may overlap; what they mean to each other is the program's affair.
    */
-  async pin(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<Pin<T>> {
+  async pin(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<Pin<T, B>> {
     this.#assertAlive();
     const place = this.#placeOf("pin", mode, range);
     return this.#core.queue.run(async (operation) => {
@@ -253,7 +264,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   /** The same at once: null when a page is not in host memory, or while operations called before are still to be done. */
-  tryPin(mode: PinMode, range: Range = {}): Pin<T> | null {
+  tryPin(mode: PinMode, range: Range = {}): Pin<T, B> | null {
     this.#assertAlive();
     const place = this.#placeOf("tryPin", mode, range);
     if (!this.#core.queue.quiet || this.mapping.page < 0) return null;
@@ -287,12 +298,15 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    * On a memory with nothing to do the picture is taken within the call; else what is stored through the view of a pin before
    * the snapshot's turn is in it.
    */
-  snapshot(options: ArrayOptions = {}): PagedArray<T> {
+  snapshot(options: ArrayOptions = {}): PagedArray<T, B> {
     this.#assertAlive();
     checkOptions("snapshot", options, ARRAY_OPTIONS);
     const { label = `snapshot of ${this.label}` } = options;
     const mapping = this.mapping.snapshot();
-    return new PagedArray(this.#core, this.type, this.length, label, mapping, () => this.assertMapped());
+    return new PagedArray(this.#core, this.type, this.length, label, mapping, async (operation) => {
+      this.assertMapped();
+      await mapping.map(operation);
+    });
   }
 
   /**
@@ -300,7 +314,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
    * a kernel that writes one cannot be given the other as well. It ends when this array is destroyed; destroying it ends it
    * alone. EINVAL when the bytes are no whole number of elements of the type.
    */
-  as<U extends ElementType>(type: U, options: ArrayOptions = {}): PagedArray<U> {
+  as<U extends ElementType>(type: U, options: ArrayOptions = {}): PagedArray<U, B> {
     this.#assertAlive();
     checkElementType(type, this.#core.pager.pageSize);
     checkOptions("as", options, ARRAY_OPTIONS);
@@ -312,7 +326,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
       );
     }
     const { label = `${this.label} as ${nameOf(type)}` } = options;
-    const source: PagedArray = this.#source ?? this;
+    const source: PagedArray<ElementType, ArrayBufferLike> = this.#source ?? this;
     return new PagedArray(this.#core, type, this.byteLength / stride, label, this.mapping, source);
   }
 
@@ -359,8 +373,8 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   /** Throws why there are no pages, to an operation whose turn has come. */
   assertMapped(): void {
     if (this.mapping.page >= 0) return;
+    if (this.destroyed) throw this.#goneError();
     if (this.#source !== null) return this.#source.assertMapped();
-    if (this.#destroyed) throw this.#goneError();
     if (this.#unmappable instanceof MemoryError) throw this.#unmappable;
     throw new MemoryError("ENOMEM", `array "${this.label}" could not be mapped`);
   }
@@ -369,7 +383,7 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    if (this.#source === null) this.#core.queue.run(() => this.mapping.unmap()).catch(() => {});
+    if (this.#source === null) this.#core.queue.run((operation) => this.mapping.unmap(operation)).catch(() => {});
   }
 
   [Symbol.dispose](): void {
@@ -430,24 +444,10 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
   }
 
   /** Calls `use` with stretches of bytes `[at, at + length)` of the array, and their offset from `at`, in order. */
-  async #access(
-    at: number,
-    length: number,
-    write: boolean,
-    operation: Operation,
-    use: (bytes: Uint8Array, offset: number) => void,
-  ): Promise<void> {
+  async #access(at: number, length: number, write: boolean, operation: Operation, use: UseBytes): Promise<void> {
     if (length === 0) return;
     this.assertMapped();
-    const { pageSize } = this.#core.pager;
-    const useRun = (bytes: Uint8Array, page: number): void => {
-      const runStart = page * pageSize;
-      const from = Math.max(at, runStart);
-      const to = Math.min(at + length, runStart + bytes.byteLength);
-      use(bytes.subarray(from - runStart, to - runStart), from - at);
-    };
-    const end = Math.ceil((at + length) / pageSize);
-    await this.mapping.access(Math.floor(at / pageSize), end, write, useRun, operation);
+    await this.mapping.access(at, length, write, use, operation);
   }
 
   #placeOf(what: string, mode: PinMode, range: Range): PinPlace<T> {
@@ -458,9 +458,9 @@ export class PagedArray<T extends ElementType = ElementType> implements Disposab
     return { label, mode, start, length, first, end, mapping, pageSize: this.#core.pager.pageSize, type };
   }
 
-  #createPin(place: PinPlace<T>, pages: PinnedPages): Pin<T> {
+  #createPin(place: PinPlace<T>, pages: PinnedPages): Pin<T, B> {
     const { leaks } = this.#core;
-    const pin: Pin<T> = new Pin(place, pages, () => {
+    const pin: Pin<T, B> = new Pin(place, pages, () => {
       this.#written.release(place);
       leaks?.unregister(pin);
     });

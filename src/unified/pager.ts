@@ -10,6 +10,7 @@ import type { PinnedPages } from "../access/host-pins.js";
 import type { DeviceKernelDescriptor } from "../device/driver.js";
 import type { ElementType } from "../device/element.js";
 import type { MemoryError } from "../mm/errors.js";
+import type { ArrayHandle } from "./array-handle.js";
 import type { Footprint } from "./footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
 import type { MapSourceOptions } from "./map-options.js";
@@ -19,6 +20,8 @@ import type { Stats } from "./stats.js";
 
 export interface Pager {
   readonly pageSize: number;
+  /** To be called once when the pager is gone before `close` was called. */
+  onEnd: (reason: MemoryError) => void;
   /** Pages that are 0 until they are written. ENOMEM when there is no room for their frames. */
   reserve(pages: number): Mapping;
   /**
@@ -27,12 +30,28 @@ export interface Pager {
    */
   mapSource(source: string | URL | Blob, options: MapSourceOptions, checkpoint: Checkpoint): Promise<MappedPages>;
   createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel>;
+  /** As of now, or as the pager last said. */
   readonly stats: Stats;
+  readStats(): Promise<Stats>;
+  /** What tells a shared memory from others, in every thread; null of one that is not shared. */
+  readonly identity: string | null;
+  /** A mapping that another thread has told of. EINVAL when there is none any more. */
+  find(handle: ArrayHandle, pages: number): Mapping;
+  /** A port for another thread, which that one connects to. EINVAL of a memory that is not shared. */
+  openPort(name: string): Promise<Port>;
+  /**
+   * Ends what the thread behind the port has of the memory, and resolves when the thread has left. `terminated`: it is gone
+   * already, and cannot say so.
+   */
+  closePort(port: Port, terminated: boolean): Promise<void>;
   /** The memory is being destroyed: ends the step that runs, where that can be done. Missing where the device has other users. */
   stopKernels?(reason: MemoryError): void;
   /** Unmaps what is mapped and closes the device. Nothing else is asked for afterwards. */
   close(): Promise<void>;
 }
+
+/** `MessagePort` of the runtime; what that is, the types of the DOM or of Node say. */
+export type Port = typeof globalThis extends { MessagePort: { prototype: infer P } } ? P : object;
 
 export interface MappedPages {
   readonly mapping: Mapping;
@@ -47,30 +66,47 @@ export interface PinnedRange {
   /** First element, and how many. */
   readonly start: number;
   readonly length: number;
+  /** The port of the thread that has the pin; none for the pager's own thread. */
+  readonly owner?: string;
   /** Pages `[first, end)`. */
   readonly first: number;
   readonly end: number;
 }
 
-/** Uses the bytes of pages that lie side by side, the first of which is `page`. */
-export type UsePages = (bytes: Uint8Array, page: number) => void;
+/** Uses a stretch of the bytes that were asked for; `offset` is from the first of these. One that writes writes them all. */
+export type UseBytes = (bytes: Uint8Array, offset: number) => void;
+
+/** In place of a page's number: the pages are not mapped yet, or never will be. */
+export const UNMAPPED = -1;
+/** The pages were unmapped, by this thread or another. */
+export const GONE = -2;
+
+/** What the threads of a shared memory know of a mapping. */
+export interface SharedMapping {
+  readonly number: number;
+  /** In shared memory: where the pages are, as `Mapping.page` says it. */
+  readonly page: Int32Array;
+  readonly readOnly: boolean;
+}
 
 /** The pages of one array. */
 export interface Mapping {
+  /** null of a memory that is not shared. */
+  readonly shared: SharedMapping | null;
   /** Of a snapshot. */
   readonly readOnly: boolean;
   /** What pins hold now, as far as this thread knows. */
   readonly pins: ReadonlySet<PinnedRange>;
-  /** Number in the address space of the first page; -1 when none is mapped. */
+  /** Number in the address space of the first page; `UNMAPPED` or `GONE` when there is none. */
   readonly page: number;
   /** Maps the pages. Called once. */
-  map(): Promise<void>;
-  /** The pages could not be mapped, or nobody will. */
-  leave(): void;
+  map(operation: Operation): Promise<void>;
+  /** In place of `map`, of a mapping that another array is over already: resolves when it is mapped. */
+  found(operation: Operation): Promise<void>;
   /** Unmaps what is mapped. Pinned pages live until they are let go. */
-  unmap(): Promise<void>;
-  /** Calls `use` with runs that together cover pages `[first, end)`, in ascending order. */
-  access(first: number, end: number, write: boolean, use: UsePages, operation: Operation): Promise<void>;
+  unmap(operation: Operation): Promise<void>;
+  /** Calls `use` with stretches that together cover bytes `[at, at + length)`, in ascending order. */
+  access(at: number, length: number, write: boolean, use: UseBytes, operation: Operation): Promise<void>;
   /** Makes pages resident in host memory, and holds them there until `unpin`. */
   pin(range: PinnedRange, operation: Operation): Promise<PinnedPages>;
   /** The same if that needs no wait; else null, and nothing is held. */
@@ -88,6 +124,11 @@ export interface Mapping {
   /** Forgets what was written, save for what is pinned for writing. */
   clearWritten(operation: Operation): Promise<void>;
   markWritten(first: number, end: number): void;
+}
+
+/** Two arrays may be over one mapping, as those are that a thread has made of one handle. */
+export function isSameMapping(one: Mapping, other: Mapping): boolean {
+  return one === other || (one.shared !== null && one.shared.number === other.shared?.number);
 }
 
 /** An array of a dispatch. */

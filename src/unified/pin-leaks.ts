@@ -3,14 +3,17 @@
  * stack that made it.
  */
 
+import type { ElementType } from "../device/element.js";
 import type { Pin } from "./pin.js";
+
+type AnyPin = Pin<ElementType, ArrayBufferLike>;
 
 declare const console: { warn(message: string): void };
 
 export class PinLeaks {
   readonly #registry = new FinalizationRegistry<string>((report) => console.warn(report));
 
-  register(pin: Pin, what: string): void {
+  register(pin: AnyPin, what: string): void {
     const { stack = "" } = new Error("pinned here");
     this.#registry.register(
       pin,
@@ -19,7 +22,7 @@ export class PinLeaks {
     );
   }
 
-  unregister(pin: Pin): void {
+  unregister(pin: AnyPin): void {
     this.#registry.unregister(pin);
   }
 }

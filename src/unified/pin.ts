@@ -7,17 +7,17 @@
 import type { PinnedPages } from "../access/host-pins.js";
 import { type ElementType, strideOf, type View, viewOf } from "../device/element.js";
 import { MemoryError } from "../mm/errors.js";
-import { BLOCK_FRAMES } from "../mm/frames/zone.js";
 import type { Mapping, PinnedRange } from "./pager.js";
+import { frameAt, sideBySide } from "./pinned-runs.js";
 
 /** What a pin is for: a "write" pin makes the pages dirty. */
 export type PinMode = "read" | "write";
 
 /** Elements that lie side by side in memory. */
-export interface Run<T extends ElementType> {
+export interface Run<T extends ElementType, B extends ArrayBufferLike = ArrayBuffer> {
   /** Index in the array of the first element. */
   readonly start: number;
-  readonly view: View<T, ArrayBuffer>;
+  readonly view: View<T, B>;
 }
 
 /** Where the pinned elements are. */
@@ -28,7 +28,7 @@ export interface PinPlace<T extends ElementType> extends PinnedRange {
 }
 
 /** Pages of an array, held in host memory until `release`. */
-export class Pin<T extends ElementType = ElementType> implements Disposable {
+export class Pin<T extends ElementType = ElementType, B extends ArrayBufferLike = ArrayBuffer> implements Disposable {
   readonly mode: PinMode;
   /** First element that is pinned, and how many are. */
   readonly start: number;
@@ -36,7 +36,7 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
   readonly #place: PinPlace<T>;
   readonly #pages: PinnedPages;
   readonly #onRelease: () => void;
-  #view: View<T, ArrayBuffer> | null = null;
+  #view: ArrayBufferView | null = null;
   #released = false;
 
   constructor(place: PinPlace<T>, pages: PinnedPages, onRelease: () => void) {
@@ -52,26 +52,27 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
    * The pinned elements as one typed array over the pages themselves. Throws EINVAL when they do not lie side by side
    * (use `runs`) or the pin has been released. JavaScript cannot take a view back: do not use it after `release`.
    */
-  get view(): View<T, ArrayBuffer> {
-    if (this.#view !== null) return this.#view;
+  get view(): View<T, B> {
+    if (this.#view !== null) return this.#view as View<T, B>;
     this.#assertHeld();
     const { first, count } = this.#pages;
     if (first < 0)
       throw new MemoryError("EINVAL", `the ${count} pinned pages do not lie side by side: use runs instead of view`);
     const { mapping, type } = this.#place;
     const bytes = mapping.bytesOf(first, count);
-    this.#view = viewOf(type, bytes.buffer, bytes.byteOffset + this.#offset, this.length);
-    return this.#view;
+    const view = viewOf<T, B>(type, bytes.buffer, bytes.byteOffset + this.#offset, this.length);
+    this.#view = view;
+    return view;
   }
 
   /** The pinned elements in stretches that lie side by side, in order. */
-  get runs(): readonly Run<T>[] {
+  get runs(): readonly Run<T, B>[] {
     this.#assertHeld();
     const { frames, first } = this.#pages;
     if (frames === null && first >= 0) return [{ start: this.start, view: this.view }];
-    const runs: Run<T>[] = [];
+    const runs: Run<T, B>[] = [];
     for (let i = 0; i < this.#pages.count;) {
-      const count = this.#sideBySide(i);
+      const count = sideBySide(this.#pages, i);
       runs.push(this.#runOf(i, count));
       i += count;
     }
@@ -95,33 +96,18 @@ export class Pin<T extends ElementType = ElementType> implements Disposable {
     this.release();
   }
 
-  #frameAt(i: number): number {
-    const { frames, first } = this.#pages;
-    return frames === null ? first + i : frames[i];
-  }
-
-  #sideBySide(from: number): number {
-    let count = 1;
-    while (from + count < this.#pages.count) {
-      const frame = this.#frameAt(from + count);
-      if (frame !== this.#frameAt(from) + count || (frame & (BLOCK_FRAMES - 1)) === 0) break;
-      count++;
-    }
-    return count;
-  }
-
-  #runOf(page: number, count: number): Run<T> {
+  #runOf(page: number, count: number): Run<T, B> {
     const { mapping, pageSize, type } = this.#place;
     const stride = strideOf(type);
     const offset = this.#offset;
     // Bytes from the first pinned page's start to the first and past the last element of this run.
     const from = Math.max(offset, page * pageSize);
     const to = Math.min(offset + this.length * stride, (page + count) * pageSize);
-    const bytes = mapping.bytesOf(this.#frameAt(page), count);
+    const bytes = mapping.bytesOf(frameAt(this.#pages, page), count);
     const byteOffset = bytes.byteOffset + from - page * pageSize;
     return {
       start: this.start + (from - offset) / stride,
-      view: viewOf(type, bytes.buffer, byteOffset, (to - from) / stride),
+      view: viewOf<T, B>(type, bytes.buffer, byteOffset, (to - from) / stride),
     };
   }
 

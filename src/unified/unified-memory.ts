@@ -4,136 +4,50 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { AttachedDevice } from "../device/attached-device.js";
-import type { DeviceDriver } from "../device/driver.js";
 import { checkElementType, type ElementType, strideOf } from "../device/element.js";
-import { mirrorDevice } from "../device/mirror/index.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
-import type { Environment } from "../mm/environment.js";
 import { MemoryError } from "../mm/errors.js";
-import { Machine, type MachineOptions } from "../mm/machine.js";
-import type { SwapStore } from "../mm/swap/swap.js";
+import type { ArrayHandle } from "./array-handle.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
-import { LocalPager } from "./local/local-pager.js";
-import { loadStores } from "./local/load-stores.js";
-import type { SwapFileOptions } from "./local/swap-file.js";
 import { MAP_OPTIONS, type MapSourceOptions } from "./map-options.js";
 import type { MemoryCore } from "./memory-core.js";
-import { checkSignal, OperationQueue } from "./operation-queue.js";
+import { type Operation, OperationQueue } from "./operation-queue.js";
 import { ARRAY_OPTIONS, type ArrayOptions, PagedArray } from "./paged-array.js";
-import type { Pager } from "./pager.js";
+import type { Pager, Port } from "./pager.js";
 import { PinLeaks } from "./pin-leaks.js";
 import type { Stats } from "./stats.js";
 
-/** Of `createUnifiedMemory`; all may be left out. */
-export interface UnifiedMemoryOptions {
-  /** Default: the embedded software device, `mirrorDevice()`. */
-  device?: DeviceDriver;
-  /** Bytes of host memory that pages may use, those retained for pages on the device included. Default: no limit. */
-  hostBudget?: number;
-  /**
-   * Where pages go when the host budget is used up, so that arrays may exceed it: a path at which nothing is yet, for a
-   * file that lasts as long as the memory. Needs Node and a host budget.
-   */
-  swapFile?: string | URL | SwapFileOptions;
-  /** The same by a store of the caller's, which `destroy` closes. */
-  swapStore?: SwapStore;
-  /** Bytes a page: a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
-  pageSize?: number;
-  /** Poison frames that are given back, and report pins that are collected unreleased. */
-  debug?: boolean;
-  /** Aborts the opening of the device. */
-  signal?: AbortSignal;
-  /** Time, scheduling and failures from outside, for simulation. */
-  environment?: Environment;
+/** Of a port. */
+export interface PortOptions {
+  /** A name for messages: who holds a page. Default: "port 1" and so on. */
+  label?: string;
 }
 
-/** Options of later versions, and what they are in this one. */
-const ONE_VALUE_YET = { shared: false, cpuAccess: "pinned" } as const;
-
-const OPTIONS: OptionNames<UnifiedMemoryOptions & typeof ONE_VALUE_YET> = {
-  device: true,
-  hostBudget: true,
-  swapFile: true,
-  swapStore: true,
-  pageSize: true,
-  debug: true,
-  signal: true,
-  environment: true,
-  shared: true,
-  cpuAccess: true,
-};
-
-/** Opens the device and makes a memory over it. EINVAL for options out of bounds, or the driver's error. */
-export async function createUnifiedMemory(options: UnifiedMemoryOptions = {}): Promise<UnifiedMemory> {
-  checkOptions("createUnifiedMemory", options, OPTIONS);
-  const { device = mirrorDevice(), hostBudget, pageSize, debug = false, signal, environment } = options;
-  for (const [later, today] of Object.entries(ONE_VALUE_YET)) {
-    const value = (options as Record<string, unknown>)[later];
-    if (value !== undefined && value !== today)
-      throw new MemoryError("EINVAL", `option ${later} is not supported by this version, save for ${String(today)}`);
-  }
-  checkSignal(signal);
-  signal?.throwIfAborted();
-  const machineOptions: MachineOptions = { debug };
-  if (hostBudget !== undefined) machineOptions.hostBudget = hostBudget;
-  if (pageSize !== undefined) machineOptions.pageSize = pageSize;
-  if (environment !== undefined) machineOptions.environment = environment;
-  const wantsSwap = options.swapFile !== undefined || options.swapStore !== undefined;
-  const stores = wantsSwap ? await loadStores() : null;
-  const swap = stores === null ? null : await stores.openSwap(options);
-  try {
-    signal?.throwIfAborted();
-    const machine = new Machine(machineOptions);
-    if (swap !== null) stores?.swapOn(machine, swap);
-    const attached = await attachUnlessAborted(machine, device, signal);
-    try {
-      return new UnifiedMemory(new LocalPager(machine, attached), debug);
-    } catch (error) {
-      await attached.device.close();
-      throw error;
-    }
-  } catch (error) {
-    await swap?.close?.();
-    throw error;
-  }
+/** Of the end of a port. */
+export interface DisconnectOptions {
+  /** The thread was terminated, and cannot leave by itself: what it held is let go at once. Default false. */
+  terminated?: boolean;
 }
 
-/** Aborted while the driver opens the device, it does not wait for that; the device is closed once it is open. */
-async function attachUnlessAborted(
-  machine: Machine,
-  driver: DeviceDriver,
-  signal: AbortSignal | undefined,
-): Promise<AttachedDevice> {
-  const attaching = AttachedDevice.attach(machine, driver);
-  let onAbort = (): void => {};
-  const aborted = new Promise<"aborted">((resolve) => {
-    onAbort = () => resolve("aborted");
-  });
-  signal?.addEventListener("abort", onAbort);
-  try {
-    const first = await Promise.race([attaching, aborted]);
-    if (first !== "aborted") return first;
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
-  }
-  attaching.then(({ device }) => device.close()).catch(() => {});
-  throw signal?.reason;
-}
+const DISCONNECT_OPTIONS: OptionNames<DisconnectOptions> = { terminated: true };
+const PORT_OPTIONS: OptionNames<PortOptions> = { label: true };
 
 /** One address space over host and device memory, with arrays in it and kernels over them. */
-export class UnifiedMemory implements AsyncDisposable {
+export class UnifiedMemory<B extends ArrayBufferLike = ArrayBuffer> implements AsyncDisposable {
   readonly #core: MemoryCore;
   #unnamed = 0;
+  #unnamedPorts = 0;
   #destroyed: Promise<void> | null = null;
 
   constructor(pager: Pager, debug: boolean) {
-    this.#core = { pager, queue: new OperationQueue(), leaks: debug ? new PinLeaks() : null };
+    const queue = new OperationQueue();
+    this.#core = { pager, queue, leaks: debug ? new PinLeaks() : null };
+    pager.onEnd = (reason) => void queue.close(reason);
   }
 
   /** Reserves an array; its elements are 0 and take no memory until they are used. EINVAL, or ENOMEM for want of addresses. */
-  createArray<T extends ElementType>(type: T, length: number, options: ArrayOptions = {}): PagedArray<T> {
-    if (this.#destroyed !== null) throw destroyedError();
+  createArray<T extends ElementType>(type: T, length: number, options: ArrayOptions = {}): PagedArray<T, B> {
+    this.#core.queue.assertOpen();
     checkElementType(type, this.#core.pager.pageSize);
     if (!Number.isSafeInteger(length) || length < 1) {
       throw new MemoryError("EINVAL", `an array's length is a whole number of at least 1, not ${length}`);
@@ -150,14 +64,14 @@ export class UnifiedMemory implements AsyncDisposable {
    * EINVAL for what is not within the file, or the system's error. The file stays open until the array is destroyed; a file
    * that is cut short meanwhile makes what reads there fail with EIO.
    */
-  async mapFile<T extends ElementType>(path: string | URL, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
-    if (this.#destroyed !== null) throw destroyedError();
+  async mapFile<T extends ElementType>(path: string | URL, options: MapSourceOptions<T>): Promise<PagedArray<T, B>> {
+    this.#core.queue.assertOpen();
     checkOptions("mapFile", options, MAP_OPTIONS);
     return this.#mapSource(path, options);
   }
 
   /** The same over a `Blob` or a `File`, everywhere. */
-  async mapBlob<T extends ElementType>(blob: Blob, options: MapSourceOptions<T>): Promise<PagedArray<T>> {
+  async mapBlob<T extends ElementType>(blob: Blob, options: MapSourceOptions<T>): Promise<PagedArray<T, B>> {
     if (typeof blob?.slice !== "function" || typeof blob.size !== "number")
       throw new MemoryError("EINVAL", "mapBlob takes a Blob or a File");
     checkOptions("mapBlob", options, MAP_OPTIONS);
@@ -167,12 +81,9 @@ export class UnifiedMemory implements AsyncDisposable {
   async #mapSource<T extends ElementType>(
     source: string | URL | Blob,
     options: MapSourceOptions<T>,
-  ): Promise<PagedArray<T>> {
-    const { pager } = this.#core;
-    const checkpoint = (): void => {
-      if (this.#destroyed !== null) throw destroyedError();
-    };
-    const { mapping, length } = await pager.mapSource(source, options, checkpoint);
+  ): Promise<PagedArray<T, B>> {
+    const { pager, queue } = this.#core;
+    const { mapping, length } = await pager.mapSource(source, options, () => queue.assertOpen());
     return new PagedArray(this.#core, options.type, length, this.#labelOf(options), mapping);
   }
 
@@ -182,13 +93,53 @@ export class UnifiedMemory implements AsyncDisposable {
 
   /** Compiles a kernel for the memory's device. EINVAL says what in the descriptor is wrong. */
   async createKernel(descriptor: KernelDescriptor): Promise<Kernel> {
-    if (this.#destroyed !== null) throw destroyedError();
+    this.#core.queue.assertOpen();
     return Kernel.create(this.#core, descriptor);
   }
 
-  /** A snapshot of budgets and counters. */
+  /** The array that another thread has the handle of: the same pages, under the same name. EINVAL when it is destroyed. */
+  arrayFrom<T extends ElementType>(handle: ArrayHandle<T>): PagedArray<T, B> {
+    const { pager, queue } = this.#core;
+    queue.assertOpen();
+    const { type, length, label, isView } = handle ?? {};
+    // What is none has no type: the pager says so.
+    const byteLength = type === undefined ? 0 : length * strideOf(type);
+    const mapping = pager.find(handle, Math.ceil(byteLength / pager.pageSize));
+    const found = (operation: Operation): Promise<void> => mapping.found(operation);
+    if (!isView) return new PagedArray(this.#core, type, length, label, mapping, found);
+    return new PagedArray<"u8", B>(this.#core, "u8", byteLength, label, mapping, found).as(type, { label });
+  }
+
+  /**
+   * A port to give to another thread (`worker.postMessage(port, [port])`), which gets this memory from it by `connect` of
+   * `pageferry/worker`. Needs `shared: true`.
+   */
+  async port(options: PortOptions = {}): Promise<Port> {
+    const { pager, queue } = this.#core;
+    queue.assertOpen();
+    checkOptions("port", options, PORT_OPTIONS);
+    const { label = `port ${++this.#unnamedPorts}` } = options;
+    return pager.openPort(label);
+  }
+
+  /**
+   * Ends what the thread behind a port has of the memory: its pending operations reject, and its pins are let go. Resolves
+   * when it has left. A thread that was terminated is noticed in Node and in newer browsers; elsewhere, say so.
+   */
+  async disconnect(port: Port, options: DisconnectOptions = {}): Promise<void> {
+    checkOptions("disconnect", options, DISCONNECT_OPTIONS);
+    await this.#core.pager.closePort(port, options.terminated === true);
+  }
+
+  /** A snapshot of budgets and counters; in a thread that the pager is not in, as of its last answer to this thread. */
   get stats(): Stats {
     return this.#core.pager.stats;
+  }
+
+  /** The same as of now, in every thread. */
+  async readStats(): Promise<Stats> {
+    this.#core.queue.assertOpen();
+    return this.#core.pager.readStats();
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Kernels in WGSL, as far as a memory checks them: their variables against arrays, footprints and uniforms. */
 
 import type { DeviceKernelDescriptor, WgslKernel } from "../device/driver.js";
-import { nameOf } from "../device/element.js";
+import { type ElementType, nameOf } from "../device/element.js";
 import { compile, elementNameOf, isElementOf, type StorageUse, uniformBytes } from "../device/wgsl/index.js";
 import { MemoryError } from "../mm/errors.js";
 import type { Footprint } from "./footprint.js";
@@ -50,7 +50,11 @@ export function prepareWgsl({ label, text, entryPoint, constants = {}, footprint
   };
 }
 
-function checkArray(label: string, { name, element, length }: StorageUse, array: PagedArray): void {
+function checkArray(
+  label: string,
+  { name, element, length }: StorageUse,
+  array: PagedArray<ElementType, ArrayBufferLike>,
+): void {
   if (!isElementOf(element, array.type)) {
     refuse(
       `array "${array.label}" of ${nameOf(array.type)} is given as "${name}" to kernel "${label}", which has it of ${elementNameOf(element)}`,

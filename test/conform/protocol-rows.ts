@@ -108,7 +108,7 @@ const DEVICE_REFUSED = "else if (!isSelectedDevicePage(zones, frame, flags, owne
 const CANDIDATE = "if (words[record + MAPPING] === 0 ||";
 const MAPPED = "if (words[record + MAPPING] === 0 || »(words[record + FLAGS] & PG_COMPOUND)";
 const NOT_WHOLE = "(words[record + FLAGS] & PG_COMPOUND) !== 0) »continue;";
-const HUGE_PAGE = "if (head !== 0) »return splitHugePage(";
+const HUGE_PAGE = "if (head !== 0) »return machine.hugePages.splitHugePage(";
 const HUGE_PAGE_HELD = "&& !openHugePage(vma, page)) { »page = blockEnd;";
 
 const collect = table("collect", "migrate/collect.js", [

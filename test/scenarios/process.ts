@@ -4,9 +4,15 @@ import { evict } from "../../src/cli/conform/batches.js";
 import { MirrorTable } from "../../src/cli/conform/mirror-table.js";
 import type { Client } from "../../src/cli/conform/recording-driver.js";
 import { createPageCache } from "../../src/mm/stores.js";
-import { type AddressSpace, exitAddressSpace, forkAddressSpace, mmap, type MapOptions } from "../../src/mm/index.js";
+import {
+  type AddressSpace,
+  exitAddressSpace,
+  forkAddressSpace,
+  madvise,
+  mmap,
+  type MapOptions,
+} from "../../src/mm/index.js";
 import { TABLE_WORDS } from "../../src/mm/table/page-table.js";
-import { VM_HUGEPAGE } from "../../src/mm/space/vma-flags.js";
 import { PAGE } from "../builders.js";
 import { Region } from "./region.js";
 import type { Stage } from "./scenario.js";
@@ -58,8 +64,10 @@ export class Process {
   }
 
   /** Maps blocks that ask for huge pages. */
-  mapHuge(blocks: number): Promise<Region> {
-    return this.map(blocks * TABLE_WORDS, { flags: VM_HUGEPAGE });
+  async mapHuge(blocks: number): Promise<Region> {
+    const region = await this.map(blocks * TABLE_WORDS);
+    await madvise(this.mm, region.first * PAGE, blocks * TABLE_WORDS * PAGE, "hugepage");
+    return region;
   }
 
   /** Maps anonymous memory that children share. */

@@ -52,7 +52,14 @@ test("options out of bounds are refused with the value and the bound, and the de
     [{ hostBudget: Number.NaN }, /host budget of NaN bytes/],
     [{ hostBudget: -1 }, /host budget of -1 bytes/],
     [{ pageSize: 2 * MiB }, /device budget of 1048576 bytes is less than one page of 2097152 bytes/],
-    [{ shared: true }, /option shared is not supported by this version/],
+    [{ shared: 1 }, /shared is true or false, not 1/],
+    [{ shared: true, pager: "thread" }, /pager is "here" or "worker", not "thread"/],
+    [{ pager: "worker" }, /pager: "worker" needs shared: true/],
+    [{ shared: true, pager: "worker" }, /device is a driver, which cannot be posted to the pager/],
+    [
+      { shared: true, pager: "worker", device: undefined, environment: new TestEnvironment() },
+      /environment has functions, which cannot be posted/,
+    ],
     [{ cpuAccess: "transparent" }, /option cpuAccess is not supported by this version/],
   ];
   for (const [options, message] of refused) {

@@ -18,11 +18,16 @@ import { swapOn } from "../../src/mm/stores.js";
 import type { SwapStore } from "../../src/mm/swap/swap.js";
 import { ZONE_PRIVATE } from "../../src/mm/frames/zone.js";
 import { LocalPager } from "../../src/unified/local/local-pager.js";
+import { Sharing } from "../../src/unified/local/sharing.js";
 import type { PagedArray } from "../../src/unified/paged-array.js";
 import { UnifiedMemory } from "../../src/unified/unified-memory.js";
 import { PAGE, SHARED } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
 import { checkInvariants } from "../invariants.js";
+import { openRemote } from "./remote-memory.js";
+
+/** Are the memories of this run those of another thread than the pager's (`npm test -- --remote`)? */
+export const REMOTE = process.env["PAGEFERRY_TEST_REMOTE"] === "1";
 
 export interface MemorySetup {
   devicePages?: number;
@@ -144,10 +149,13 @@ export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemor
     kind = "private",
     link = {},
   } = setup;
-  const { debug = false, shared = SHARED, environment = new TestEnvironment() } = setup;
+  const { debug = false, environment = new TestEnvironment() } = setup;
+  const shared = REMOTE || (setup.shared ?? SHARED);
   const driver = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
-  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, shared, environment });
+  const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment, shared });
   if (setup.swap !== undefined) swapOn(machine, setup.swap);
   const attached = await AttachedDevice.attach(machine, driver);
-  return new OpenedMemory(new UnifiedMemory(new LocalPager(machine, attached), debug), machine, attached);
+  const pager = new LocalPager(machine, attached, shared ? (mm) => new Sharing(mm) : null);
+  const memory = REMOTE ? await openRemote(pager, debug) : new UnifiedMemory(pager, debug);
+  return new OpenedMemory(memory, machine, attached);
 }

@@ -28,7 +28,6 @@ import { assert } from "../errors.js";
 import { PG_DIRTY, PG_FILE_COPY, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "../frames/frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { homeFrameOf } from "../host/home-range.js";
-import { faultBlock } from "../huge/huge-fault.js";
 import { assertNotInCallback } from "../space/notifier.js";
 import { TABLE_MASK } from "../table/page-table.js";
 import { addNewAnonRmap, moveAnonRmap, removeRmap } from "../frames/rmap.js";
@@ -97,7 +96,14 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
     if (kind !== null) return FAULT_USERFAULT;
   }
   if (mm.pageTable.leaf(page) === 0) {
-    if (faultBlock(vma, page, (flags & FAULT_WRITE) !== 0, (flags & (FAULT_UNSHARE | FAULT_OWN)) !== 0))
+    if (
+      mm.machine.hugePages.faultBlock(
+        vma,
+        page,
+        (flags & FAULT_WRITE) !== 0,
+        (flags & (FAULT_UNSHARE | FAULT_OWN)) !== 0,
+      )
+    )
       return FAULT_DONE;
     if (mm.pageTable.ensureLeaf(page) === 0) return FAULT_OOM;
   }

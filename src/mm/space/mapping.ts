@@ -12,6 +12,7 @@ import type { AddressSpace } from "./address-space.js";
 import { MemoryError } from "../errors.js";
 import type { HomeRange } from "../host/home-range.js";
 import { blockOf } from "../huge/huge-entry.js";
+import { TRANSPARENT_HUGE_PAGES } from "../huge/transparent.js";
 import { forEachPart, pagesOf, rangeOf, unmapped } from "./mapping-range.js";
 import { assertNotInCallback } from "./notifier.js";
 import type { PageCache } from "../file/page-cache.js";
@@ -40,7 +41,7 @@ export interface MapOptions {
   protection?: number;
   /** Reserved host frames for the pages; as many as the mapping has. */
   home?: HomeRange;
-  /** Further VM_ flags, such as VM_PFNMAP of a device's registers: such a mapping has no pages of ours. */
+  /** Further VM_ flags, such as VM_PFNMAP of a device's registers: such a mapping has no pages of ours. Not VM_HUGEPAGE. */
   flags?: number;
   /** A file or shared memory object to map, and the offset in it, in bytes. Default: anonymous memory. */
   file?: PageCache;
@@ -62,6 +63,8 @@ export async function mmap(mm: AddressSpace, options: MapOptions): Promise<numbe
     throw new MemoryError("EINVAL", `a home range of ${home.pages} pages does not fit a mapping of ${pages}`);
   }
   checkProtection(protection);
+  if ((flags & VM_HUGEPAGE) !== 0)
+    throw new MemoryError("EINVAL", "VM_HUGEPAGE is no flag to map with: ask for huge pages by madvise");
   checkObject(mm, options, pages);
   if (options.address !== undefined) rangeOf(mm, options.address, length);
   return writing(mm, () => {
@@ -110,6 +113,7 @@ export type Advice = "hugepage" | "nohugepage";
 export async function madvise(mm: AddressSpace, address: number, length: number, advice: Advice): Promise<void> {
   const { start, end } = rangeOf(mm, address, length);
   const set = advice === "hugepage" ? VM_HUGEPAGE : VM_NOHUGEPAGE;
+  if (advice === "hugepage") mm.machine.hugePages = TRANSPARENT_HUGE_PAGES;
   await writing(mm, () => {
     forEachPart(mm, start, end, (vma, from, to) => {
       const flags = (vma.flags & ~(VM_HUGEPAGE | VM_NOHUGEPAGE)) | set;

@@ -25,7 +25,6 @@ import {
   PG_FILE_COPY,
   PG_SWAPCACHE,
 } from "../frames/frames.js";
-import { splitHugePage } from "../huge/huge-page.js";
 import type { Machine } from "../machine.js";
 import { forEachPart, rangeOf } from "../space/mapping-range.js";
 import { assertNotInCallback } from "../space/notifier.js";
@@ -90,7 +89,7 @@ function isolateMappedOnce(mm: AddressSpace, start: number, end: number): number
     if ((word & PTE_PRESENT) === 0 || frame === 0 || machine.zones.kindOf(frame) !== ZONE_SYSTEM) continue;
     // One part of a compound page that is shared, or held by somebody, ends the walk of this block.
     if (machine.frames.isCompound(frame)) {
-      if (machine.frames.mapcount(frame) !== 1 || !splitHugePage(machine, frame)) break;
+      if (machine.frames.mapcount(frame) !== 1 || !machine.hugePages.splitHugePage(machine, frame)) break;
     }
     if (machine.frames.mapcount(frame) !== 1 || !machine.lru.isolate(frame)) continue;
     machine.frames.get(frame);
@@ -102,7 +101,7 @@ function isolateMappedOnce(mm: AddressSpace, start: number, end: number): number
 /** Splits the compound page that a huge entry maps, if nobody else maps or holds it; false when there is nothing to page out. */
 function openHugePage({ pageTable, machine }: AddressSpace, page: number): boolean {
   const head = pageTable.huge(page) >>> PTE_FRAME_SHIFT;
-  return head !== 0 && machine.frames.mapcount(head) === 1 && splitHugePage(machine, head);
+  return head !== 0 && machine.frames.mapcount(head) === 1 && machine.hugePages.splitHugePage(machine, head);
 }
 
 /** Frees one isolated page, or puts it back on the LRU. */

@@ -13,7 +13,6 @@ import { mapsFrame, PTE_YOUNG } from "../table/entry.js";
 import { dropFileCopy } from "../file/file-copy.js";
 import { forEachRun } from "../frames/frame-runs.js";
 import { FRAME_SHIFT, INDEX, PG_DIRTY, PG_FILE_COPY, PG_LOCKED, PG_SWAPCACHE } from "../frames/frames.js";
-import { splitHugePage } from "../huge/huge-page.js";
 import type { Machine } from "../machine.js";
 import { evictFromCache, leaveSwapCache, letGo, unmapForSwap, UNUSED } from "./pageout.js";
 import { TABLE_MASK } from "../table/page-table.js";
@@ -136,7 +135,8 @@ export class Reclaim {
       const frame = lru.list.tail;
       if (frames.isCompound(frame)) {
         // Its parts go one by one, later than what has been here as long.
-        if (this.#machine.swap === null || !splitHugePage(this.#machine, frame)) lru.rotate(frame);
+        if (this.#machine.swap === null || !this.#machine.hugePages.splitHugePage(this.#machine, frame))
+          lru.rotate(frame);
         continue;
       }
       if (!this.#mayGo(frame) || (this.#clearYoung(frame) && seen < length)) {

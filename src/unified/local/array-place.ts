@@ -38,7 +38,7 @@ export function ownPages({ machine, mm }: Engine, pages: number): ArrayPlace {
 /** The pages from `firstPage` on, asked for when the turn comes: copy-on-write, and never written here. */
 export function snapshotPages({ machine, mm }: Engine, firstPage: () => number, pages: number): ArrayPlace {
   const { pageSize } = machine;
-  const { paging, host } = machine;
+  const { host } = machine;
   const take = async (): Promise<number> =>
     (await snapshotRange(mm, firstPage() * pageSize, pages * pageSize)) / pageSize;
   const map = async (): Promise<number> => {
@@ -46,9 +46,9 @@ export function snapshotPages({ machine, mm }: Engine, firstPage: () => number, 
       return await take();
     } catch (error) {
       // Pages that are pinned are copied at once, for which there may be room after all.
-      const isFull = error instanceof MemoryError && error.code === "ENOMEM" && paging.isPossible;
+      const isFull = error instanceof MemoryError && error.code === "ENOMEM" && machine.paging.isPossible;
       if (!isFull || host.available >= pages) throw error;
-      await paging.makeRoom(Math.min(pages, host.charge.limit));
+      await machine.paging.makeRoom(Math.min(pages, host.charge.limit));
       return take();
     }
   };

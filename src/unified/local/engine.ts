@@ -3,7 +3,11 @@
 import type { AttachedDevice } from "../../device/attached-device.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import type { Machine } from "../../mm/machine.js";
+import type { Operation } from "../operation-queue.js";
+import type { ArrayPlace } from "./array-place.js";
+import type { LocalMapping } from "./local-mapping.js";
 import type { Residency } from "./residency.js";
+import type { Sharing } from "./sharing.js";
 import type { Sources } from "./sources.js";
 
 export interface Engine {
@@ -13,4 +17,16 @@ export interface Engine {
   readonly residency: Residency;
   /** What mapped arrays are read from. */
   readonly sources: Sources;
+  /** Those whose turn to be mapped has not come. */
+  readonly unmapped: Set<LocalMapping>;
+  /** With the threads of a shared memory; else null. */
+  readonly sharing: Sharing | null;
+}
+
+/** Makes the mapping of a place of so many pages. */
+export type MakeMapping = (place: ArrayPlace, pages: number) => LocalMapping;
+
+/** Does an operation's work with nobody else's in between. */
+export function alone<T>({ sharing }: Engine, operation: Operation, work: () => Promise<T>): Promise<T> {
+  return sharing === null ? work() : sharing.exclusive.run(operation, work);
 }

@@ -8,11 +8,12 @@ import { strideOf } from "../../device/element.js";
 import { unsharePages } from "../../device/unshare.js";
 import { MemoryError } from "../../mm/errors.js";
 import { DispatchError } from "../dispatch-error.js";
-import { elementsOf, type Operand, pagesOf } from "../footprint.js";
+import { type ElementRange, elementsOf, elementsOn, type Operand, pagesOf } from "../footprint.js";
 import type { DispatchReport } from "../kernel.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
 import type { BoundArray, Dispatch, PagerKernel } from "../pager.js";
-import type { Engine } from "./engine.js";
+import type { PinMode } from "../pin.js";
+import { alone, type Engine } from "./engine.js";
 import { planSteps, type StepPlan } from "./step-plan.js";
 import { Turns } from "./turn.js";
 
@@ -39,7 +40,11 @@ export class LocalKernel implements PagerKernel {
     this.#label = label;
   }
 
-  async dispatch(
+  dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
+    return alone(this.#engine, operation, () => this.#dispatch(dispatch, operation));
+  }
+
+  async #dispatch(
     { invocations, arrays, uniforms, mode, onProgress }: Dispatch,
     { checkpoint, signal }: Operation,
   ): Promise<DispatchReport> {
@@ -162,7 +167,13 @@ export class LocalKernel implements PagerKernel {
     const { residency } = this.#engine;
     const start = operand.mapping.page + page;
     const inPlace = this.#readsInPlace(operand);
-    const frames = await residency.load(start, start + pages, "kernel", checkpoint, inPlace);
+    const load = (): Promise<Int32Array> => residency.load(start, start + pages, "kernel", checkpoint, inPlace);
+    const { sharing } = this.#engine;
+    const refuse = (): void => this.#refusePinnedPages(operand, page, pages);
+    const end = start + pages;
+    const frames = await (sharing === null
+      ? load()
+      : sharing.loadPastCopies(this.#engine, start, end, checkpoint, refuse, load));
     if (operand.written) residency.grantWrite(start, frames);
     residency.hold(frames);
     return frames;
@@ -189,18 +200,36 @@ export class LocalKernel implements PagerKernel {
   /** A page that a pin holds in host memory cannot go to the device: better to say so before anything has run. */
   #refusePinned(operands: readonly BoundOperand[], invocations: number): void {
     for (const operand of operands) {
-      const { first, length } = elementsOf(operand, 0, invocations);
-      const { page, pages } = pagesOf(operand, { first, length }, this.#engine.machine.pageSize);
-      for (const pin of operand.mapping.pins) {
-        if (pin.mode === "read" && this.#readsInPlace(operand)) continue;
-        if (pin.first >= page + pages || pin.end <= page) continue;
-        const whose = pin.label === operand.label ? "" : ` of "${pin.label}"`;
-        throw new MemoryError(
-          "EBUSY",
-          `kernel "${this.#label}" needs elements ${first} to ${first + length} of array "${operand.label}", on a page that a ${pin.mode} pin of ${pin.start} to ${pin.start + pin.length}${whose} holds in host memory`,
-        );
-      }
+      const elements = elementsOf(operand, 0, invocations);
+      const { page, pages } = pagesOf(operand, elements, this.#engine.machine.pageSize);
+      if (pages > 0) this.#refusePinnedPages(operand, page, pages, elements);
     }
+  }
+
+  #refusePinnedPages(
+    operand: BoundOperand,
+    page: number,
+    pages: number,
+    needed: ElementRange = elementsOn(operand, page, page + pages, this.#engine.machine.pageSize),
+  ): void {
+    const { mapping, label } = operand;
+    const reads = this.#readsInPlace(operand);
+    const refuse = (mode: PinMode, { first, length }: ElementRange, whose: string): never => {
+      throw new MemoryError(
+        "EBUSY",
+        `kernel "${this.#label}" needs elements ${needed.first} to ${needed.first + needed.length} of array "${label}", on a page that a ${mode} pin of ${first} to ${first + length}${whose} holds in host memory`,
+      );
+    };
+    for (const pin of mapping.pins) {
+      if ((pin.mode === "read" && reads) || pin.first >= page + pages || pin.end <= page) continue;
+      const whose = pin.label === label ? "" : ` of "${pin.label}"`;
+      const thread = pin.owner === undefined ? "" : ` by "${pin.owner}"`;
+      refuse(pin.mode, { first: pin.start, length: pin.length }, `${whose}${thread}`);
+    }
+    const origin = mapping.page;
+    this.#engine.sharing?.findPin(origin + page, origin + page + pages, reads, (mode, first, end, thread) =>
+      refuse(mode, elementsOn(operand, first - origin, end - origin, this.#engine.machine.pageSize), ` by "${thread}"`),
+    );
   }
 }
 

@@ -1,31 +1,45 @@
 /**
  * The pages of an array in the engine of this thread.
  *
- * Invariant: what a pin for writing holds counts as written for as long as it is held.
+ * Invariants: what a pin for writing holds counts as written for as long as it is held. In a shared memory the page's number
+ * that all threads see says `GONE` before a page is unmapped.
  */
 
 import { accessHost } from "../../access/host-access.js";
 import { pinPages, type PinnedPages, tryPinPages, unpinPages } from "../../access/host-pins.js";
 import { migrateToHost } from "../../device/migrate-to-host.js";
+import { MemoryError } from "../../mm/errors.js";
 import { munmap } from "../../mm/space/mapping.js";
 import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../mm/space/soft-dirty.js";
 import type { Operation } from "../operation-queue.js";
-import type { Mapping, PinnedRange, UsePages } from "../pager.js";
+import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
 import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
-import type { Engine } from "./engine.js";
+import { alone, type Engine } from "./engine.js";
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
 
 export class LocalMapping implements Mapping {
   readonly pins = new Set<PinnedRange>();
+  readonly shared: SharedMapping | null;
   readonly #engine: Engine;
   readonly #pages: number;
-  readonly #place: ArrayPlace;
-  #page = -1;
+  #place: ArrayPlace | null;
+  #page = UNMAPPED;
+  /** Those who found the mapping before its pages were mapped. */
+  #waiting: Waiting[] = [];
 
-  constructor(engine: Engine, pages: number, place: ArrayPlace) {
+  /** Without a place it waits for its maker, and for `giveWhatToMap`. */
+  constructor(engine: Engine, pages: number, place: ArrayPlace | null, shared: SharedMapping | null) {
     this.#engine = engine;
     this.#pages = pages;
     this.#place = place;
+    this.shared = shared;
+    engine.unmapped.add(this);
+    if (shared !== null) engine.sharing?.mappings.add(shared.number, this);
   }
 
   get page(): number {
@@ -33,39 +47,83 @@ export class LocalMapping implements Mapping {
   }
 
   get readOnly(): boolean {
-    return this.#place.readOnly;
+    return this.#place?.readOnly ?? this.shared?.readOnly ?? false;
   }
 
-  async map(): Promise<void> {
-    this.#page = await this.#place.map();
+  get hasPlace(): boolean {
+    return this.#place !== null;
   }
 
-  leave(): void {
-    this.#place.leave?.();
+  giveWhatToMap(place: ArrayPlace): void {
+    this.#place = place;
   }
 
-  async unmap(): Promise<void> {
+  async map(operation: Operation): Promise<void> {
+    try {
+      const page = await alone(this.#engine, operation, () => this.#placeOf().map());
+      this.#engine.unmapped.delete(this);
+      this.#setPage(page);
+      for (const { resolve } of this.#waiting.splice(0)) resolve();
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
+  }
+
+  /** Resolves when the pages are mapped by whoever made the mapping. */
+  async found({ outside }: Operation): Promise<void> {
+    if (this.#page === GONE) throw goneError();
+    if (this.#page === UNMAPPED) {
+      await outside(new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject })));
+    }
+  }
+
+  /** The pages will never be mapped. */
+  fail(reason: unknown = goneError()): void {
+    this.#engine.unmapped.delete(this);
+    if (this.shared !== null) this.#publish(GONE);
+    this.#leave();
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  }
+
+  async unmap(operation: Operation): Promise<void> {
+    if (this.#page === GONE) return;
+    const page = this.#page;
+    this.#setPage(GONE);
+    this.#engine.unmapped.delete(this);
     const { mm, machine } = this.#engine;
     const { pageSize } = machine;
-    if (this.#page >= 0) await munmap(mm, this.#page * pageSize, this.#pages * pageSize);
+    if (page >= 0) await alone(this.#engine, operation, () => munmap(mm, page * pageSize, this.#pages * pageSize));
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
-    this.#place.leave?.();
-    if (this.#place.home !== null) machine.host.releaseHome(this.#place.home);
-    this.#page = -1;
+    this.#leave();
+    const { home } = this.#placeOf();
+    if (home !== null) machine.host.releaseHome(home);
   }
 
-  async access(first: number, end: number, write: boolean, use: UsePages, { checkpoint }: Operation): Promise<void> {
-    const { attached, mm } = this.#engine;
+  async access(at: number, length: number, write: boolean, use: UseBytes, operation: Operation): Promise<void> {
+    const { attached, mm, machine } = this.#engine;
+    const { pageSize } = machine;
     const origin = this.#page;
-    const useRun = (bytes: Uint8Array, page: number): void => use(bytes, page - origin);
-    await accessHost(attached, mm, origin + first, origin + end, write, useRun, checkpoint);
+    const first = origin + Math.floor(at / pageSize);
+    const end = origin + Math.ceil((at + length) / pageSize);
+    const useRun = (bytes: Uint8Array, page: number): void => {
+      const runStart = (page - origin) * pageSize;
+      const from = Math.max(at, runStart);
+      const to = Math.min(at + length, runStart + bytes.byteLength);
+      use(bytes.subarray(from - runStart, to - runStart), from - at);
+    };
+    const { checkpoint } = operation;
+    await alone(this.#engine, operation, () => accessHost(attached, mm, first, end, write, useRun, checkpoint));
   }
 
-  async pin(range: PinnedRange, { checkpoint }: Operation): Promise<PinnedPages> {
+  async pin(range: PinnedRange, operation: Operation): Promise<PinnedPages> {
     const { attached, mm } = this.#engine;
     const write = range.mode === "write";
-    const pages = await pinPages(attached, mm, this.#page + range.first, this.#page + range.end, write, checkpoint);
+    const first = this.#page + range.first;
+    const end = this.#page + range.end;
+    const { checkpoint } = operation;
+    const pages = await alone(this.#engine, operation, () => pinPages(attached, mm, first, end, write, checkpoint));
     this.#hold(range);
     return pages;
   }
@@ -88,7 +146,8 @@ export class LocalMapping implements Mapping {
 
   mayHold({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
     const { zones, pageSize } = this.#engine.machine;
-    const home = this.#place.home?.shared ?? this.#place.home;
+    const place = this.#place?.home ?? null;
+    const home = place?.shared ?? place;
     if (home === null) return false;
     const zone = zones.of(home.first);
     if (zone.bytes?.buffer !== buffer) return false;
@@ -96,19 +155,26 @@ export class LocalMapping implements Mapping {
     return byteOffset < first + home.pages * pageSize && first < byteOffset + byteLength;
   }
 
-  async prefetch(to: "device" | "host", from: number, until: number, { checkpoint }: Operation): Promise<void> {
+  async prefetch(to: "device" | "host", from: number, until: number, operation: Operation): Promise<void> {
     const { attached, mm, residency } = this.#engine;
     const first = this.#page + from;
     const end = this.#page + until;
-    if (to === "host") {
-      await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
-      await prefetchFromStores(mm, first, end, checkpoint);
-    } else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+    const { checkpoint } = operation;
+    await alone(this.#engine, operation, async () => {
+      if (to === "host") {
+        await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
+        await prefetchFromStores(mm, first, end, checkpoint);
+      } else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+    });
   }
 
-  snapshot(): Mapping {
-    const place = snapshotPages(this.#engine, () => this.#page, this.#pages);
-    return new LocalMapping(this.#engine, this.#pages, place);
+  snapshot(): LocalMapping {
+    return new LocalMapping(this.#engine, this.#pages, this.snapshotPlace(), this.#engine.sharing?.next(true) ?? null);
+  }
+
+  /** The pages as they are when they are mapped there. */
+  snapshotPlace(): ArrayPlace {
+    return snapshotPages(this.#engine, () => this.#page, this.#pages);
   }
 
   async writtenRuns({ checkpoint }: Operation): Promise<number[]> {
@@ -121,10 +187,13 @@ export class LocalMapping implements Mapping {
     return runs;
   }
 
-  async clearWritten({ checkpoint }: Operation): Promise<void> {
-    checkpoint();
-    await clearSoftDirtyRange(this.#engine.mm, this.#page, this.#page + this.#pages);
+  async clearWritten(operation: Operation): Promise<void> {
+    operation.checkpoint();
+    const { mm } = this.#engine;
+    await alone(this.#engine, operation, () => clearSoftDirtyRange(mm, this.#page, this.#page + this.#pages));
     for (const { mode, first, end } of this.pins) if (mode === "write") this.markWritten(first, end);
+    const mark = (first: number, end: number): void => markSoftDirty(mm, first, end);
+    this.#engine.sharing?.markPinned(this.#page, this.#page + this.#pages, mark);
   }
 
   markWritten(first: number, end: number): void {
@@ -136,4 +205,29 @@ export class LocalMapping implements Mapping {
     this.pins.add(range);
     if (range.mode === "write") this.markWritten(range.first, range.end);
   }
+
+  #placeOf(): ArrayPlace {
+    if (this.#place === null) throw goneError();
+    return this.#place;
+  }
+
+  #leave(): void {
+    this.#place?.leave?.();
+  }
+
+  #setPage(page: number): void {
+    this.#page = page;
+    if (this.shared !== null) this.#publish(page);
+  }
+
+  /** What other threads see. */
+  #publish(page: number): void {
+    const { number, page: word } = this.shared as SharedMapping;
+    Atomics.store(word, 0, page);
+    if (page === GONE) this.#engine.sharing?.mappings.delete(number);
+  }
+}
+
+function goneError(): MemoryError {
+  return new MemoryError("EINVAL", "the array of this handle is destroyed, or could not be made");
 }

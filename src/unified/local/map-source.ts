@@ -10,9 +10,8 @@ import type { Checkpoint } from "../operation-queue.js";
 import type { MappedPages } from "../pager.js";
 import { reserveHome } from "./array-home.js";
 import { type ArrayPlace, checkRoom } from "./array-place.js";
-import type { Engine } from "./engine.js";
+import type { Engine, MakeMapping } from "./engine.js";
 import { FileSource } from "./file-source.js";
-import { LocalMapping } from "./local-mapping.js";
 import { checkMapping, MappedSource } from "./mapped-source.js";
 
 /** EINVAL for what does not lie within the source, or the system's error; the source is closed then. */
@@ -21,6 +20,7 @@ export async function mapSource(
   given: string | URL | Blob,
   options: MapSourceOptions,
   checkpoint: Checkpoint,
+  make: MakeMapping,
 ): Promise<MappedPages> {
   const { machine } = engine;
   const isBlob = typeof given === "object" && "slice" in given;
@@ -34,7 +34,7 @@ export async function mapSource(
     const pages = Math.ceil(byteLength / machine.pageSize);
     checkRoom(machine, pages);
     cache = cacheOf(engine, source, offset, byteLength);
-    return { mapping: new LocalMapping(engine, pages, mappedPages(engine, cache)), length };
+    return { mapping: make(mappedPages(engine, cache), pages), length };
   } catch (error) {
     // The cache closes the source when nobody holds it any more.
     if (cache === null) await source.close();

@@ -23,13 +23,15 @@ export class Turns {
   async take(): Promise<void> {
     const environment = this.#environment;
     if (environment.now() - this.#last < BETWEEN_TURNS_MS) return;
-    // A simulation has an event loop of its own; the real one has a turn that is cheaper than its shortest sleep.
-    await (environment === realEnvironment ? eventLoopTurn() : environment.sleep(0));
+    await eventLoopTurn(environment);
     this.#last = environment.now();
   }
 }
 
-function eventLoopTurn(): Promise<void> {
+/** Resolves when everything had a chance to run that waits for the event loop. */
+export function eventLoopTurn(environment: Environment): Promise<void> {
+  // A simulation has an event loop of its own; the real one has a turn that is cheaper than its shortest sleep.
+  if (environment !== realEnvironment) return environment.sleep(0);
   return new Promise((resolve) =>
     typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve, 0),
   );

@@ -139,6 +139,7 @@ describe("a new mapping", () => {
       /no free place for 134217728 pages in an address space of 134217728/,
     ],
     ["with an unknown protection", { length: PAGE, protection: 8 }, "EINVAL", /protection 8/],
+    ["with huge pages", { length: PAGE, flags: VM_HUGEPAGE }, "EINVAL", /VM_HUGEPAGE .* madvise/],
   ] as const) {
     test(`${what} is refused, and nothing is mapped`, async () => {
       const { machine, mm } = createSpace();

@@ -16,6 +16,7 @@ const PARTS = [
   "test/device/ledger-driver.js",
   "test/mm/huge/huge-space.js",
   "test/unified/opened-memory.js",
+  "test/unified/remote-memory.js",
   ...["builders", "environments", "invariants", "kernel-module", "test-device"].map((module) => `test/${module}.js`),
 ];
 

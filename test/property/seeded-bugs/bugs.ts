@@ -347,7 +347,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "splitting a huge entry forgets whose its pages are",
-    file: "mm/huge/huge-entry.js",
+    file: "mm/huge/split-entry.js",
     text: "PTE_UFFD_WP | PTE_EXCLUSIVE));",
     replacement: "PTE_UFFD_WP));",
     found: "huge programs",

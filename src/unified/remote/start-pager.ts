@@ -1,0 +1,62 @@
+/** Starts a worker with a pager in it, and connects to it. */
+
+import { Thread } from "../../device/thread.js";
+import { MemoryError } from "../../mm/errors.js";
+import type { SharedMemoryOptions } from "../create-unified-memory.js";
+import { isDeviceModule } from "../local/device-module-shape.js";
+import type { PagerStart } from "../serve/pager-thread.js";
+import { createChannel } from "./channel.js";
+import { Connection } from "./connection.js";
+import { RemotePager } from "./remote-pager.js";
+
+/** Rejects with what `createUnifiedMemory` rejects with there, or with the signal's reason; the worker is ended then. */
+export async function startPager(options: SharedMemoryOptions): Promise<RemotePager> {
+  const { signal } = options;
+  const start = pack(options);
+  let connection: Connection | null = null;
+  const thread = new Thread(
+    "pager",
+    (Worker) => new Worker(new URL("../serve/pager-thread.js", import.meta.url), { type: "module" }),
+    (reason) => connection?.end(reason),
+  );
+  const end = (): Promise<void> => thread.terminate(new MemoryError("EINVAL", "the memory is destroyed"));
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal?.reason);
+  });
+  signal?.addEventListener("abort", onAbort);
+  try {
+    const { port1, port2 } = createChannel();
+    await Promise.race([thread.request({ ...start, port: port2 } satisfies PagerStart, [port2]), aborted]);
+    connection = await Connection.open(port1);
+    return new RemotePager(connection, end);
+  } catch (error) {
+    await end();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** What can be posted of the options. EINVAL, naming it, for one that cannot. */
+function pack(options: SharedMemoryOptions): Omit<PagerStart, "port"> {
+  const { device, environment, swapStore, swapFile, hostBudget, pageSize, debug } = options;
+  if (device !== undefined && !isDeviceModule(device)) {
+    throw new MemoryError(
+      "EINVAL",
+      "device is a driver, which cannot be posted to the pager: give { module, export, options }, where export makes it",
+    );
+  }
+  if (environment !== undefined || swapStore !== undefined) {
+    const name = environment === undefined ? "swapStore" : "environment";
+    throw new MemoryError("EINVAL", `${name} has functions, which cannot be posted to the pager`);
+  }
+  const file = typeof swapFile === "string" || swapFile instanceof URL ? { path: swapFile } : swapFile;
+  return {
+    device: device === undefined ? undefined : { ...device, ...(device.module && { module: String(device.module) }) },
+    swapFile: file === undefined ? undefined : { ...file, path: String(file.path), isUrl: file.path instanceof URL },
+    hostBudget,
+    pageSize,
+    debug,
+  };
+}

@@ -1,0 +1,10 @@
+/** Pageferry in a worker: the memory of another thread, by a port that it gave. */
+
+export type { ElementType, View } from "./device/element.js";
+export { type ErrorCode, MemoryError } from "./mm/errors.js";
+export { DispatchError } from "./unified/dispatch-error.js";
+export { connect } from "./unified/remote/connect.js";
+export type { ArrayHandle } from "./unified/array-handle.js";
+export type { PagedArray } from "./unified/paged-array.js";
+export type { Pin } from "./unified/pin.js";
+export type { UnifiedMemory } from "./unified/unified-memory.js";

@@ -1,0 +1,36 @@
+/**
+ * A memory in front of a pager elsewhere, as other threads have it, for tests that look into the machine: both are in this
+ * thread, and a port is between them. Kernels are functions all the same: both ends know them by a number.
+ */
+
+import type { DeviceKernelDescriptor, HostKernel } from "../../src/device/driver.js";
+import type { LocalPager } from "../../src/unified/local/local-pager.js";
+import type { PagerKernel } from "../../src/unified/pager.js";
+import { createChannel } from "../../src/unified/remote/channel.js";
+import { Connection } from "../../src/unified/remote/connection.js";
+import { RemotePager } from "../../src/unified/remote/remote-pager.js";
+import { UnifiedMemory } from "../../src/unified/unified-memory.js";
+
+class WithKernels extends RemotePager {
+  readonly #kernels: HostKernel[];
+
+  constructor(connection: Connection, kernels: HostKernel[]) {
+    super(connection, async () => {});
+    this.#kernels = kernels;
+  }
+
+  override createKernel({ label, host }: DeviceKernelDescriptor): Promise<PagerKernel> {
+    const number = this.#kernels.push(host) - 1;
+    return super.createKernel({ label, host, module: { module: "test:kernels", export: String(number) } });
+  }
+}
+
+export async function openRemote(pager: LocalPager, debug: boolean): Promise<UnifiedMemory> {
+  const { port1, port2 } = createChannel();
+  const kernels: HostKernel[] = [];
+  pager.serve(port2, "tested", {
+    destroy: () => pager.close(),
+    findKernel: async (label, { export: number }) => ({ label, host: kernels[Number(number)] }),
+  });
+  return new UnifiedMemory(new WithKernels(await Connection.open(port1), kernels), debug);
+}
