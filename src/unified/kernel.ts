@@ -242,7 +242,7 @@ async function codeOf(
     return prepareModule(label, host);
   }
   if (!isHostKernel(host))
-    throw new MemoryError("EINVAL", `kernel "${label}" needs wgsl, or host: { writes, run } or { module, export }`);
+    throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run } or { module, export }, or wgsl`);
   return {
     device: { label, host },
     writes: [...host.writes],
