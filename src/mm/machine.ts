@@ -261,9 +261,14 @@ export class Machine {
     return this.#anonVmas.size;
   }
 
+  /** Puts what other threads have left to be put. */
+  collectLastPuts(): void {
+    for (const puts of this.lastPuts) puts.collect();
+  }
+
   /** Puts what is only waiting to be put. */
   #drain(): void {
-    for (const puts of this.lastPuts) puts.collect();
+    this.collectLastPuts();
     this.lru.drain();
   }
 

@@ -178,6 +178,8 @@ export class UserMachine {
         return this.#giveUp(slots);
       }
     }
+    // Tables that went with their address space, which `alive` says first, may belong to another one.
+    if (!this.alive) return this.#giveUp(slots);
     this.#count(PINS, pages);
     return this.#pinOf(slots, pages);
   }
@@ -228,8 +230,9 @@ export class UserMachine {
       const marked = seen | marks;
       const found =
         marked === seen ? Atomics.load(entries, index) : Atomics.compareExchange(entries, index, seen, marked);
-      if (found === seen) return true;
+      // Also an entry that is the same may map another page by now: a part of a compound one.
       if (found >>> PTE_FRAME_SHIFT !== word >>> PTE_FRAME_SHIFT || !this.#mayPin(found, write)) return false;
+      if (found === seen) return true;
       seen = found;
     }
   }

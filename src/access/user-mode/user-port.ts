@@ -5,12 +5,12 @@
  * Invariant: a reference that a thread took is in a slot or in the ring (or on its way from one to the other) until it is put.
  */
 
-import { PG_DIRTY } from "../../mm/frames/frame-record.js";
 import { ZONE_SYSTEM } from "../../mm/frames/zone.js";
 import { DMA_PIN } from "../../mm/fault/gup.js";
 import type { LastPuts } from "../../mm/machine.js";
 import { allocateWords } from "../../mm/shared-memory.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
+import { markPageWritten } from "../../mm/space/soft-dirty.js";
 import {
   MISSES,
   PINS,
@@ -156,7 +156,7 @@ export class UserPort implements LastPuts {
   #put(word: number): void {
     const { machine } = this.#mm;
     const frame = word >>> 1;
-    if ((word & 1) !== 0) machine.frames.setFlags(frame, PG_DIRTY);
+    if ((word & 1) !== 0) markPageWritten(machine, frame);
     machine.put(frame, DMA_PIN);
   }
 

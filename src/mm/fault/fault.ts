@@ -200,7 +200,8 @@ function reuse(vma: Vma, page: number, word: number, flags: number): void {
   if ((flags & FAULT_WRITE) !== 0) mm.machine.frames.clearFlags(word >>> PTE_FRAME_SHIFT, PG_FILE_COPY);
   const owned = word | PTE_EXCLUSIVE | PTE_YOUNG;
   const entry = (flags & FAULT_WRITE) === 0 ? owned : maybeWritable(vma, owned | PTE_MAKE_DIRTY);
-  mm.pageTable.exchange(page, entry);
+  // Added to the entry, which the release of a pin may be marking at the same time.
+  setBitsOfWord(mm.pageTable.chunkOf(mm.pageTable.leaf(page)), entryIndex(mm, page), entry & ~word);
 }
 
 function copyOnWrite(vma: Vma, page: number, word: number, flags: number): number {

@@ -11,6 +11,7 @@
 import { assert } from "../errors.js";
 import {
   FRAME_SHIFT,
+  GUP_PIN_COUNTING_BIAS,
   INDEX,
   MAPCOUNT,
   MAPPING,
@@ -52,7 +53,8 @@ export function splitCompoundPage(machine: Machine, head: number): void {
   const { words } = frames;
   const flags = words[head << FRAME_SHIFT];
   const mappings = frames.totalMapcount(head);
-  const held = frames.refcount(head) - mappings;
+  // A thread in user mode may be about to give back a reference that it took by an entry of long ago.
+  const held = (frames.refcount(head) - mappings) % GUP_PIN_COUNTING_BIAS;
   assert(held === 0 && frames.compoundMapcount(head) === 0, `compound page ${head} is split while it is held`);
   assert((flags & PG_LRU) !== 0, `compound page ${head} is split while it is off the LRU`);
   host.splitBlock(head);

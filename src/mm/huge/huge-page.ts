@@ -71,10 +71,11 @@ function remapParts({ vma, from, to }: PartMapping, head: number): number {
   const { machine, pageTable } = vma.mm;
   let mapped = 0;
   for (let page = from; page < to; page++) {
-    const word = pageTable.read(page);
-    const frame = word >>> PTE_FRAME_SHIFT;
-    if ((word & PTE_PRESENT) === 0 || frame === 0 || frame < head || frame >= head + BLOCK_FRAMES) continue;
+    const seen = pageTable.read(page);
+    const frame = seen >>> PTE_FRAME_SHIFT;
+    if ((seen & PTE_PRESENT) === 0 || frame === 0 || frame < head || frame >= head + BLOCK_FRAMES) continue;
     mapped++;
+    const word = pageTable.exchange(page, 0);
     if ((word & PTE_DIRTY) !== 0) machine.frames.setFlags(head, PG_DIRTY);
     pageTable.exchange(page, remapped(vma, word));
   }

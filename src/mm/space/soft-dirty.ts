@@ -7,14 +7,18 @@
 import type { AddressSpace } from "./address-space.js";
 import {
   isMigrationEntry,
+  mapsFrame,
   PTE_DIRTY,
   PTE_FRAME_SHIFT,
+  PTE_MAKE_DIRTY,
   PTE_PRESENT,
   PTE_SOFT_DIRTY,
   PTE_WRITE,
 } from "../table/entry.js";
-import { PG_DIRTY } from "../frames/frames.js";
+import { FRAME_SHIFT, INDEX, PG_DIRTY } from "../frames/frames.js";
 import { clearHugeSoftDirty, splitHugeEntry } from "../huge/huge-entry.js";
+import type { Machine } from "../machine.js";
+import { vmasOf } from "../frames/rmap.js";
 import { assertNotInCallback } from "./notifier.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK, TABLE_WORDS } from "../table/page-table.js";
 import { exchangeWord, setBitsOfWord, storeWord } from "../shared-word.js";
@@ -64,6 +68,19 @@ export function markSoftDirty(mm: AddressSpace, start: number, end: number): voi
   forEachWord(mm, start, end, (words, at) => setBitsOfWord(words, at, PTE_SOFT_DIRTY));
 }
 
+/** Marks a page as written wherever it is mapped: a thread that has let it go found no entry to mark at that moment. */
+export function markPageWritten(machine: Machine, frame: number): void {
+  machine.frames.setFlags(frame, PG_DIRTY);
+  const index = machine.frames.words[(frame << FRAME_SHIFT) + INDEX];
+  for (const vma of vmasOf(machine, frame)) {
+    const page = vma.pageOfIndex(index);
+    const { pageTable } = vma.mm;
+    const leaf = page < 0 ? 0 : pageTable.leaf(page);
+    if (leaf === 0 || !mapsFrame(pageTable.read(page), frame)) continue;
+    setBitsOfWord(pageTable.chunkOf(leaf), pageTable.baseOf(leaf) + (page & TABLE_MASK), PTE_MAKE_DIRTY);
+  }
+}
+
 /** Calls `found` for each run of pages of `[start, end)` that are marked, in order. */
 export function forEachSoftDirtyRun(
   mm: AddressSpace,
@@ -72,6 +89,7 @@ export function forEachSoftDirtyRun(
   found: (first: number, end: number) => void,
 ): void {
   const { pageTable } = mm;
+  mm.machine.collectLastPuts();
   let first = -1;
   for (let page = start; page < end;) {
     const blockEnd = Math.min(end, (page & ~TABLE_MASK) + TABLE_WORDS);
