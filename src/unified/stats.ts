@@ -35,6 +35,16 @@ export interface Stats {
   readonly faults: { readonly cpu: number; readonly device: number; readonly waited: number };
   /** Pages copied because they were shared when one of their arrays was written, and because they were pinned for a snapshot. */
   readonly copies: { readonly onWrite: number; readonly pinned: number };
+  /**
+   * By port, what the thread behind it has done without the pager: pages that it pinned, references that it gave back because
+   * the page had moved while it took them, pins that it left to the pager. Empty where the memory is not shared.
+   */
+  readonly threads: readonly {
+    readonly label: string;
+    readonly pins: number;
+    readonly retries: number;
+    readonly misses: number;
+  }[];
   /** Milliseconds. */
   readonly time: MigrationCounters["time"];
 }

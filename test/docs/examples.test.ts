@@ -1,6 +1,6 @@
 // Every program in the README and in docs/ is compiled and run as it stands there, and logs what the comments behind its
 // `console.log` say, in their order (what has no comment may stand between). One
-// that begins with its name, `// kernels.js`, is a file beside the other programs of its page, and not run by itself. One
+// that begins with its name, `// kernels.js` or `// worker.ts`, is a file beside the other programs of its page, and not run by itself. One
 // that cannot be run is preceded by a comment `<!-- not run: REASON -->`, and is then a test that is skipped for that reason.
 
 import assert from "node:assert/strict";
@@ -29,7 +29,7 @@ function examplesOf(file: string): Example[] {
   const beside = new Map<string, string>();
   const found: Example[] = [];
   for (const { 1: notRun, 2: language = "", 3: code = "", index } of blocks) {
-    const name = /^\/\/ ([\w-]+\.js)\n/.exec(code)?.[1];
+    const name = /^\/\/ ([\w-]+\.[jt]s)\n/.exec(code)?.[1];
     if (name !== undefined) {
       beside.set(name, code);
       continue;
@@ -59,8 +59,9 @@ function run(t: TestContext, { language, code, beside }: Example): string[] {
   writeFileSync(join(folder, `example.${language}`), code);
   for (const [name, text] of beside) writeFileSync(join(folder, name), text);
   if (language === "ts") {
+    const typed = [...beside.keys()].filter((name) => name.endsWith(".ts"));
     const compilerOptions = { target: "ES2023", module: "NodeNext", strict: true, types: ["node"] };
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts"] }));
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts", ...typed] }));
     node(folder, join(repository, "node_modules", "typescript", "bin", "tsc"), "--project", ".");
   }
   return node(folder, "example.js").split("\n").slice(0, -1);
