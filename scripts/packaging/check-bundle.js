@@ -180,7 +180,6 @@ async function bundle(/** @type {string} */ folder, /** @type {string} */ text) 
     base: "./",
     // The polyfill would be in every script, and needs a document.
     build: { outDir: folder, modulePreload: false, target: "es2023" },
-    worker: { format: "es" },
   });
   const chunks = new Map(output.filter(({ type }) => type === "chunk").map((chunk) => [chunk.fileName, chunk]));
   for (const { imports, dynamicImports, moduleIds } of chunks.values()) {
