@@ -12,8 +12,16 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, "dist");
 const usage = "usage: node scripts/run.js start|test|bench|build [ARGUMENT ...]";
 
-/** Test files whose subject is no machine, or one that they alter or measure: not run a second time. */
-const RUN_ONCE = ["bench", "docs", "nearest-words", "packaging", "property/seeded-bugs", "conform/protocol-rows"];
+/** Test files whose subject is no machine, or one that they alter, measure or share by themselves: not run a second time. */
+const RUN_ONCE = [
+  "bench",
+  "docs",
+  "nearest-words",
+  "packaging",
+  "property/seeded-bugs",
+  "conform/protocol-rows",
+  "access/user-mode/interleavings",
+];
 
 /** A signal has ended the tests. */
 let stopped = false;
