@@ -3,7 +3,6 @@
 // way, run in front of the engine alone.
 
 process.env["PAGEFERRY_TEST_REMOTE"] = "1";
-await import("../array-views.test.js");
 await import("../checkpoints.test.js");
 await import("../coherent.test.js");
 await import("../dirty-ranges.test.js");
