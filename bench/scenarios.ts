@@ -10,6 +10,7 @@ import { replayed } from "./replay.js";
 import type { Scenario } from "./scenario.js";
 import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
 import { swapFile } from "./swap-file.js";
+import { workerPins } from "./worker-pins.js";
 import { writingKernel } from "./writing-kernel.js";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   copyingScrambled,
   pinAndRelease,
   pinnedView,
+  workerPins,
   mainJob,
   residentKernel,
   writingKernel,

@@ -4,6 +4,7 @@
 
 export type { DeviceDriver, HostKernel, KernelRange } from "./device/driver.js";
 export type { ElementType, View } from "./device/element.js";
+export { KernelError } from "./device/kernel-error.js";
 export { mirrorDevice, type MirrorOptions } from "./device/mirror/index.js";
 export { type ErrorCode, MemoryError } from "./mm/errors.js";
 export { DispatchError } from "./unified/dispatch-error.js";

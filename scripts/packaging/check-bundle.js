@@ -87,6 +87,44 @@ console.log(outcome);
 const sum = Array.from({ length: 200_000 }, (_, i) => 2 * (i % 251) + 1).reduce((a, b) => a + b);
 const expected = `streamed ${sum} true ${(2500 * (2500 + 4999)) / 2} 33333 EINVAL`;
 
+/** A worker adds to an array in its place, with the pager on the page and in a worker of its own. */
+const sharing = `import { createUnifiedMemory } from "${name}";
+const tried = [];
+for (const pager of ["here", "worker"]) {
+  try {
+    const memory = await createUnifiedMemory({ shared: true, pager });
+    const array = memory.createArray("u32", 100_000);
+    await array.fill(1);
+    await array.prefetch("device");
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    const port = await memory.port();
+    worker.postMessage({ port, handle: array.handle }, [port]);
+    const { data } = await new Promise((resolve) => worker.addEventListener("message", resolve));
+    tried.push(data + " " + (await array.read()).reduce((total, value) => total + value, 0));
+    worker.terminate();
+    await memory.disconnect(port, { terminated: true });
+    await memory.destroy();
+  } catch (error) {
+    tried.push(error.code + " " + /Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/.test(error.message));
+  }
+}
+globalThis.outcome = tried.join(", ");
+`;
+const sharingWorker = `import { connect } from "${name}/worker";
+addEventListener("message", async ({ data: { port, handle } }) => {
+  const memory = await connect(port);
+  const array = memory.arrayFrom(handle);
+  const pin = await array.pin("write", { length: 50_000 });
+  for (let i = 0; i < pin.length; i++) pin.view[i] += 2;
+  pin.release();
+  const again = array.tryPin("read", { length: 10 });
+  postMessage(again === null ? "null" : "pinned");
+  again?.release();
+});
+`;
+const shared = "pinned 200000, pinned 200000";
+const notIsolated = "ENOTSUP true, ENOTSUP true";
+
 const vite = await import(pathToFileURL(tool("vite", "dist", "node", "index.js")).href);
 const project = new Project(pack());
 project.write("kernels.js", kernelModule);
@@ -122,6 +160,8 @@ for (const node of [process.execPath, nodeAt("oldest"), nodeAt("newest")]) {
   const printed = project.run(`${version}, the bundle`, node, bundled).trim();
   if (printed !== expected) fail(`the bundle printed ${printed} in Node ${version}, not ${expected}`);
 }
+project.write("worker.js", sharingWorker);
+await bundle("sharing", sharing);
 await inChromium();
 
 /**
@@ -180,7 +220,10 @@ async function inChromium() {
   const quiet = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", ...quiet] });
   try {
-    for (const isolated of [false, true]) await runIn(browser, isolated);
+    for (const isolated of [false, true]) {
+      await runIn(browser, isolated, "program", expected);
+      await runIn(browser, isolated, "sharing", isolated ? shared : notIsolated);
+    }
     await loseNetwork(browser);
   } finally {
     await browser.close();
@@ -190,8 +233,13 @@ async function inChromium() {
 /** @typedef {any} Browser Of Playwright, whose types are not to be had here. */
 
 /** The program on a page prints what it prints in Node. */
-async function runIn(/** @type {Browser} */ browser, /** @type {boolean} */ isolated) {
-  const server = await serve(join(project.root, "program"), isolated);
+async function runIn(
+  /** @type {Browser} */ browser,
+  /** @type {boolean} */ isolated,
+  /** @type {string} */ folder,
+  /** @type {string} */ wanted,
+) {
+  const server = await serve(join(project.root, folder), isolated);
   const page = await browser.newPage();
   try {
     /** @type {string[]} */
@@ -204,9 +252,9 @@ async function runIn(/** @type {Browser} */ browser, /** @type {boolean} */ isol
       .catch((/** @type {Error} */ error) => fail(`no outcome in Chromium: ${[...errors, error.message].join("; ")}`));
     const really = await page.evaluate("crossOriginIsolated");
     if (really !== isolated) fail(`crossOriginIsolated is ${really}, not ${isolated}`);
-    if (given !== expected) fail(`the bundle gave ${given} in Chromium, not ${expected}`);
+    if (given !== wanted) fail(`the bundle ${folder} gave ${given} in Chromium, not ${wanted}`);
     if (errors.length > 0) fail(`errors on the page: ${errors.join("; ")}`);
-    report(`Chromium ${browser.version()}, ${isolated ? "with" : "without"} cross-origin isolation: ok`);
+    report(`Chromium ${browser.version()}, ${folder}, ${isolated ? "with" : "without"} cross-origin isolation: ok`);
   } finally {
     await page.close();
     server.close();

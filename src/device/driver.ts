@@ -120,13 +120,28 @@ export interface HostModule {
   readonly export: string;
 }
 
-/** What a driver makes a kernel from. */
-export interface DeviceKernelDescriptor {
-  readonly label: string;
-  readonly host: HostKernel;
-  /** Where another thread finds the same kernel; missing for one that was given as a function. */
-  readonly module?: { readonly module: string; readonly export: string };
+/** A kernel in WGSL, as it can be posted to any thread. */
+export interface WgslKernel {
+  readonly text: string;
+  readonly entryPoint: string;
+  /** Values of overrides. */
+  readonly constants: Readonly<Record<string, number>>;
+  /** Elements of each array that an invocation uses, by the name of its variable. */
+  readonly footprint: Readonly<
+    Record<string, "whole" | { readonly each: number; readonly before?: number; readonly after?: number }>
+  >;
 }
+
+/** What a driver makes a kernel from: either a function, or WGSL, whose uniforms come as bytes in WGSL's layout. */
+export type DeviceKernelDescriptor =
+  | {
+      readonly label: string;
+      readonly host: HostKernel;
+      /** Where another thread finds the same kernel; missing for one that was given as a function. */
+      readonly module?: { readonly module: string; readonly export: string };
+      readonly wgsl?: undefined;
+    }
+  | { readonly label: string; readonly wgsl: WgslKernel; readonly host?: undefined; readonly module?: undefined };
 
 /** The part of an array that a step uses: elements `[first, first + length)`, on the pages in `frames`. */
 export interface KernelSlice {
@@ -134,6 +149,8 @@ export interface KernelSlice {
   readonly type: ElementType;
   readonly first: number;
   readonly length: number;
+  /** Elements of the whole array. */
+  readonly total: number;
   /** Bytes of the first page before the first element. */
   readonly offset: number;
   /**
@@ -148,6 +165,8 @@ export interface KernelSlice {
 export interface KernelStep {
   readonly first: number;
   readonly count: number;
+  /** Of the whole dispatch. */
+  readonly invocations: number;
   readonly slices: readonly KernelSlice[];
   // oxlint-disable-next-line no-explicit-any
   readonly uniforms: Readonly<Record<string, any>>;

@@ -3,6 +3,7 @@ export { AttachedDevice } from "./attached-device.js";
 export { CopyList } from "./copy-list.js";
 export { deviceRead, deviceWrite } from "./device-access.js";
 export type * from "./driver.js";
+export { KernelError } from "./kernel-error.js";
 export {
   ELEMENT_TYPES,
   type ElementArray,

@@ -4,6 +4,7 @@
  */
 
 import { type ErrorCode, MemoryError } from "../mm/errors.js";
+import { KernelError } from "./kernel-error.js";
 
 /** Can be posted to any thread. */
 export type Thrown =
@@ -33,7 +34,7 @@ export function packThrown(thrown: unknown, causes = CAUSES): Thrown {
   return { kind: "error", name: String(name), message: String(message), stack, fields, cause };
 }
 
-/** A `MemoryError` is one again; so are the errors of the language; any other is an `Error` with the name that it had. */
+/** A `MemoryError` or a `KernelError` is one again; so are the errors of the language; any other is an `Error` with the name that it had. */
 export function unpackThrown(thrown: Thrown): unknown {
   if (thrown.kind === "value") return thrown.value;
   const { name, message, stack, fields } = thrown;
@@ -47,6 +48,10 @@ export function unpackThrown(thrown: Thrown): unknown {
 }
 
 function errorOf({ name, message, fields }: Thrown & { kind: "error" }, options: ErrorOptions): Error {
+  if (name === "KernelError") {
+    const { reason, line, column, code } = fields;
+    return new KernelError(String(reason), Number(line), Number(column), code as ErrorCode);
+  }
   if (name === "MemoryError") return new MemoryError(fields["code"] as ErrorCode, message, options);
   const Standard = Object.hasOwn(STANDARD, name) ? STANDARD[name as keyof typeof STANDARD] : Error;
   return new Standard(message, options);

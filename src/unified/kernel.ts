@@ -19,7 +19,16 @@ export interface KernelDescriptor {
    * The kernel as a TypeScript function, or as the module that exports one. A module is imported here, and where the machine
    * is shared the software device runs it in a worker, while the next step is copied; its uniforms are cloned.
    */
-  host: HostKernel | HostModule;
+  host?: HostKernel | HostModule;
+  /**
+   * The kernel in WGSL, in place of `host`: a whole module. Its storage variables are the arrays, by name; which of them it
+   * writes is taken from the code. Throws a `KernelError`, with line and column, for what cannot be run.
+   */
+  wgsl?: string;
+  /** The function with `@compute` that is run, where the module has several. */
+  entryPoint?: string;
+  /** Values of the module's `override`s, by name or by the number of their `@id`. */
+  constants?: Record<string, number>;
   /** Which elements of each array an invocation uses; its keys are the names of the kernel's arrays. */
   footprint: Record<string, Footprint>;
 }
@@ -36,7 +45,10 @@ export interface DispatchOptions {
   invocations: number;
   /** By the names that the footprint uses. */
   arrays: Record<string, PagedArray<ElementType, ArrayBufferLike>>;
-  /** Passed to the kernel as they are. */
+  /**
+   * Passed to a function as they are. To WGSL by the names of its uniform variables: numbers, typed arrays of the variable's
+   * own numbers, or bytes, laid out as WGSL has them.
+   */
   uniforms?: Record<string, unknown>;
   /** Default "auto": resident when everything fits at once, else streamed. */
   mode?: "auto" | DispatchMode;
@@ -56,12 +68,13 @@ export interface DispatchReport {
   readonly phases: { readonly upload: number; readonly evict: number; readonly compute: number };
 }
 
-/** `wgsl` is for a later version, and refused by a message of its own. */
-const KERNEL_OPTIONS: OptionNames<KernelDescriptor & { wgsl: string }> = {
+const KERNEL_OPTIONS: OptionNames<KernelDescriptor> = {
   label: true,
   host: true,
-  footprint: true,
   wgsl: true,
+  entryPoint: true,
+  constants: true,
+  footprint: true,
 };
 const DISPATCH_OPTIONS: OptionNames<DispatchOptions> = {
   invocations: true,
@@ -77,55 +90,54 @@ interface Bound extends BoundArray {
   readonly array: PagedArray<ElementType, ArrayBufferLike>;
 }
 
+/** What a kernel is made of, whatever it is written in. */
+export interface KernelCode {
+  readonly device: DeviceKernelDescriptor;
+  readonly writes: readonly string[];
+  /** Throws EINVAL for an array that the kernel cannot have under a name. */
+  checkArray(name: string, array: PagedArray<ElementType, ArrayBufferLike>): void;
+  /** The uniforms as they are now, in a form that can go wherever the kernel runs. */
+  takeUniforms(given: Record<string, unknown>, invocations: number): Record<string, unknown>;
+}
+
 /** A kernel of one memory, to be dispatched any number of times. */
 export class Kernel {
   readonly label: string;
   readonly #core: MemoryCore;
   readonly #kernel: PagerKernel;
   readonly #footprint: Record<string, Footprint>;
-  readonly #writes: readonly string[];
-  readonly #isModule: boolean;
+  readonly #code: KernelCode;
 
   private constructor(
     core: MemoryCore,
     kernel: PagerKernel,
     label: string,
     footprint: Record<string, Footprint>,
-    writes: readonly string[],
-    isModule: boolean,
+    code: KernelCode,
   ) {
     this.label = label;
     this.#core = core;
     this.#kernel = kernel;
     this.#footprint = footprint;
-    this.#writes = writes;
-    this.#isModule = isModule;
+    this.#code = code;
   }
 
   /** Made by `UnifiedMemory.createKernel`. */
   static async create(core: MemoryCore, descriptor: KernelDescriptor): Promise<Kernel> {
     checkOptions("createKernel", descriptor, KERNEL_OPTIONS);
-    const { label = "kernel", host: given, footprint: asked } = descriptor;
-    if (Object.hasOwn(descriptor, "wgsl")) {
-      throw new MemoryError("EINVAL", `kernel "${label}" has wgsl, which this version does not run: give it as host`);
-    }
-    const isModule = typeof given === "object" && given !== null && "module" in given;
-    if (!isModule && !isHostKernel(given)) {
-      throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run } or { module, export }`);
-    }
+    const { label = "kernel", footprint: asked } = descriptor;
     if (typeof asked !== "object" || asked === null || Object.keys(asked).length === 0) {
       throw new MemoryError("EINVAL", `kernel "${label}" needs a footprint for each of its arrays`);
     }
     const footprint = { ...asked };
     for (const [name, used] of Object.entries(footprint)) checkFootprint(name, used);
-    const device = isModule ? await importKernel(label, given) : { label, host: given };
-    const writes = [...device.host.writes];
-    for (const name of writes) {
+    const code = await codeOf(label, descriptor, footprint);
+    for (const name of code.writes) {
       if (!Object.hasOwn(footprint, name))
         throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
     }
     core.queue.assertOpen();
-    return new Kernel(core, await core.pager.createKernel(device), label, footprint, writes, isModule);
+    return new Kernel(core, await core.pager.createKernel(code.device), label, footprint, code);
   }
 
   /**
@@ -142,8 +154,8 @@ export class Kernel {
     const bound = this.#bind(options);
     // Until its turn comes the caller may use its options for something else.
     const request = { ...options };
-    const uniforms = this.#copyUniforms(options.uniforms);
-    const { invocations, mode = "auto" } = options;
+    const { invocations, mode = "auto", uniforms: given = {} } = options;
+    const uniforms = this.#code.takeUniforms(given, invocations);
     const onProgress = request.onProgress && ((progress: Progress): void => request.onProgress?.(progress));
     return this.#core.queue.run((operation) => {
       const arrays = bound.map(({ array, ...rest }) => {
@@ -152,19 +164,6 @@ export class Kernel {
       });
       return this.#kernel.dispatch({ invocations, arrays, uniforms, mode, onProgress }, operation);
     }, options.signal);
-  }
-
-  /** A kernel that is a module takes only what can be posted to a worker, wherever it runs. */
-  #copyUniforms(uniforms: Record<string, unknown> = {}): Record<string, unknown> {
-    if (!this.#isModule) return { ...uniforms };
-    try {
-      return structuredClone({ ...uniforms });
-    } catch (cause) {
-      const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
-      throw new MemoryError("EINVAL", `uniforms of kernel "${this.label}" cannot be posted to a worker: ${reason}`, {
-        cause,
-      });
-    }
   }
 
   #bind({ arrays = {}, invocations, mode = "auto" }: Partial<DispatchOptions>): Bound[] {
@@ -217,16 +216,41 @@ export class Kernel {
         `${invocations} invocations of ${footprint.each} elements each exceed the ${array.length} elements of array "${array.label}"`,
       );
     }
-    const written = this.#writes.includes(name);
+    this.#code.checkArray(name, array);
+    const written = this.#code.writes.includes(name);
     if (written) array.assertWritable();
     const { label, mapping, type, length } = array;
     return { name, label, mapping, type, length, footprint, written, array };
   }
 }
 
-async function importKernel(label: string, given: HostModule): Promise<DeviceKernelDescriptor> {
-  const load = () => import("../device/host-module.js");
-  const { addressOf, importHostKernel } = await loadPart("kernels as modules", load);
-  const module = addressOf(label, given);
-  return { label, host: await importHostKernel(label, module), module };
+async function codeOf(
+  label: string,
+  { host, wgsl, entryPoint, constants }: KernelDescriptor,
+  footprint: Record<string, Footprint>,
+): Promise<KernelCode> {
+  if (wgsl !== undefined) {
+    if (typeof wgsl !== "string" || host !== undefined)
+      throw new MemoryError("EINVAL", `kernel "${label}" needs host, or wgsl as a string, not both`);
+    const { prepareWgsl } = await loadPart("WGSL", () => import("./wgsl-kernel.js"));
+    return prepareWgsl({ label, text: wgsl, entryPoint, constants, footprint });
+  }
+  if (entryPoint !== undefined || constants !== undefined)
+    throw new MemoryError("EINVAL", `kernel "${label}" has entryPoint or constants, which are for wgsl`);
+  if (isModule(host)) {
+    const { prepareModule } = await loadPart("kernels as modules", () => import("./module-kernel.js"));
+    return prepareModule(label, host);
+  }
+  if (!isHostKernel(host))
+    throw new MemoryError("EINVAL", `kernel "${label}" needs host: { writes, run } or { module, export }, or wgsl`);
+  return {
+    device: { label, host },
+    writes: [...host.writes],
+    checkArray: () => {},
+    takeUniforms: (given) => ({ ...given }),
+  };
+}
+
+function isModule(host: unknown): host is HostModule {
+  return typeof host === "object" && host !== null && "module" in host;
 }

@@ -60,7 +60,16 @@ test("a step in a worker sees and changes the bytes of its pages, on the device 
     const offset = between(random, 0, PAGE - 1);
     const length = between(random, 1, pages * PAGE - offset);
     const slice = (name: string, first: number, frames: number[], isWritten: boolean): KernelSlice => {
-      return { name, type: "u8", first, length, offset, frames: Int32Array.from(frames), written: isWritten };
+      return {
+        name,
+        type: "u8",
+        first,
+        length,
+        total: first + length,
+        offset,
+        frames: Int32Array.from(frames),
+        written: isWritten,
+      };
     };
     const place = (frames: number[], i: number): number => {
       const byte = offset + i;
@@ -75,7 +84,7 @@ test("a step in a worker sees and changes the bytes of its pages, on the device 
     if (written) for (let i = 0; i < length; i++) expected[place(from, i)] = 255;
     const hostBefore = hostMemory.slice();
     const slices = [slice("x", 1000, from, written), slice("y", 2000, to, true)];
-    await worker.execute({ first: 7, count: 9, slices, uniforms: { written } });
+    await worker.execute({ first: 7, count: 9, invocations: 16, slices, uniforms: { written } });
     assert.ok(Buffer.from(memory).equals(Buffer.from(expected)));
     assert.ok(Buffer.from(hostMemory).equals(Buffer.from(hostBefore)), "host memory is never written");
     const scattered = (frames: number[]): boolean =>
@@ -90,7 +99,7 @@ test("closing the device ends a step that never would, and makes no more kernels
   const { device, kernel } = await openShared(t);
   const never = await kernel("endless");
   const once = await kernel("moving");
-  const step = { first: 0, count: 1, slices: [], uniforms: {} };
+  const step = { first: 0, count: 1, invocations: 1, slices: [], uniforms: {} };
   const pending = [never.execute(step), kernel("moving"), once.execute(step)];
   const outcomes = Promise.allSettled(pending);
   await new Promise((resolve) => setTimeout(resolve, 20));

@@ -10,10 +10,12 @@ import type {
   DeviceHost,
   DeviceKernel,
   DeviceKernelDescriptor,
+  HostKernel,
   KernelSlice,
   KernelStep,
 } from "../../src/device/index.js";
 import { viewOf } from "../../src/device/index.js";
+import { MemoryError } from "../../src/mm/errors.js";
 
 export type Method = "open" | "upload" | "download" | "clear" | "createKernel" | "execute" | "close";
 
@@ -84,14 +86,16 @@ class LedgerDevice implements Device {
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {
     await this.#driver.note("createKernel", descriptor.label);
-    return { scratchBytes: 0, execute: (step) => this.#execute(descriptor, step) };
+    const { host } = descriptor;
+    if (host === undefined) throw new MemoryError("ENOTSUP", "the ledger runs functions only");
+    return { scratchBytes: 0, execute: (step) => this.#execute(host, step) };
   }
 
   async close(): Promise<void> {
     await this.#driver.note("close", `${this.#memory.size} frames`);
   }
 
-  async #execute({ host }: DeviceKernelDescriptor, { first, count, slices, uniforms }: KernelStep): Promise<void> {
+  async #execute(host: HostKernel, { first, count, slices, uniforms }: KernelStep): Promise<void> {
     const scratch = slices.map((slice) => Buffer.concat(Array.from(slice.frames, (frame) => this.#page(frame))).buffer);
     await this.#driver.note("execute", `${first}+${count}`);
     const views = slices.map(({ type, offset, length }, i) =>

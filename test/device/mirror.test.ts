@@ -210,6 +210,7 @@ test("a kernel sees one view whether its frames lie side by side or apart, and w
       type,
       first: 1000,
       length,
+      total: 1000 + length,
       offset: first * stride,
       frames,
       written: random() < 0.7,
@@ -234,7 +235,7 @@ test("a kernel sees one view whether its frames lie side by side or apart, and w
         },
       },
     });
-    await kernel.execute({ first: 7, count: 9, slices: [slice], uniforms: { u: "v" } });
+    await kernel.execute({ first: 7, count: 9, invocations: 16, slices: [slice], uniforms: { u: "v" } });
     assert.ok(Buffer.from(truth).equals(device.run(0, 8) ?? new Uint8Array()));
     const scattered = frames.some((frame, i) => frame !== (frames[0] ?? 0) + i);
     assert.equal(kernel.scratchBytes, scattered ? count * PAGE : 0);
@@ -244,7 +245,16 @@ test("a kernel sees one view whether its frames lie side by side or apart, and w
 test("two slices of neighbouring pages written in one step keep each other's elements on the page that they share", async () => {
   const { device } = await openMirror();
   const slice = (name: string, frames: number[], first: number, length: number): KernelSlice => {
-    return { name, type: "u8", first, length, offset: first, frames: Int32Array.from(frames), written: true };
+    return {
+      name,
+      type: "u8",
+      first,
+      length,
+      total: first + length,
+      offset: first,
+      frames: Int32Array.from(frames),
+      written: true,
+    };
   };
   const kernel = await device.createKernel({
     label: "k",
@@ -257,7 +267,7 @@ test("two slices of neighbouring pages written in one step keep each other's ele
     },
   });
   const slices = [slice("a", [5, 2], 0, PAGE + 100), slice("b", [2, 7], 100, PAGE)];
-  await kernel.execute({ first: 0, count: 1, slices, uniforms: {} });
+  await kernel.execute({ first: 0, count: 1, invocations: 16, slices, uniforms: {} });
   const shared = device.run(2, 1) ?? new Uint8Array();
   assert.deepEqual([shared[99], shared[100], shared[PAGE - 1]], [1, 2, 2]);
   assert.equal(device.run(7, 1)?.[99], 2);

@@ -117,12 +117,6 @@ test("the error of a dispatch has a name of its own", async (t) => {
   });
 });
 
-test("WGSL is refused by name, not ignored", async (t) => {
-  const { memory } = await openMemory(t);
-  const descriptor = { wgsl: "", footprint: { x: { each: 1 } }, host: { writes: [], run() {} } };
-  await assert.rejects(memory.createKernel(descriptor), memoryError("EINVAL", /wgsl/));
-});
-
 test("an option that does not exist is refused by name wherever options are taken, and nothing is done", async (t) => {
   const { memory } = await openMemory(t);
   const x = memory.createArray("u8", 4);

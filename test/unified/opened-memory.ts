@@ -26,7 +26,7 @@ import { TestEnvironment } from "../environments.js";
 import { checkInvariants } from "../invariants.js";
 import { openRemote } from "./remote-memory.js";
 
-/** Are the memories of this run those of another thread than the pager's (`npm test -- --remote`)? */
+/** Are memories asked for by messages, as by another thread? `threads/remote-front.test.ts` sets it. */
 export const REMOTE = process.env["PAGEFERRY_TEST_REMOTE"] === "1";
 
 export interface MemorySetup {

@@ -3,6 +3,7 @@
  * thread, and a port is between them. Kernels are functions all the same: both ends know them by a number.
  */
 
+import assert from "node:assert/strict";
 import type { DeviceKernelDescriptor, HostKernel } from "../../src/device/driver.js";
 import type { LocalPager } from "../../src/unified/local/local-pager.js";
 import type { PagerKernel } from "../../src/unified/pager.js";
@@ -19,7 +20,9 @@ class WithKernels extends RemotePager {
     this.#kernels = kernels;
   }
 
-  override createKernel({ label, host }: DeviceKernelDescriptor): Promise<PagerKernel> {
+  override createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel> {
+    const { label, host } = descriptor;
+    if (host === undefined) return super.createKernel(descriptor);
     const number = this.#kernels.push(host) - 1;
     return super.createKernel({ label, host, module: { module: "test:kernels", export: String(number) } });
   }
@@ -30,7 +33,11 @@ export async function openRemote(pager: LocalPager, debug: boolean): Promise<Uni
   const kernels: HostKernel[] = [];
   pager.serve(port2, "tested", {
     destroy: () => pager.close(),
-    findKernel: async (label, { export: number }) => ({ label, host: kernels[Number(number)] }),
+    findKernel: async (label, { export: number }) => {
+      const host = kernels[Number(number)];
+      assert.ok(host !== undefined);
+      return { label, host };
+    },
   });
   return new UnifiedMemory(new WithKernels(await Connection.open(port1), kernels), debug);
 }

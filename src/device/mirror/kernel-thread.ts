@@ -7,7 +7,7 @@
  */
 
 import type { MemoryError } from "../../mm/errors.js";
-import type { DeviceKernel, KernelStep } from "../driver.js";
+import type { DeviceKernel, KernelStep, WgslKernel } from "../driver.js";
 import type { HostModuleAddress } from "../host-module.js";
 import { Thread } from "../thread.js";
 import type { StepMemory } from "./run-step.js";
@@ -15,7 +15,12 @@ import type { StepMemory } from "./run-step.js";
 /** What the worker is asked for; it answers a step with the bytes of scratch memory that it took. */
 export type KernelOrder =
   | { readonly do: "open"; readonly memory: Uint8Array; readonly pageSize: number }
-  | { readonly do: "load"; readonly kernel: number; readonly label: string; readonly address: HostModuleAddress }
+  | {
+      readonly do: "load";
+      readonly kernel: number;
+      readonly label: string;
+      readonly address: HostModuleAddress | WgslKernel;
+    }
   | { readonly do: "run"; readonly kernel: number; readonly step: KernelStep; readonly hostPages: HostPages };
 
 /** Host frames that a step reads in place, and their bytes. */
@@ -46,7 +51,7 @@ export class KernelThread {
   }
 
   /** Rejects with EINVAL when the worker cannot import the kernel, EIO when the worker ends before it could. */
-  async createKernel(label: string, address: HostModuleAddress): Promise<DeviceKernel> {
+  async createKernel(label: string, address: HostModuleAddress | WgslKernel): Promise<DeviceKernel> {
     const kernel = this.#kernels++;
     await this.#load(kernel, label, address);
     return new ThreadKernel(async (step) => {
@@ -69,7 +74,7 @@ export class KernelThread {
   }
 
   /** The worker, which has the kernel now. */
-  async #load(kernel: number, label: string, address: HostModuleAddress): Promise<Thread> {
+  async #load(kernel: number, label: string, address: HostModuleAddress | WgslKernel): Promise<Thread> {
     if (this.#closed !== null) throw this.#closed;
     const { thread, loaded } = (this.#running ??= this.#start());
     await thread.request({ do: "load", kernel, label, address } satisfies KernelOrder);

@@ -2,12 +2,14 @@
 
 import { assert } from "../../mm/errors.js";
 import { answerRequests } from "../answer-requests.js";
-import type { HostKernel } from "../driver.js";
-import { importHostKernel } from "../host-module.js";
+import type { WgslKernel } from "../driver.js";
+import { type HostModuleAddress, importHostKernel } from "../host-module.js";
+import { loadPart } from "../load-part.js";
+import type { StepKernel } from "../step-kernel.js";
 import type { HostPages, KernelOrder } from "./kernel-thread.js";
 import { runStep, type StepMemory } from "./run-step.js";
 
-const kernels = new Map<number, HostKernel>();
+const kernels = new Map<number, StepKernel>();
 let memory: WorkerMemory | null = null;
 
 class WorkerMemory implements StepMemory {
@@ -37,6 +39,12 @@ class WorkerMemory implements StepMemory {
   }
 }
 
+async function loadKernel(label: string, address: HostModuleAddress | WgslKernel): Promise<StepKernel> {
+  if ("module" in address) return importHostKernel(label, address);
+  const { createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
+  return createStepKernel(address);
+}
+
 answerRequests((message) => {
   const order = message as KernelOrder;
   switch (order.do) {
@@ -44,7 +52,7 @@ answerRequests((message) => {
       memory = new WorkerMemory(order.memory, order.pageSize);
       return undefined;
     case "load":
-      return importHostKernel(order.label, order.address).then((kernel) => void kernels.set(order.kernel, kernel));
+      return loadKernel(order.label, order.address).then((kernel) => void kernels.set(order.kernel, kernel));
     case "run": {
       const kernel = kernels.get(order.kernel);
       assert(memory !== null && kernel !== undefined, `kernel ${order.kernel} is run before it is loaded`);

@@ -1,14 +1,15 @@
 /** Kernels of the mirror that run in the pager's own thread. */
 
-import type { DeviceKernel, HostKernel, KernelStep } from "../driver.js";
+import type { DeviceKernel, KernelStep } from "../driver.js";
+import type { StepKernel } from "../step-kernel.js";
 import { runStep, type StepMemory } from "./run-step.js";
 
 export class MirrorKernel implements DeviceKernel {
   scratchBytes = 0;
   readonly #memory: StepMemory;
-  readonly #kernel: HostKernel;
+  readonly #kernel: StepKernel;
 
-  constructor(memory: StepMemory, kernel: HostKernel) {
+  constructor(memory: StepMemory, kernel: StepKernel) {
     this.#memory = memory;
     this.#kernel = kernel;
   }

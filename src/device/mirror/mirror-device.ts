@@ -6,8 +6,9 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
-import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from "../driver.js";
+import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor, WgslKernel } from "../driver.js";
 import { loadPart } from "../load-part.js";
+import type { StepKernel } from "../step-kernel.js";
 import { MirrorKernel } from "./kernel.js";
 import type { KernelThread } from "./kernel-thread.js";
 import { type Link, type LinkDirection, linkError } from "./link.js";
@@ -74,18 +75,22 @@ export class MirrorDevice implements Device {
     if (this.#host.debug) this.run(frame, 1).fill(POISON);
   }
 
-  async createKernel({ label, host, module }: DeviceKernelDescriptor): Promise<DeviceKernel> {
+  async createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {
     this.#assertOpen();
+    const { label, host, module, wgsl } = descriptor;
     const memory: StepMemory = {
       pageSize: this.#host.pageSize,
       run: (frame, count) => this.run(frame, count),
       hostPage: (frame) => this.#host.bytes(frame, 1),
     };
-    if (module === undefined || !this.#host.shared) return new MirrorKernel(memory, host);
+    const posted = wgsl ?? module;
+    if (posted === undefined || !this.#host.shared) {
+      return new MirrorKernel(memory, wgsl === undefined ? host : await compileKernel(wgsl));
+    }
     const { KernelThread } = await loadPart("kernels in a worker", () => import("./kernel-thread.js"));
     this.#assertOpen();
     this.#kernels ??= new KernelThread(this.#name, this.#memory, memory);
-    return this.#kernels.createKernel(label, module);
+    return this.#kernels.createKernel(label, posted);
   }
 
   stopKernels(reason: MemoryError): void {
@@ -125,6 +130,11 @@ export class MirrorDevice implements Device {
   #closedError(): MemoryError {
     return new MemoryError("ENODEV", `${this.#name} is closed`);
   }
+}
+
+async function compileKernel(wgsl: WgslKernel): Promise<StepKernel> {
+  const { createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
+  return createStepKernel(wgsl);
 }
 
 function allocate(bytes: number, shared: boolean): Uint8Array {

@@ -1,11 +1,12 @@
 /**
- * One step of a kernel, wherever it runs: the host function over views of device memory. A slice whose frames are
+ * One step of a kernel, wherever it runs: a function over views of device memory. A slice whose frames are
  * contiguous is one view; any other is gathered into scratch memory first, and scattered back if the kernel writes it.
  */
 
 import { MemoryError } from "../../mm/errors.js";
-import type { HostKernel, KernelSlice, KernelStep } from "../driver.js";
+import type { KernelSlice, KernelStep } from "../driver.js";
 import { type ElementArray, strideOf, viewOf } from "../element.js";
+import type { StepKernel } from "../step-kernel.js";
 
 /** Where a step's pages are. */
 export interface StepMemory {
@@ -18,12 +19,13 @@ export interface StepMemory {
 
 /** Returns the bytes of scratch memory that it took. */
 export function runStep(
-  kernel: HostKernel,
-  { first, count, slices, uniforms }: KernelStep,
+  kernel: StepKernel,
+  { first, count, invocations, slices, uniforms }: KernelStep,
   memory: StepMemory,
 ): number {
   const arrays: Record<string, ElementArray> = {};
   const base: Record<string, number> = {};
+  const lengths: Record<string, number> = {};
   const scattered: [KernelSlice, Uint8Array][] = [];
   let scratchBytes = 0;
   for (const slice of slices) {
@@ -35,8 +37,9 @@ export function runStep(
     }
     arrays[slice.name] = viewOf(slice.type, bytes.buffer, bytes.byteOffset + slice.offset, slice.length);
     base[slice.name] = slice.first;
+    lengths[slice.name] = slice.total;
   }
-  const result: unknown = kernel.run({ first, count, arrays, base, uniforms });
+  const result: unknown = kernel.run({ first, count, invocations, arrays, base, lengths, uniforms });
   if (result instanceof Promise) {
     result.catch(() => {});
     throw new MemoryError("EINVAL", "a kernel must not await: what it writes later is nobody's");

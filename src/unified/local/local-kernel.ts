@@ -23,6 +23,7 @@ type BoundOperand = BoundArray & Operand;
 interface LoadedStep {
   readonly first: number;
   readonly count: number;
+  readonly invocations: number;
   readonly slices: readonly KernelSlice[];
   /** What `release` gives back. */
   readonly held: readonly Int32Array[];
@@ -152,10 +153,10 @@ export class LocalKernel implements PagerKernel {
         const { page, pages } = pagesOf(operand, elements, pageSize);
         const frames = pages === 0 ? new Int32Array(0) : await this.#hold(operand, page, pages, checkpoint);
         held.push(frames);
-        const { name, type, stride, written } = operand;
-        slices.push({ name, type, ...elements, offset: (elements.first * stride) % pageSize, frames, written });
+        const { name, type, stride, written, length: total } = operand;
+        slices.push({ name, type, ...elements, total, offset: (elements.first * stride) % pageSize, frames, written });
       }
-      return { first, count, slices, held };
+      return { first, count, invocations, slices, held };
     } catch (error) {
       for (const frames of held) this.#engine.residency.release(frames);
       throw error;
@@ -183,7 +184,8 @@ export class LocalKernel implements PagerKernel {
     const began = machine.environment.now();
     try {
       for (const { written, frames } of step.slices) if (written) residency.willWrite(frames);
-      await this.#kernel.execute({ first: step.first, count: step.count, slices: step.slices, uniforms });
+      const { first, count, invocations, slices } = step;
+      await this.#kernel.execute({ first, count, invocations, slices, uniforms });
     } finally {
       attached.counters.time.compute += machine.environment.now() - began;
       for (const frames of step.held) residency.release(frames);

@@ -82,15 +82,16 @@ export class RemotePager implements Pager {
     return new RemoteMapping(this, this.#connection, pages, handle.mapping, null);
   }
 
-  async createKernel({ label, module }: DeviceKernelDescriptor): Promise<PagerKernel> {
-    if (module === undefined) {
+  async createKernel({ label, module, wgsl }: DeviceKernelDescriptor): Promise<PagerKernel> {
+    const code = wgsl ?? module;
+    if (code === undefined) {
       throw new MemoryError(
         "EINVAL",
-        `kernel "${label}" is a function, which cannot be posted to the pager: give host as { module, export }`,
+        `kernel "${label}" is a function, which cannot be posted to the pager: give host as { module, export }, or wgsl`,
       );
     }
     const kernel = this.#kernels++;
-    await this.#connection.ask("createKernel", { kernel, label, module });
+    await this.#connection.ask("createKernel", { kernel, label, code });
     return new RemoteKernel(this.#connection, kernel, label);
   }
 

@@ -230,8 +230,8 @@ export class PortServer implements Server {
     prefetch: ({ mapping, to, first, end }, operation) => this.#mapping(mapping).prefetch(to, first, end, operation),
     writtenRuns: ({ mapping }, operation) => this.#mapping(mapping).writtenRuns(operation),
     clearWritten: ({ mapping }, operation) => this.#mapping(mapping).clearWritten(operation),
-    createKernel: async ({ kernel, label, module }) => {
-      const descriptor = await this.#grants.findKernel(label, module);
+    createKernel: async ({ kernel, label, code }) => {
+      const descriptor = "text" in code ? { label, wgsl: code } : await this.#grants.findKernel(label, code);
       this.#kernels.set(kernel, await this.#pager.createKernel(descriptor));
     },
     dispatch: async ({ kernel, arrays, reportsProgress, ...dispatch }, operation, request) => {

@@ -5,7 +5,7 @@ import { snapshotRange } from "../../../src/mm/copy/snapshot.js";
 import { DMA_PIN, tryPinPage } from "../../../src/mm/fault/gup.js";
 import { PG_DIRTY } from "../../../src/mm/frames/frames.js";
 import { mprotect, munmap } from "../../../src/mm/space/mapping.js";
-import { clearSoftDirtyRange } from "../../../src/mm/space/soft-dirty.js";
+import { clearSoftDirtyRange, forEachSoftDirtyRun } from "../../../src/mm/space/soft-dirty.js";
 import { VM_READ } from "../../../src/mm/space/vma.js";
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_YOUNG } from "../../../src/mm/table/entry.js";
 import { UserPorts } from "../../../src/access/user-mode/user-ports.js";
@@ -160,6 +160,22 @@ describe("a thread in user mode", () => {
     port.collect();
     assert.equal(machine.frames.flags(frame) & PG_DIRTY, PG_DIRTY);
     machine.put(keeps, DMA_PIN);
+    checkShared(space);
+  });
+
+  test("a release that finds the entry taken out leaves the mark to the pager, which sets it before it says what was written", async () => {
+    const space = await sharedSpace(2);
+    const { mm, ports, page } = space;
+    const { user } = userThread(ports);
+    const pin = user.tryPin(page + 1, 1, true);
+    assert.ok(pin !== null);
+    const taken = mm.pageTable.exchange(page + 1, 0);
+    user.unpin(pin, true);
+    mm.pageTable.exchange(page + 1, taken & ~(PTE_DIRTY | PTE_SOFT_DIRTY));
+    await clearSoftDirtyRange(mm, page, page + 1);
+    const runs: number[][] = [];
+    forEachSoftDirtyRun(mm, page, page + 2, (first, end) => runs.push([first, end]));
+    assert.deepEqual(runs, [[page + 1, page + 2]]);
     checkShared(space);
   });
 

@@ -6,13 +6,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { ArrayHandle } from "../../../src/unified/array-handle.js";
 import { connect } from "../../../src/unified/remote/connect.js";
+import type { Pin } from "../../../src/unified/pin.js";
 import type { Port } from "../../../src/unified/pager.js";
 
 export interface StressWork {
   readonly port: Port;
   readonly handle: ArrayHandle<"u32">;
-  /** 0 until the workers are to stop. */
-  readonly stop: Int32Array;
+  /** 0 until the workers are to stop; then, for each worker, its pins that had to be tried again. */
+  readonly shared: Int32Array;
   /** The worker's own element on each page. */
   readonly element: number;
   readonly elementsOfPage: number;
@@ -21,8 +22,10 @@ export interface StressWork {
 
 /** Pins between two looks at messages. */
 const BURST = 2000;
+/** How often a pin is tried before the pager is asked. */
+const ATTEMPTS = 20_000;
 
-const { port, handle, stop, element, elementsOfPage, seed } = workerData as StressWork;
+const { port, handle, shared, element, elementsOfPage, seed } = workerData as StressWork;
 const memory = await connect(port);
 const array = memory.arrayFrom(handle);
 const pages = handle.length / elementsOfPage;
@@ -34,13 +37,23 @@ function randomPage(): number {
   return Math.floor((state / 2 ** 32) * pages);
 }
 
-await array.read({ length: 1 });
-while (Atomics.load(stop, 0) === 0) {
-  for (let i = 0; i < BURST; i++) {
-    const page = randomPage();
-    const range = { start: page * elementsOfPage, length: elementsOfPage };
+/** A pin of the thread's own; null when the page stays out of its reach. */
+function tryPin(range: { start: number; length: number }): Pin<"u32", SharedArrayBuffer> | null {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const pin = array.tryPin("write", range);
     if (pin === null) continue;
+    if (attempt > 0) Atomics.add(shared, 1 + element, 1);
+    return pin;
+  }
+  return null;
+}
+
+await array.read({ length: 1 });
+while (Atomics.load(shared, 0) === 0) {
+  for (let i = 0; i < BURST; i++) {
+    const page = randomPage();
+    const pin = tryPin({ start: page * elementsOfPage, length: elementsOfPage });
+    if (pin === null) break;
     pin.view[element]++;
     pin.release();
     added[page]++;

@@ -11,9 +11,15 @@ import type { StressWork } from "./stress-worker.js";
 const ON_A_PAGE = PAGE / 4;
 const PAGES = 16;
 const WORKERS = 2;
-/** Pins that met a migration and tried again, and migrations of a page that a pin refused, at least. */
-const RETRIES = 1000;
+/**
+ * At least: pins that met a migration and had to be tried again, of these such whose entry changed between the two looks at it,
+ * and migrations of a page that a pin refused.
+ */
+const RETRIED = 1000;
+const GIVEN_BACK = 10;
 const REFUSED = 1000;
+/** Rounds of migrations after which the counts will not be reached any more. */
+const MOST_ROUNDS = 1_000_000;
 
 test("no update is lost while threads pin pages that the pager moves back and forth", async (t) => {
   const memory = await createUnifiedMemory({
@@ -24,7 +30,7 @@ test("no update is lost while threads pin pages that the pager moves back and fo
   t.after(() => memory.destroy());
   const array = memory.createArray("u32", PAGES * ON_A_PAGE, { label: "counters" });
   await array.fill(0);
-  const stop = new Int32Array(new SharedArrayBuffer(4));
+  const shared = new Int32Array(new SharedArrayBuffer(4 * (1 + WORKERS)));
   const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
   t.diagnostic(`seed ${seed}`);
   const results: Promise<Uint32Array>[] = [];
@@ -33,7 +39,7 @@ test("no update is lost while threads pin pages that the pager moves back and fo
     const work: StressWork = {
       port,
       handle: array.handle,
-      stop,
+      shared,
       element,
       elementsOfPage: ON_A_PAGE,
       seed: seed + element,
@@ -54,10 +60,16 @@ test("no update is lost while threads pin pages that the pager moves back and fo
   let failed = false;
   for (const result of results) result.catch(() => (failed = true));
   let refused = 0;
-  let retries = 0;
+  let retried = 0;
+  let givenBack = 0;
   let pins = 0;
   let migrated = 0;
-  while (!failed && (refused < REFUSED || retries < RETRIES)) {
+  let rounds = 0;
+  while (!failed && (refused < REFUSED || retried < RETRIED || givenBack < GIVEN_BACK)) {
+    assert.ok(
+      ++rounds < MOST_ROUNDS,
+      `${retried} pins retried, ${givenBack} given back, ${refused} migrations refused`,
+    );
     const before = memory.stats.migrations.toDevice.prefetch.pages;
     await array.prefetch("device");
     const moved = memory.stats.migrations.toDevice.prefetch.pages - before;
@@ -65,13 +77,16 @@ test("no update is lost while threads pin pages that the pager moves back and fo
     const onDevice = memory.stats.device.usedBytes / PAGE;
     refused += PAGES - Math.max(moved, onDevice);
     await array.prefetch("host");
-    retries = memory.stats.threads.reduce((total, thread) => total + thread.retries, 0);
+    retried = shared.subarray(1).reduce((total, count) => total + count, 0);
+    givenBack = memory.stats.threads.reduce((total, thread) => total + thread.retries, 0);
     pins = memory.stats.threads.reduce((total, thread) => total + thread.pins, 0);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  Atomics.store(stop, 0, 1);
+  Atomics.store(shared, 0, 1);
   const added = await Promise.all(results);
-  t.diagnostic(`${pins} pins, ${retries} retried; ${migrated} pages migrated, ${refused} refused`);
+  t.diagnostic(
+    `${pins} pins, ${retried} retried, ${givenBack} of them given back; ${migrated} pages migrated, ${refused} refused`,
+  );
   const values = await array.read();
   for (const [element, counts] of added.entries()) {
     const found = Uint32Array.from({ length: PAGES }, (_, page) => values[page * ON_A_PAGE + element]);

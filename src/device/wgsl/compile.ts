@@ -1,0 +1,187 @@
+/**
+ * From the text of a kernel to JavaScript: one function that runs a range of invocations over words of the arrays.
+ *
+ * The function's own names: `sN` begins those of array N (Low: first element that the invocation uses, Count: how many,
+ * Length: of the whole array, Word: where element Low is in the views), `u` views all uniforms, `m` the kernel's own memory.
+ */
+
+import { MemoryError } from "../../mm/errors.js";
+import type { WgslKernel } from "../driver.js";
+import { Compilation, type Reader, type UniformUse } from "./compilation.js";
+import { writeOut } from "./calls.js";
+import { expression, expressions, hasEffects, pointerOf } from "./expressions.js";
+import { type Constants, Module, workgroupSize } from "./module.js";
+import type { AttributeElem, FnElem, SyntaxNode } from "./parse.js";
+import { statements } from "./statements.js";
+import { pointerType, typeOf } from "./type-syntax.js";
+import { sameType, type Struct, type Type, U32, vectorOf, wordsOfElement } from "./types.js";
+import type { StorageUse, Value } from "./value.js";
+
+export interface CompileRequest {
+  readonly text: string;
+  /** May be left out where there is only one. */
+  readonly entryPoint?: string;
+  readonly constants?: Constants;
+  /** Of arrays that are not in it, an invocation may use every element. */
+  readonly footprint?: WgslKernel["footprint"];
+}
+
+/** A kernel, as far as it is known without being run. */
+export interface CompiledKernel {
+  readonly text: string;
+  readonly entryPoint: string;
+  /** Arrays of storage that the entry point uses, by number. */
+  readonly storage: readonly StorageUse[];
+  readonly uniforms: readonly UniformUse[];
+  readonly uniformBytes: number;
+  readonly memoryBytes: number;
+  /** The body of a function of `numbers`, `outside`, `memory` and `uniforms`, which returns the function that runs invocations. */
+  readonly code: string;
+}
+
+const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
+const VEC3U = vectorOf(3, U32);
+
+/** Throws a `KernelError` for what is no WGSL, or not supported; EINVAL when there is no such entry point. */
+export function compile({ text, entryPoint, constants = {}, footprint = {} }: CompileRequest): CompiledKernel {
+  // Of what a module declares, its functions know only through this.
+  const resolver: { module: Module | null } = { module: null };
+  const c = new Compilation(
+    { text, footprint },
+    READER,
+    (compilation, name) => resolver.module?.resolve(compilation, name) ?? null,
+  );
+  const module = new Module(c, constants);
+  resolver.module = module;
+  module.checkAsserts(c);
+  const entry = entryOf(module.entryPoints, entryPoint);
+  const size = workgroupSize(c, entry);
+  if (size[1] !== 1 || size[2] !== 1) {
+    c.refuse(entry.name, `a workgroup of ${size.join(" by ")} has more than one dimension, dispatches have one`);
+  }
+  const { lines } = c.capture(() => writeEntry(c, entry, size[0]));
+  return {
+    text,
+    entryPoint: entry.name.ident.originalName,
+    storage: [...c.storage.values()],
+    uniforms: [...c.uniforms.values()],
+    uniformBytes: c.uniformWords * 4,
+    memoryBytes: c.memoryWords * 4,
+    code: assemble(c, lines),
+  };
+}
+
+function entryOf(entryPoints: readonly FnElem[], wanted: string | undefined): FnElem {
+  const names = entryPoints.map(({ name }) => name.ident.originalName);
+  if (wanted !== undefined) {
+    const found = entryPoints[names.indexOf(wanted)];
+    if (found !== undefined) return found;
+    throw new MemoryError("EINVAL", `no compute entry point "${wanted}": there is ${names.join(", ") || "none"}`);
+  }
+  if (entryPoints.length === 1) return entryPoints[0];
+  throw new MemoryError(
+    "EINVAL",
+    names.length === 0 ? "no function has @compute" : `entryPoint has to be one of ${names.join(", ")}`,
+  );
+}
+
+function writeEntry(c: Compilation, entry: FnElem, size: number): void {
+  if (entry.returnType !== undefined) c.refuse(entry.returnType, "a compute shader returns nothing");
+  const builtins = builtinsOf(c, size);
+  c.inScope(null, () => {
+    for (const { name, attributes } of entry.params) {
+      const { decl, typeRef } = name;
+      if (typeRef === undefined || pointerType(c, typeRef) !== null)
+        c.refuse(decl, "a parameter of an entry point needs a type");
+      const type = typeOf(c, typeRef);
+      const value =
+        type.kind === "struct"
+          ? structOf(c, entry, decl, type, builtins)
+          : builtinOf(c, decl, attributes, type, builtins);
+      c.declare(decl, decl.ident.originalName, { kind: "value", value });
+    }
+    writeOut(c, entry);
+  });
+}
+
+type Builtins = Readonly<Record<string, () => Value>>;
+
+/** Written once each, where they are used. */
+function builtinsOf(c: Compilation, size: number): Builtins {
+  const vector = (x: string, rest = "0"): Value => ({ type: VEC3U, parts: [c.settlePart(x), rest, rest] });
+  return {
+    global_invocation_id: () => vector("g >>> 0"),
+    local_invocation_id: () => vector(`g % ${size} >>> 0`),
+    local_invocation_index: () => ({ type: U32, parts: [c.settlePart(`g % ${size} >>> 0`)] }),
+    workgroup_id: () => vector(`g / ${size} >>> 0`),
+    num_workgroups: () => vector(`Math.ceil(invocations / ${size}) >>> 0`, "1"),
+  };
+}
+
+function builtinOf(
+  c: Compilation,
+  node: SyntaxNode,
+  attributes: readonly AttributeElem[] = [],
+  type: Type,
+  builtins: Builtins,
+): Value {
+  for (const { attribute } of attributes) {
+    if (attribute.kind !== "@builtin") continue;
+    const { name } = attribute.param;
+    if (!Object.hasOwn(builtins, name))
+      c.refuse(attribute.param, `builtin ${name} is not supported by the software device`);
+    const value = builtins[name]();
+    if (!sameType(value.type, type)) c.refuse(node, `builtin ${name} is of another type`);
+    return value;
+  }
+  return c.refuse(node, "a parameter of an entry point needs @builtin");
+}
+
+function structOf(c: Compilation, entry: FnElem, node: SyntaxNode, type: Struct, builtins: Builtins): Value {
+  const declared = c.structs.get(type) ?? c.refuse(entry, `structure "${type.name}" is not declared`);
+  const values = declared.members.map((member, i) =>
+    builtinOf(c, node, member.attributes, type.members[i].type, builtins),
+  );
+  return { type, parts: values.flatMap(({ parts }) => parts) };
+}
+
+/** Which elements of an array an invocation uses, and where the first of them is. */
+function rangeOf({ number, element }: StorageUse, used: WgslKernel["footprint"][string] = "whole"): string[] {
+  const words = wordsOfElement({ kind: "array", of: element, length: null }, false);
+  const s = `s${number}`;
+  const at = `var ${s}Word = (${s}Low - ${s}Base) * ${words} >>> 0;`;
+  if (used === "whole") return [`var ${s}Low = 0, ${s}Count = ${s}Length;`, at];
+  const { each, before = 0, after = 0 } = used;
+  const low = before === 0 ? `g * ${each} >>> 0` : `Math.max(g * ${each} - ${before}, 0) >>> 0`;
+  return [
+    `var ${s}Low = ${low}, ${s}Count = Math.max(Math.min(g * ${each} + ${each + after}, ${s}Length) - ${s}Low, 0) >>> 0;`,
+    at,
+  ];
+}
+
+function assemble(c: Compilation, lines: readonly string[]): string {
+  const views = (prefix: string): string[] =>
+    [...c.views].filter((view) => view.startsWith(prefix) && view.length === prefix.length + 1);
+  const typed: Readonly<Record<string, string>> = { f: "Float32Array", i: "Int32Array", u: "Uint32Array" };
+  const own = (prefix: string, buffer: string): string[] =>
+    views(prefix).map((view) => `const ${view} = new ${typed[view.slice(-1)]}(${buffer});`);
+  const storage = [...c.storage.values()];
+  return [
+    `"use strict";`,
+    ...[...c.functions].map((name) => `const ${name} = numbers.${name};`),
+    ...own("m", "memory"),
+    ...own("u", "uniforms"),
+    ...c.tables,
+    "return function run(first, count, invocations, arrays) {",
+    ...storage.flatMap(({ number }) => [
+      `const s${number}Base = arrays[${number}].base, s${number}Length = arrays[${number}].length;`,
+      ...views(`s${number}`).map((view) => `const ${view} = arrays[${number}].${view.slice(-1)};`),
+    ]),
+    "for (let g = first, end = first + count; g < end; g++) {",
+    ...storage.flatMap((use) => rangeOf(use, c.footprint[use.name])),
+    ...c.starts,
+    ...lines,
+    "}",
+    "};",
+  ].join("\n");
+}

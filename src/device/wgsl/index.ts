@@ -1,0 +1,6 @@
+/** Kernels in WGSL on the software device. Loaded when the first one is made: most of it is the parser. */
+
+export { elementNameOf, isElementOf, uniformBytes } from "./bindings.js";
+export { compile, type CompiledKernel } from "./compile.js";
+export { createStepKernel } from "./instantiate.js";
+export type { StorageUse } from "./value.js";

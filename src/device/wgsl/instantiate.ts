@@ -1,0 +1,96 @@
+/** Compiled kernels as functions that run: the JavaScript made into one, and views of the arrays for each range. */
+
+import { MemoryError } from "../../mm/errors.js";
+import type { WgslKernel } from "../driver.js";
+import { errorAt } from "./error-at.js";
+import type { StepKernel, StepRange } from "../step-kernel.js";
+import { compile, type CompiledKernel } from "./compile.js";
+import { NUMBERS } from "./numbers.js";
+import type { StorageUse } from "./value.js";
+
+/** An array as the generated code has it: views of the same words. */
+interface Words {
+  readonly f: Float32Array;
+  readonly i: Int32Array;
+  readonly u: Uint32Array;
+  /** Element at the start of the views. */
+  readonly base: number;
+  /** Elements of the whole array, as far as the kernel may know. */
+  readonly length: number;
+}
+
+type Run = (first: number, count: number, invocations: number, arrays: readonly Words[]) => void;
+type Outside = (array: number, index: number, low: number, count: number, length: number, at: number) => number;
+type MakeRun = (numbers: typeof NUMBERS, outside: Outside, memory: ArrayBuffer, uniforms: ArrayBuffer) => Run;
+
+/** Compiles a kernel. Throws as `compile` does; ENOTSUP where the page's policy lets no code be made. */
+export function createStepKernel(kernel: WgslKernel): StepKernel {
+  const compiled = compile(kernel);
+  const uniforms = new ArrayBuffer(compiled.uniformBytes);
+  const words = new Uint8Array(uniforms);
+  const run = makeFunction(compiled)(
+    NUMBERS,
+    (array, index, low, count, length, at) => findOutside(compiled, array, index, low, count, length, at),
+    new ArrayBuffer(compiled.memoryBytes),
+    uniforms,
+  );
+  return {
+    run: (range) => {
+      for (const { name, word } of compiled.uniforms) words.set(range.uniforms[name] as Uint8Array, word * 4);
+      const arrays = compiled.storage.map((storage) => wordsOf(storage, range));
+      run(range.first, range.count, range.invocations, arrays);
+    },
+  };
+}
+
+function makeFunction({ code }: CompiledKernel): MakeRun {
+  try {
+    // The code is made of names and numbers that the compiler wrote, and has no text of the kernel.
+    // oxlint-disable-next-line typescript/no-implied-eval, no-new-func
+    return new Function("numbers", "outside", "memory", "uniforms", code) as MakeRun;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw cause;
+    throw new MemoryError(
+      "ENOTSUP",
+      "the Content-Security-Policy of this page lets no JavaScript be made from WGSL: it needs script-src 'unsafe-eval', or the kernel as host",
+      { cause },
+    );
+  }
+}
+
+function wordsOf({ name, length }: StorageUse, range: StepRange): Words {
+  const { buffer, byteOffset, byteLength } = range.arrays[name] as Uint8Array;
+  const words = byteLength / 4;
+  const whole = range.lengths[name];
+  return {
+    f: new Float32Array(buffer, byteOffset, words),
+    i: new Int32Array(buffer, byteOffset, words),
+    u: new Uint32Array(buffer, byteOffset, words),
+    base: range.base[name],
+    length: length === null ? whole : Math.min(length, whole),
+  };
+}
+
+/**
+ * For an index that is not among the elements from `low` on: past the end of the array it is the last one, counted from
+ * `low`, if the invocation may use that one.
+ */
+function findOutside(
+  { storage, text }: CompiledKernel,
+  array: number,
+  index: number,
+  low: number,
+  count: number,
+  length: number,
+  at: number,
+): number {
+  const found = Math.min(index, length - 1) - low;
+  if (found >= 0 && found < count) return found;
+  const declared = count > 0 ? `elements ${low} to ${low + count}` : "no element";
+  throw errorAt(
+    text,
+    at,
+    `element ${index} of array "${storage[array].name}" is used, whose footprint declares ${declared} for this invocation`,
+    "EFAULT",
+  );
+}
