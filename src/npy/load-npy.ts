@@ -22,8 +22,8 @@ export interface LoadNpyOptions {
 }
 
 /** An array that came out of a `.npy` file, and its shape. */
-export interface LoadedNpy {
-  readonly array: PagedArray<ScalarType>;
+export interface LoadedNpy<B extends ArrayBufferLike = ArrayBuffer> {
+  readonly array: PagedArray<ScalarType, B>;
   /** Lengths of the dimensions, the outermost first; the array has all elements in C order. */
   readonly shape: readonly number[];
 }
@@ -34,11 +34,11 @@ const OPTIONS: OptionNames<LoadNpyOptions> = { label: true, signal: true };
  * Makes an array of the elements of a .npy file: float32 and 64, int8 to 64, uint8 to 64, and bool as u8 of 0 and 1, in
  * either byte order. Rejects with EINVAL for Fortran order, other types and a file that is shorter or longer than its shape.
  */
-export async function loadNpy(
-  memory: UnifiedMemory,
+export async function loadNpy<B extends ArrayBufferLike = ArrayBuffer>(
+  memory: UnifiedMemory<B>,
   source: Uint8Array | ArrayBuffer | ChunkSource,
   options: LoadNpyOptions = {},
-): Promise<LoadedNpy> {
+): Promise<LoadedNpy<B>> {
   checkOptions("loadNpy", options, OPTIONS);
   const { label, signal } = options;
   checkSignal(signal);
@@ -46,7 +46,7 @@ export async function loadNpy(
   const chunks = chunksOf(bytes === null ? source : once(bytes));
   if (chunks === null)
     throw new MemoryError("EINVAL", "loadNpy takes bytes, a blob, a stream or an async iterable of bytes");
-  let array: PagedArray<ScalarType> | null = null;
+  let array: PagedArray<ScalarType, B> | null = null;
   try {
     signal?.throwIfAborted();
     const { header, rest } = await unlessAborted(readHeader(chunks), signal);

@@ -28,11 +28,11 @@ const FIRST_BYTES = 256;
  * elements that do not begin at a multiple of their size), for what neither can, and for a file that is shorter or longer than
  * its shape.
  */
-export async function mapNpy(
-  memory: UnifiedMemory,
+export async function mapNpy<B extends ArrayBufferLike = ArrayBuffer>(
+  memory: UnifiedMemory<B>,
   source: string | URL | Blob,
   options: MapNpyOptions = {},
-): Promise<LoadedNpy> {
+): Promise<LoadedNpy<B>> {
   checkOptions("mapNpy", options, OPTIONS);
   const header = await headerOf(source);
   const { type, shape, length, dataOffset: offset } = header;

@@ -22,7 +22,7 @@ const OPTIONS: OptionNames<NpyStreamOptions> = { shape: true, signal: true };
  * a shape of another number of elements.
  */
 export function npyStream<T extends ElementType>(
-  array: PagedArray<T>,
+  array: PagedArray<T, ArrayBufferLike>,
   options: NpyStreamOptions = {},
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   checkOptions("npyStream", options, OPTIONS);
