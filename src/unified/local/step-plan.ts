@@ -12,6 +12,8 @@ import type { DispatchMode } from "../kernel.js";
 
 /** Bytes that one streamed step uses at most: small enough to stay in a processor's cache between copy and kernel. */
 const STREAMED_STEP_BYTES = 4 * 1024 * 1024;
+/** The same where the next step is copied meanwhile: each step costs the waking of another thread as well. */
+const OVERLAPPED_STEP_BYTES = 8 * 1024 * 1024;
 const RESIDENT_STEP_BYTES = 32 * 1024 * 1024;
 
 export interface StepPlan {
@@ -70,7 +72,8 @@ function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahe
   );
   const unit = alignment(streamed, pageSize);
   const available = frames - heldPages;
-  const target = Math.max(Math.floor(STREAMED_STEP_BYTES / pageSize), countPages(streamed, 0, unit, pageSize));
+  const stepBytes = lookahead > 0 ? OVERLAPPED_STEP_BYTES : STREAMED_STEP_BYTES;
+  const target = Math.max(Math.floor(stepBytes / pageSize), countPages(streamed, 0, unit, pageSize));
   const share = Math.min(Math.floor(available / (1 + lookahead)), target);
   const stream = (limit: number, ahead: number): StepPlan => ({
     mode: "streamed",
