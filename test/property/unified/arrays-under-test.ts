@@ -518,8 +518,21 @@ export class ArraysUnderTest {
   }
 
   #hold(under: ArrayUnderTest, pin: Pin<NumberType>, pages: PinnedPages): void {
-    const frames = this.#opened.framesOf(under.array).slice(pages.first, pages.end);
-    this.pins.push({ ...under, pin, pages, frames });
+    this.pins.push({ ...under, pin, pages, frames: this.#framesOf(pin) });
+  }
+
+  /** By its views: the array may be destroyed, and its pages mapped no more, when its program hears of the pin. */
+  #framesOf(pin: Pin<NumberType>): number[] {
+    const { zones, pageSize } = this.#opened.machine;
+    return pin.runs.flatMap(({ view }) => {
+      const zone = zones.list.find(({ bytes }) => bytes?.buffer === view.buffer);
+      assert.ok(zone !== undefined && zone.bytes !== null, "a pin's views are of host memory");
+      const { first, bytes } = zone;
+      const offset = view.byteOffset - bytes.byteOffset;
+      const start = first + Math.floor(offset / pageSize);
+      const end = first + Math.ceil((offset + view.byteLength) / pageSize);
+      return Array.from({ length: end - start }, (_, i) => start + i);
+    });
   }
 
   #comparePin({ array, shadow, pin }: ArrayUnderTest & { readonly pin: Pin<NumberType> }): void {
