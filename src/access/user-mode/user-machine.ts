@@ -139,39 +139,16 @@ export class UserMachine {
     if (!this.alive || (transient && Atomics.load(this.#control, PAGER_WAITS) !== 0)) return this.#missed();
     const state = (write ? SLOT_WRITE : SLOT_READ) | (transient ? SLOT_TRANSIENT : 0);
     const slots: number[] = [];
-    let slot = 0;
-    let next = -1;
-    for (let at = page; at < page + pages;) {
+    const end = page + pages;
+    for (let at = page; at < end;) {
       const leaf = this.#tables.leaf(at);
       if (leaf === 0) return this.#giveUp(slots);
       const entries = this.#tables.chunkOf(leaf);
+      const base = this.#tables.baseOf(leaf);
       const first = at;
-      const end = Math.min(page + pages, (at & ~TABLE_MASK) + TABLE_WORDS);
-      for (; at < end; at++) {
-        const index = this.#tables.baseOf(leaf) + (at & TABLE_MASK);
-        let attempts = 0;
-        for (;;) {
-          const word = Atomics.load(entries, index);
-          if (!this.#mayPin(word, write)) return this.#giveUp(slots);
-          const frame = word >>> PTE_FRAME_SHIFT;
-          if (frame !== next || (frame & (BLOCK_FRAMES - 1)) === 0) {
-            slot = this.#claim(state, at, page + pages - at, frame);
-            if (slot === 0) return this.#giveUp(slots);
-            slots.push(slot);
-          }
-          if (this.#tryGet(frame)) {
-            Atomics.store(this.#port, slot + SLOT_HELD, this.#port[slot + SLOT_HELD] + 1);
-            if (this.#lookAgain(entries, index, word, write)) {
-              next = frame + 1;
-              break;
-            }
-            this.#putLast(slot);
-            this.#count(RETRIES);
-          }
-          if (this.#port[slot + SLOT_HELD] === 0) this.#release(slots.pop() as number);
-          slot = slots.length === 0 ? 0 : slots[slots.length - 1];
-          if (++attempts === MOST_ATTEMPTS) return this.#giveUp(slots);
-        }
+      const leafEnd = Math.min(end, (at & ~TABLE_MASK) + TABLE_WORDS);
+      for (; at < leafEnd; at++) {
+        if (!this.#pinPage(entries, base + (at & TABLE_MASK), at, end - at, state, slots)) return this.#giveUp(slots);
       }
       if (this.#tables.leaf(first) !== leaf) {
         this.#count(RETRIES);
@@ -202,6 +179,33 @@ export class UserMachine {
     const owed = this.#owed;
     if (owed.length > 0) this.#owed = [];
     return owed;
+  }
+
+  /** Pins the page behind an entry, the first of `left`, in the last of the slots if it follows its pages, else in a new one. */
+  #pinPage(entries: Int32Array, index: number, page: number, left: number, state: number, slots: number[]): boolean {
+    const write = (state & SLOT_WRITE) !== 0;
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+      const word = Atomics.load(entries, index);
+      if (!this.#mayPin(word, write)) return false;
+      const frame = word >>> PTE_FRAME_SHIFT;
+      const slot = this.#slotBefore(frame, slots) || this.#claim(state, page, left, frame, slots);
+      if (slot === 0) return false;
+      if (this.#tryGet(frame)) {
+        Atomics.store(this.#port, slot + SLOT_HELD, this.#port[slot + SLOT_HELD] + 1);
+        if (this.#lookAgain(entries, index, word, write)) return true;
+        this.#putLast(slot);
+        this.#count(RETRIES);
+      }
+      if (this.#port[slot + SLOT_HELD] === 0) this.#release(slots.pop() as number);
+    }
+    return false;
+  }
+
+  /** The last of the slots, if the frame follows those that it holds within their block; else 0. */
+  #slotBefore(frame: number, slots: readonly number[]): number {
+    if (slots.length === 0 || (frame & (BLOCK_FRAMES - 1)) === 0) return 0;
+    const slot = slots[slots.length - 1];
+    return this.#port[slot + SLOT_FRAME] + this.#port[slot + SLOT_HELD] === frame ? slot : 0;
   }
 
   #mayPin(word: number, write: boolean): boolean {
@@ -279,14 +283,15 @@ export class UserMachine {
     if (waiting === 0) this.#onPut();
   }
 
-  /** The place of a slot, 0 when all are taken. */
-  #claim(state: number, page: number, pages: number, frame: number): number {
+  /** The place of one more slot, 0 when all are taken. */
+  #claim(state: number, page: number, pages: number, frame: number, slots: number[]): number {
     const slot = this.#free.pop() ?? 0;
     if (slot === 0) return 0;
     this.#port[slot + SLOT_PAGE] = page;
     this.#port[slot + SLOT_PAGES] = pages;
     this.#port[slot + SLOT_FRAME] = frame;
     Atomics.store(this.#port, slot + SLOT_STATE, state);
+    slots.push(slot);
     return slot;
   }
 
