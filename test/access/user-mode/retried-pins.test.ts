@@ -4,7 +4,8 @@ import { Worker } from "node:worker_threads";
 import { loadWord, touch } from "../../../src/access/cpu.js";
 import { snapshotRange } from "../../../src/mm/copy/snapshot.js";
 import { munmap } from "../../../src/mm/space/mapping.js";
-import { FAULT_WRITE, faultIn } from "../../../src/mm/fault/fault.js";
+import { clearSoftDirtyRange } from "../../../src/mm/space/soft-dirty.js";
+import { FAULT_DONE, FAULT_WRITE, faultIn } from "../../../src/mm/fault/fault.js";
 import { frameAt, mapPages, PAGE, store } from "../../builders.js";
 import { TestDevice } from "../../test-device.js";
 import type { Work } from "./adding-thread.js";
@@ -16,7 +17,7 @@ const RETRIES = 1000;
 const REFUSALS = 1000;
 const MOST_ROUNDS = 200_000;
 
-test("threads that add to pages lose nothing while the pager moves the pages, takes snapshots and maps others", async (t) => {
+test("threads that add to pages lose nothing while the pager moves the pages, clears their marks, takes snapshots and maps others", async (t) => {
   const space = await sharedSpace(PAGES);
   const { machine, mm, ports, page } = space;
   for (let i = 0; i < PAGES; i++) await store(mm, page + i, 0);
@@ -47,9 +48,16 @@ test("threads that add to pages lose nothing while the pager moves the pages, ta
       if (rounds % 64 === 32) await dropSnapshots();
       for (const port of opened) port.collect();
       // What is shared with a snapshot the threads leave to the pager.
-      for (const { at } of snapshots) if (touch(mm, page + at, true) < 0) await faultIn(mm, page + at, FAULT_WRITE);
+      for (const { at } of snapshots) await makeWritable(page + at);
+      if (rounds % 16 === 8) {
+        await clearSoftDirtyRange(mm, page, page + PAGES);
+        for (let i = 0; i < PAGES; i++) await makeWritable(page + i);
+      }
       if (rounds % 256 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
+  };
+  const makeWritable = async (at: number): Promise<void> => {
+    if (touch(mm, at, true) < 0) assert.equal(await faultIn(mm, at, FAULT_WRITE), FAULT_DONE);
   };
   const dropSnapshots = async (): Promise<void> => {
     for (const { page: copy, at, word } of snapshots.splice(0)) {
@@ -82,4 +90,5 @@ test("threads that add to pages lose nothing while the pager moves the pages, ta
     assert.ok(frameAt(mm, page + i) < device.zone.first);
   }
   checkShared(space);
+  for (const port of opened) assert.deepEqual([...port.runs()], []);
 });
