@@ -73,6 +73,12 @@ export function expressionOf(c: Compilation, node: ExpressionElem, type: Type): 
   return convert(c, node, expression(c, node), type);
 }
 
+/** What a declaration begins with: of its type if it says one, else of its own; null when it begins with nothing. */
+export function initializer(c: Compilation, init: ExpressionElem | undefined, declared: Type | null): Value | null {
+  if (init === undefined) return null;
+  return declared === null ? concrete(c, init, expression(c, init)) : expressionOf(c, init, declared);
+}
+
 /** Some expressions, in order: what the effects of later ones may change is settled before. */
 export function expressions(c: Compilation, nodes: readonly ExpressionElem[]): Value[] {
   return nodes.map((node, i) => {

@@ -2,7 +2,7 @@
 
 import type { Binding, Compilation } from "./compilation.js";
 import { concrete } from "./arithmetic.js";
-import { expression, expressionOf } from "./expressions.js";
+import { expression, initializer } from "./expressions.js";
 import { convertConstant } from "./operators.js";
 import {
   type AttributeElem,
@@ -144,12 +144,7 @@ export class Module {
     const { typeRef } = node.name;
     const declared = typeRef === undefined ? null : typeOf(c, typeRef);
     const { init } = node;
-    const own =
-      init === undefined
-        ? null
-        : declared === null
-          ? concrete(c, init, expression(c, init))
-          : expressionOf(c, init, declared);
+    const own = initializer(c, init, declared);
     const type = declared ?? own?.type ?? c.refuse(node, `override "${name}" needs a type or a value`);
     const scalar = scalarOfType(type);
     if (scalar === null || type.kind !== "scalar") return c.refuse(node, `override "${name}" is no scalar`);
@@ -222,12 +217,7 @@ function privateVariable(c: Compilation, node: GlobalVarElem): Place {
   const declared = typeRef === undefined ? null : typeOf(c, typeRef);
   const { result, lines } = c.capture(() => {
     const { init } = node;
-    const value =
-      init === undefined
-        ? null
-        : declared === null
-          ? concrete(c, init, expression(c, init))
-          : expressionOf(c, init, declared);
+    const value = initializer(c, init, declared);
     const type = declared ?? value?.type ?? c.refuse(node, "a variable needs a type or a value");
     const place = newVariable(c, decl, type);
     if (value !== null) store(c, node, place, value);

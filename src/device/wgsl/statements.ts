@@ -2,7 +2,7 @@
 
 import type { Compilation } from "./compilation.js";
 import { concrete, operate, zeroOf } from "./arithmetic.js";
-import { call, expression, expressionOf, hasEffects, placeOf, pointerOf, spill } from "./expressions.js";
+import { call, expression, expressionOf, hasEffects, initializer, placeOf, pointerOf, spill } from "./expressions.js";
 import {
   calledName,
   type AssignElem,
@@ -104,14 +104,8 @@ function variable(c: Compilation, { name: { decl, typeRef }, template = [], init
   if (template.some(({ name }) => name !== "function"))
     c.refuse(node, "a variable of a function is in address space function");
   const declared = typeRef === undefined ? null : typeOf(c, typeRef);
-  if (declared === null && init === undefined) c.refuse(node, "a variable needs a type or a value");
-  const value =
-    init === undefined
-      ? null
-      : declared === null
-        ? concrete(c, init, expression(c, init))
-        : expressionOf(c, init, declared);
-  const type = declared ?? value!.type;
+  const value = initializer(c, init, declared);
+  const type = declared ?? value?.type ?? c.refuse(node, "a variable needs a type or a value");
   const place = newVariable(c, decl, type);
   if (place.kind === "memory" && value === null) clear(c, place);
   else store(c, node, place, value ?? zeroOf(c, node, type));
