@@ -15,8 +15,8 @@ export type Footprint = "whole" | { readonly each: number; readonly before?: num
 export interface Operand {
   readonly name: string;
   readonly footprint: Footprint;
-  /** Which array it is, where one may be given under two names. */
-  readonly array?: object;
+  /** Whose pages they are, where one array may be given under two names. */
+  readonly mapping?: object;
   /** Bytes an element, and how many elements the array has. */
   readonly stride: number;
   readonly length: number;

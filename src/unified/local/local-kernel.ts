@@ -15,6 +15,7 @@ import type { BoundArray, Dispatch, PagerKernel } from "../pager.js";
 import type { PinMode } from "../pin.js";
 import { alone, type Engine } from "./engine.js";
 import { planSteps, type StepPlan } from "./step-plan.js";
+import { findThreadPin, loadPastCopies } from "./thread-pins.js";
 import { Turns } from "./turn.js";
 
 type BoundOperand = BoundArray & Operand;
@@ -49,7 +50,7 @@ export class LocalKernel implements PagerKernel {
     { checkpoint, signal }: Operation,
   ): Promise<DispatchReport> {
     const { machine, attached, residency } = this.#engine;
-    const operands = arrays.map((array) => ({ ...array, array: array.mapping, stride: strideOf(array.type) }));
+    const operands = arrays.map((array) => ({ ...array, stride: strideOf(array.type) }));
     const lookahead = this.#kernel.lookahead ?? attached.device.lookahead;
     checkpoint();
     this.#refusePinned(operands, invocations);
@@ -164,16 +165,15 @@ export class LocalKernel implements PagerKernel {
   }
 
   async #hold(operand: BoundOperand, page: number, pages: number, checkpoint: Checkpoint): Promise<Int32Array> {
-    const { residency } = this.#engine;
+    const { machine, residency, sharing } = this.#engine;
     const start = operand.mapping.page + page;
-    const inPlace = this.#readsInPlace(operand);
-    const load = (): Promise<Int32Array> => residency.load(start, start + pages, "kernel", checkpoint, inPlace);
-    const { sharing } = this.#engine;
-    const refuse = (): void => this.#refusePinnedPages(operand, page, pages);
     const end = start + pages;
+    const inPlace = this.#readsInPlace(operand);
+    const load = (): Promise<Int32Array> => residency.load(start, end, "kernel", checkpoint, inPlace);
+    const refuse = (): void => this.#refusePinnedPages(operand, page, pages);
     const frames = await (sharing === null
       ? load()
-      : sharing.loadPastCopies(this.#engine, start, end, checkpoint, refuse, load));
+      : loadPastCopies(sharing.ports, machine.environment, start, end, checkpoint, refuse, load));
     if (operand.written) residency.grantWrite(start, frames);
     residency.hold(frames);
     return frames;
@@ -226,9 +226,11 @@ export class LocalKernel implements PagerKernel {
       const thread = pin.owner === undefined ? "" : ` by "${pin.owner}"`;
       refuse(pin.mode, { first: pin.start, length: pin.length }, `${whose}${thread}`);
     }
+    const { machine, sharing } = this.#engine;
+    if (sharing === null) return;
     const origin = mapping.page;
-    this.#engine.sharing?.findPin(origin + page, origin + page + pages, reads, (mode, first, end, thread) =>
-      refuse(mode, elementsOn(operand, first - origin, end - origin, this.#engine.machine.pageSize), ` by "${thread}"`),
+    findThreadPin(sharing.ports, origin + page, origin + page + pages, reads, (mode, first, end, thread) =>
+      refuse(mode, elementsOn(operand, first - origin, end - origin, machine.pageSize), ` by "${thread}"`),
     );
   }
 }

@@ -11,14 +11,12 @@ import { type ArrayHandle, checkHandle } from "../array-handle.js";
 import { createPageWord } from "../page-word.js";
 import { GONE, type Port, type SharedMapping } from "../pager.js";
 import { createChannel } from "../remote/channel.js";
-import type { Checkpoint } from "../operation-queue.js";
 import { type Grants, importKernel, PortServer } from "../serve/port-server.js";
 import type { Engine } from "./engine.js";
 import { Exclusive } from "./exclusive.js";
 import type { LocalMapping } from "./local-mapping.js";
 import type { LocalPager } from "./local-pager.js";
 import { SharedMappings } from "./shared-mappings.js";
-import { findThreadPin, loadPastCopies } from "./thread-pins.js";
 
 declare const crypto: { randomUUID(): string };
 
@@ -96,28 +94,6 @@ export class Sharing {
     if (terminated) return server.drop();
     await server.end(new MemoryError("EINVAL", "the memory has closed the port of this thread"));
     await server.left;
-  }
-
-  /** Calls `refuse` for the first pin that lasts of pages `[start, end)`; with `reads`, only for one that may be written. */
-  findPin(
-    start: number,
-    end: number,
-    reads: boolean,
-    refuse: (mode: "read" | "write", first: number, end: number, thread: string) => never,
-  ): void {
-    findThreadPin(this.ports, start, end, reads, refuse);
-  }
-
-  /** Loads pages `[start, end)` in spite of copies of other threads, which are waited for. */
-  loadPastCopies<T>(
-    { machine }: Engine,
-    start: number,
-    end: number,
-    checkpoint: Checkpoint,
-    refusePinned: () => void,
-    load: () => Promise<T>,
-  ): Promise<T> {
-    return loadPastCopies(this.ports, machine.environment, start, end, checkpoint, refusePinned, load);
   }
 
   /** Calls `mark` for the pages of `[start, end)` that other threads may write by pins of their own. */

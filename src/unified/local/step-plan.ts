@@ -101,7 +101,7 @@ function countPages(operands: readonly Operand[], first: number, count: number, 
     // An array that is given under two names is on the device once: what an operand before it uses is counted there.
     let shared = 0;
     for (let j = 0; j < i; j++) {
-      if (operands[i].array === undefined || operands[j].array !== operands[i].array) continue;
+      if (operands[i].mapping === undefined || operands[j].mapping !== operands[i].mapping) continue;
       const other = pagesOf(operands[j], elementsOf(operands[j], first, count), pageSize);
       shared = Math.max(shared, Math.min(page + used, other.page + other.pages) - Math.max(page, other.page));
     }
