@@ -153,10 +153,9 @@ export class Kernel {
       throw new MemoryError("EINVAL", "onProgress is no function");
     const bound = this.#bind(options);
     // Until its turn comes the caller may use its options for something else.
-    const request = { ...options };
     const { invocations, mode = "auto", uniforms: given = {} } = options;
     const uniforms = this.#code.takeUniforms(given, invocations);
-    const onProgress = request.onProgress && ((progress: Progress): void => request.onProgress?.(progress));
+    const onProgress = options.onProgress?.bind(options);
     return this.#core.queue.run((operation) => {
       const arrays = bound.map(({ array, ...rest }) => {
         array.assertMapped();

@@ -89,6 +89,7 @@ export function forEachSoftDirtyRun(
   found: (first: number, end: number) => void,
 ): void {
   const { pageTable } = mm;
+  // Marks of threads that found no entry to mark.
   mm.machine.collectLastPuts();
   let first = -1;
   for (let page = start; page < end;) {
