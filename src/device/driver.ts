@@ -60,6 +60,11 @@ export interface Device {
   /** Steps that may be loaded while a kernel runs, because copies and kernels really overlap: 0 or 1. */
   readonly lookahead: number;
   /**
+   * Frames that a kernel can have as one run: frames `[n * runFrames, (n + 1) * runFrames)` lie in one buffer of the device,
+   * the next run in another. Missing where all frames are one run.
+   */
+  readonly runFrames?: number;
+  /**
    * Copies runs from host to device frames. When it rejects, the device frames' contents are unspecified and the host
    * frames are untouched: the engine leaves the pages on the host and frees the device frames.
    */
@@ -126,7 +131,10 @@ export interface WgslKernel {
   readonly entryPoint: string;
   /** Values of overrides. */
   readonly constants: Readonly<Record<string, number>>;
-  /** Elements of each array that an invocation uses, by the name of its variable. */
+  /**
+   * Elements of each array that an invocation uses, by the name of its variable. Of an array that is not in it, nobody knows
+   * before the kernel runs.
+   */
   readonly footprint: Readonly<
     Record<string, "whole" | { readonly each: number; readonly before?: number; readonly after?: number }>
   >;
@@ -161,15 +169,28 @@ export interface KernelSlice {
   readonly written: boolean;
 }
 
-/** Invocations `[first, first + count)` of a dispatch, and the parts of the arrays that they use. */
-export interface KernelStep {
-  readonly first: number;
-  readonly count: number;
-  /** Of the whole dispatch. */
-  readonly invocations: number;
-  readonly slices: readonly KernelSlice[];
+/** How many invocations a dispatch has in each dimension: x changes fastest. Those of one dimension have 1 in the others. */
+export type DispatchShape = readonly [x: number, y: number, z: number];
+
+/** What a dispatch has beside its arrays. */
+export interface DispatchResources {
+  readonly shape: DispatchShape;
   // oxlint-disable-next-line no-explicit-any
   readonly uniforms: Readonly<Record<string, any>>;
+  /** The caller's own buffers, textures and samplers, by the names of the kernel's variables; what they are, the device knows. */
+  readonly bindings: Readonly<Record<string, object>>;
+}
+
+/**
+ * Invocations `[first, first + count)` of a dispatch, and the parts of the arrays that they use. Invocation (x, y, z) has the
+ * number `x + shape[0] * (y + shape[1] * z)`.
+ */
+export interface KernelStep extends DispatchResources {
+  readonly first: number;
+  readonly count: number;
+  /** Of the whole dispatch: the product of its shape. */
+  readonly invocations: number;
+  readonly slices: readonly KernelSlice[];
 }
 
 /** A kernel as the driver runs it, step by step. */
@@ -183,4 +204,77 @@ export interface DeviceKernel {
   readonly lookahead?: 0 | 1;
   /** Bytes of device memory beside the frames that steps have needed at most, where slices were not contiguous. */
   readonly scratchBytes: number;
+  /** How invocations are grouped; missing for functions, whose steps may begin and end anywhere. */
+  readonly workgroups?: WorkgroupShape;
+  /**
+   * Begins a dispatch whose pages come as the kernel asks for them. Missing where the kernel cannot run so. Throws what
+   * `execute` throws.
+   */
+  beginPaged?(dispatch: PagedDispatch): Promise<PagedRun>;
 }
+
+/** Steps begin and end between workgroups, unless they end with the dispatch. */
+export interface WorkgroupShape {
+  /** Invocations in each dimension. */
+  readonly size: DispatchShape;
+  /** Invocations of a workgroup wait for each other or share memory: a dispatch has whole workgroups only. */
+  readonly whole: boolean;
+}
+
+/** An array of a paged dispatch. */
+export interface PagedOperand {
+  readonly name: string;
+  readonly type: ElementType;
+  /** Elements of the array. */
+  readonly total: number;
+  /** The pages of the array, and the number of its first among the pages of all operands, which are numbered through. */
+  readonly pages: number;
+  readonly firstPage: number;
+  readonly written: boolean;
+}
+
+/** All invocations of a dispatch, over arrays of which any part may be used. */
+export interface PagedDispatch extends DispatchResources {
+  readonly operands: readonly PagedOperand[];
+}
+
+/**
+ * A dispatch by touch and commit, round by round. A *unit* is an invocation, or a workgroup where `WorkgroupShape.whole`; units
+ * are numbered as invocations are. In a round, each of the units that are named either finds all the pages that it uses
+ * on the device, and runs, once and for all; or does nothing, and the pages that it misses are reported.
+ *
+ * A unit that uses several pages one after another (an index, then what it points to) may miss another page in the next round.
+ */
+export interface PagedRun {
+  /** Of the whole dispatch. */
+  readonly units: number;
+  /** Units that one round can have at most. */
+  readonly mostUnits: number;
+  /**
+   * Where a page is from the next round on: in a frame of this device, -1 for not here. A unit that stores to a page that is not
+   * writable misses it.
+   */
+  map(page: number, frame: number, writable: boolean): void;
+  /** The pages that are mapped are held from the call until the promise settles. When it rejects, the dispatch is over. */
+  round(units: PagedUnits): Promise<PagedRound>;
+  /** Gives back what the run has allocated. Called once, also after a round that rejected. Never throws. */
+  close(): void;
+}
+
+/** Units `[first, first + count)`, or those of a list, in ascending order. */
+export type PagedUnits =
+  | { readonly first: number; readonly count: number; readonly list?: undefined }
+  | { readonly list: Uint32Array };
+
+/** What a round has found; valid until the next one. */
+export interface PagedRound {
+  /** Units that have not run, in ascending order. */
+  readonly pending: Uint32Array;
+  /** Pages that they miss, each once, in any order: the page's number, with `PAGE_WRITE` added where it is to be written. */
+  readonly misses: Uint32Array;
+  /** One bit for each page of all operands, the lowest bit of the first word first: what units of this round have used or missed. */
+  readonly touched: Uint32Array;
+}
+
+/** In a list of misses: a unit stores to the page. */
+export const PAGE_WRITE = 2 ** 31;

@@ -1,6 +1,6 @@
 /** Kernels over arrays, as programs see them: what is dispatched is checked here, and the pager runs it in its turn. */
 
-import type { DeviceKernelDescriptor, HostKernel, HostModule } from "../device/driver.js";
+import type { DeviceKernelDescriptor, DispatchShape, HostKernel, HostModule } from "../device/driver.js";
 import { isHostKernel } from "../device/host-kernel.js";
 import type { ElementType } from "../device/element.js";
 import { loadPart } from "../device/load-part.js";
@@ -42,7 +42,8 @@ export interface Progress {
 
 /** What a kernel is run with: how often, over which arrays, how. */
 export interface DispatchOptions {
-  invocations: number;
+  /** How many, or how many in each dimension, of which x changes fastest. */
+  invocations: number | readonly [x: number, y: number, z: number];
   /** By the names that the footprint uses. */
   arrays: Record<string, PagedArray<ElementType, ArrayBufferLike>>;
   /**
@@ -52,6 +53,11 @@ export interface DispatchOptions {
   uniforms?: Record<string, unknown>;
   /** Default "auto": resident when everything fits at once, else streamed. */
   mode?: "auto" | DispatchMode;
+  /**
+   * The caller's own buffers, textures and samplers, by the names of the kernel's variables: those that the kernel was created
+   * with as `bindings`, and all textures and samplers. WebGPU's `GPUBindingResource`.
+   */
+  bindings?: Record<string, object>;
   signal?: AbortSignal;
   onProgress?(progress: Progress): void;
 }
@@ -81,6 +87,7 @@ const DISPATCH_OPTIONS: OptionNames<DispatchOptions> = {
   arrays: true,
   uniforms: true,
   mode: true,
+  bindings: true,
   signal: true,
   onProgress: true,
 };
@@ -151,9 +158,12 @@ export class Kernel {
     checkOptions("dispatch", options, DISPATCH_OPTIONS);
     if (options.onProgress !== undefined && typeof options.onProgress !== "function")
       throw new MemoryError("EINVAL", "onProgress is no function");
-    const bound = this.#bind(options);
+    const shape = shapeOf(options.invocations);
+    const invocations = shape[0] * shape[1] * shape[2];
+    const bound = this.#bind(options, invocations);
     // Until its turn comes the caller may use its options for something else.
-    const { invocations, mode = "auto", uniforms: given = {} } = options;
+    const { mode = "auto", uniforms: given = {} } = options;
+    const bindings = { ...options.bindings };
     const uniforms = this.#code.takeUniforms(given, invocations);
     const onProgress = options.onProgress?.bind(options);
     return this.#core.queue.run((operation) => {
@@ -161,14 +171,11 @@ export class Kernel {
         array.assertMapped();
         return rest;
       });
-      return this.#kernel.dispatch({ invocations, arrays, uniforms, mode, onProgress }, operation);
+      return this.#kernel.dispatch({ invocations, shape, arrays, uniforms, bindings, mode, onProgress }, operation);
     }, options.signal);
   }
 
-  #bind({ arrays = {}, invocations, mode = "auto" }: Partial<DispatchOptions>): Bound[] {
-    if (invocations === undefined || !Number.isSafeInteger(invocations) || invocations < 0) {
-      throw new MemoryError("EINVAL", `${invocations} invocations are not a whole number of at least 0`);
-    }
+  #bind({ arrays = {}, mode = "auto" }: Partial<DispatchOptions>, invocations: number): Bound[] {
     if (mode !== "auto" && mode !== "resident" && mode !== "streamed") {
       throw new MemoryError("EINVAL", `mode is "auto", "resident" or "streamed", not "${String(mode)}"`);
     }
@@ -252,4 +259,18 @@ async function codeOf(
 
 function isModule(host: unknown): host is HostModule {
   return typeof host === "object" && host !== null && "module" in host;
+}
+
+/** Throws EINVAL for what is no number of invocations in one dimension, or in three. */
+function shapeOf(invocations: unknown): DispatchShape {
+  const shape = Array.isArray(invocations) ? (invocations as unknown[]) : [invocations, 1, 1];
+  if (shape.length !== 3) throw new MemoryError("EINVAL", `invocations in ${shape.length} dimensions, not in 3`);
+  for (const count of shape) {
+    if (!Number.isSafeInteger(count) || (count as number) < 0)
+      throw new MemoryError("EINVAL", `${String(count)} invocations are not a whole number of at least 0`);
+  }
+  const [x, y, z] = shape as [number, number, number];
+  if (!Number.isSafeInteger(x * y * z))
+    throw new MemoryError("EINVAL", `${x} by ${y} by ${z} invocations are more than ${Number.MAX_SAFE_INTEGER}`);
+  return [x, y, z];
 }

@@ -7,7 +7,7 @@
  */
 
 import type { PinnedPages } from "../access/host-pins.js";
-import type { DeviceKernelDescriptor } from "../device/driver.js";
+import type { DeviceKernelDescriptor, DispatchResources } from "../device/driver.js";
 import type { ElementType } from "../device/element.js";
 import type { MemoryError } from "../mm/errors.js";
 import type { ArrayHandle } from "./array-handle.js";
@@ -144,10 +144,10 @@ export interface BoundArray {
 }
 
 /** A dispatch that fits its arrays. */
-export interface Dispatch {
+export interface Dispatch extends DispatchResources {
+  /** The product of its shape. */
   readonly invocations: number;
   readonly arrays: readonly BoundArray[];
-  readonly uniforms: Record<string, unknown>;
   readonly mode: "auto" | DispatchMode;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }

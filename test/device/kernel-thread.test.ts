@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { Device, DeviceHost, DeviceKernel, KernelSlice } from "../../src/device/driver.js";
+import type { Device, DeviceHost, DeviceKernel, KernelSlice, KernelStep } from "../../src/device/driver.js";
 import { mirrorDevice } from "../../src/device/mirror/index.js";
 import { memoryError, PAGE } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
@@ -84,7 +84,15 @@ test("a step in a worker sees and changes the bytes of its pages, on the device 
     if (written) for (let i = 0; i < length; i++) expected[place(from, i)] = 255;
     const hostBefore = hostMemory.slice();
     const slices = [slice("x", 1000, from, written), slice("y", 2000, to, true)];
-    await worker.execute({ first: 7, count: 9, invocations: 16, slices, uniforms: { written } });
+    await worker.execute({
+      first: 7,
+      count: 9,
+      invocations: 16,
+      shape: [16, 1, 1],
+      slices,
+      uniforms: { written },
+      bindings: {},
+    });
     assert.ok(Buffer.from(memory).equals(Buffer.from(expected)));
     assert.ok(Buffer.from(hostMemory).equals(Buffer.from(hostBefore)), "host memory is never written");
     const scattered = (frames: number[]): boolean =>
@@ -99,7 +107,15 @@ test("closing the device ends a step that never would, and makes no more kernels
   const { device, kernel } = await openShared(t);
   const never = await kernel("endless");
   const once = await kernel("moving");
-  const step = { first: 0, count: 1, invocations: 1, slices: [], uniforms: {} };
+  const step: KernelStep = {
+    first: 0,
+    count: 1,
+    invocations: 1,
+    shape: [1, 1, 1],
+    slices: [],
+    uniforms: {},
+    bindings: {},
+  };
   const pending = [never.execute(step), kernel("moving"), once.execute(step)];
   const outcomes = Promise.allSettled(pending);
   await new Promise((resolve) => setTimeout(resolve, 20));

@@ -235,7 +235,15 @@ test("a kernel sees one view whether its frames lie side by side or apart, and w
         },
       },
     });
-    await kernel.execute({ first: 7, count: 9, invocations: 16, slices: [slice], uniforms: { u: "v" } });
+    await kernel.execute({
+      first: 7,
+      count: 9,
+      invocations: 16,
+      shape: [16, 1, 1],
+      slices: [slice],
+      uniforms: { u: "v" },
+      bindings: {},
+    });
     assert.ok(Buffer.from(truth).equals(device.run(0, 8) ?? new Uint8Array()));
     const scattered = frames.some((frame, i) => frame !== (frames[0] ?? 0) + i);
     assert.equal(kernel.scratchBytes, scattered ? count * PAGE : 0);
@@ -267,7 +275,7 @@ test("two slices of neighbouring pages written in one step keep each other's ele
     },
   });
   const slices = [slice("a", [5, 2], 0, PAGE + 100), slice("b", [2, 7], 100, PAGE)];
-  await kernel.execute({ first: 0, count: 1, invocations: 16, slices, uniforms: {} });
+  await kernel.execute({ first: 0, count: 1, invocations: 16, shape: [16, 1, 1], slices, uniforms: {}, bindings: {} });
   const shared = device.run(2, 1) ?? new Uint8Array();
   assert.deepEqual([shared[99], shared[100], shared[PAGE - 1]], [1, 2, 2]);
   assert.equal(device.run(7, 1)?.[99], 2);

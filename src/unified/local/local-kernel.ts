@@ -3,7 +3,7 @@
  * The next step's pages are loaded while a kernel runs, where the device can do both at once.
  */
 
-import type { DeviceKernel, KernelSlice } from "../../device/driver.js";
+import type { DeviceKernel, DispatchResources, KernelSlice } from "../../device/driver.js";
 import { strideOf } from "../../device/element.js";
 import { unsharePages } from "../../device/unshare.js";
 import { MemoryError } from "../../mm/errors.js";
@@ -46,7 +46,7 @@ export class LocalKernel implements PagerKernel {
   }
 
   async #dispatch(
-    { invocations, arrays, uniforms, mode, onProgress }: Dispatch,
+    { invocations, arrays, shape, uniforms, bindings, mode, onProgress }: Dispatch,
     { checkpoint, signal }: Operation,
   ): Promise<DispatchReport> {
     const { machine, attached, residency } = this.#engine;
@@ -70,6 +70,7 @@ export class LocalKernel implements PagerKernel {
     let began = false;
     let ahead: Promise<LoadedStep> | null = null;
     const turns = new Turns(machine.environment);
+    const resources: DispatchResources = { shape, uniforms, bindings };
     try {
       await this.#unshareWritten(operands, invocations, checkpoint);
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
@@ -80,7 +81,7 @@ export class LocalKernel implements PagerKernel {
         ahead = null;
         const next = completed + step.count;
         began = true;
-        const running = this.#execute(step, uniforms);
+        const running = this.#execute(step, resources);
         if (plan.lookahead > 0 && next < invocations) ahead = observed(load(next));
         await running;
         completed = next;
@@ -179,13 +180,13 @@ export class LocalKernel implements PagerKernel {
     return frames;
   }
 
-  async #execute(step: LoadedStep, uniforms: Record<string, unknown>): Promise<void> {
+  async #execute(step: LoadedStep, resources: DispatchResources): Promise<void> {
     const { residency, attached, machine } = this.#engine;
     const began = machine.environment.now();
     try {
       for (const { written, frames } of step.slices) if (written) residency.willWrite(frames);
       const { first, count, invocations, slices } = step;
-      await this.#kernel.execute({ first, count, invocations, slices, uniforms });
+      await this.#kernel.execute({ ...resources, first, count, invocations, slices });
     } finally {
       attached.counters.time.compute += machine.environment.now() - began;
       for (const frames of step.held) residency.release(frames);

@@ -7,7 +7,7 @@
 
 import type { SharedGrowth, SharedView } from "../../access/user-mode/shared-view.js";
 import type { PinnedPages } from "../../access/host-pins.js";
-import type { WgslKernel } from "../../device/driver.js";
+import type { DispatchShape, WgslKernel } from "../../device/driver.js";
 import type { HostModuleAddress } from "../../device/host-module.js";
 import type { ElementType } from "../../device/element.js";
 import type { Thrown } from "../../device/thrown.js";
@@ -64,6 +64,7 @@ export interface Requests {
     given: {
       kernel: number;
       invocations: number;
+      shape: DispatchShape;
       arrays: readonly RemoteArray[];
       uniforms: Record<string, unknown>;
       mode: "auto" | DispatchMode;

@@ -19,12 +19,15 @@ export class RemoteKernel implements PagerKernel {
   }
 
   async dispatch(
-    { invocations, arrays, uniforms, mode, onProgress }: Dispatch,
+    { invocations, shape, arrays, uniforms, bindings, mode, onProgress }: Dispatch,
     operation: Operation,
   ): Promise<DispatchReport> {
+    for (const name of Object.keys(bindings))
+      throw new MemoryError("ENOTSUP", `binding "${name}" cannot be posted to the thread that has the device`);
     const given = {
       kernel: this.#kernel,
       invocations,
+      shape,
       arrays: arrays.map(({ mapping, ...array }) => ({ ...array, mapping: mapping.shared?.number ?? -1 })),
       uniforms,
       mode,

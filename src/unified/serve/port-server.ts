@@ -241,7 +241,7 @@ export class PortServer implements Server {
         : undefined;
       const compiled = this.#kernels.get(kernel);
       if (compiled === undefined) throw new MemoryError("EINVAL", `there is no kernel ${kernel} of this port`);
-      return compiled.dispatch({ ...dispatch, arrays: bound, onProgress }, operation);
+      return compiled.dispatch({ ...dispatch, arrays: bound, bindings: {}, onProgress }, operation);
     },
     stats: async () => this.#pager.stats,
     openPort: async ({ name }) => this.#sharing.openPort(this.#pager, this.#engine, name),
