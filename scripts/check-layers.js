@@ -2,7 +2,7 @@
 //   - imports point down only: cli > index.ts, worker.ts > npy > unified > struct > access > device > migrate > mm;
 //     trace is imported by any of them and imports none;
 //   - what a browser can import (every subpath export) reaches no Node module;
-//   - packages outside are those that package.json declares as dependencies;
+//   - packages outside are those that package.json declares as dependencies, and its optional peers by import() alone;
 //   - the reference that judges the main job's answers shares no code with src/.
 // Type imports count: a layer that needs the types of the one above is not below it.
 //
@@ -34,9 +34,21 @@ const exportsForNode = ["./package.json"];
 /** Files that must not depend on src/, because they judge what it computes. */
 const independent = ["examples/nearest-words/reference.ts"];
 
+const STATIC_IMPORTS = [/^(?:import|export)\s[^"';]*?\bfrom\s*["']([^"']+)["']/gm, /^import\s*["']([^"']+)["']/gm];
+const IMPORTS_ON_DEMAND = [
+  /\bimport\(\s*["']([^"']+)["']/g,
+  /\bnew URL\(\s*["'](\.[^"']+\.js)["'],\s*import\.meta\.url/g,
+];
+/** The package's name in a constant, so that bundlers do not look for it. */
+const IMPORT_OF_CONSTANT = /\bimport\(\s*(?:\/\*[^*]*\*\/\s*)*([A-Z_]+)\s*\)/g;
+
 /** @type {string[]} */
 const complaints = [];
-const { exports = {}, dependencies = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const {
+  exports = {},
+  dependencies = {},
+  peerDependenciesMeta = {},
+} = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const sources = sourcesUnder("src");
 if (sources.length === 0) complaints.push("src/ holds no source");
 
@@ -57,8 +69,11 @@ process.stdout.write(`${sources.length} files of src/ keep to their layers\n`);
 
 function checkPackage(/** @type {string} */ file, /** @type {string} */ specifier) {
   const name = specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
-  if (!isBuiltin(specifier) && !(name in dependencies)) {
+  if (isBuiltin(specifier) || name in dependencies) return;
+  if (peerDependenciesMeta[name]?.optional !== true) {
     complaints.push(`${file} imports ${specifier}, which is not among the dependencies`);
+  } else if (importsOf(file, STATIC_IMPORTS).includes(specifier)) {
+    complaints.push(`${file} imports ${specifier}, an optional peer, which may be missing: only import() can say so`);
   }
 }
 
@@ -127,16 +142,13 @@ function resolveImport(/** @type {string} */ importer, /** @type {string} */ spe
 }
 
 /** What a file imports, re-exports, imports on demand, or starts as a worker. */
-function importsOf(/** @type {string} */ file) {
+function importsOf(/** @type {string} */ file, forms = [...STATIC_IMPORTS, ...IMPORTS_ON_DEMAND]) {
   const path = join(root, file);
   if (!file.endsWith(".ts") || !existsSync(path)) return [];
-  const text = readFileSync(path, "utf8");
-  const forms = [
-    /^(?:import|export)\s[^"';]*?\bfrom\s*["']([^"']+)["']/gm,
-    /^import\s*["']([^"']+)["']/gm,
-    /\bimport\(\s*["']([^"']+)["']/g,
-    /\bnew URL\(\s*["'](\.[^"']+\.js)["'],\s*import\.meta\.url/g,
-  ];
+  const text = readFileSync(path, "utf8").replace(IMPORT_OF_CONSTANT, (_, name, _at, /** @type {string} */ all) => {
+    const [, specifier = name] = new RegExp(`\\bconst ${name} = ("[^"]+")`).exec(all) ?? [];
+    return `import(${specifier})`;
+  });
   return forms.flatMap((form) => [...text.matchAll(form)].map((match) => match[1] ?? ""));
 }
 

@@ -10,12 +10,15 @@ const sound: Record<string, string> = {
     type: "module",
     exports: { ".": { default: "./dist/src/index.js" }, "./mm": { default: "./dist/src/mm/index.js" } },
     dependencies: { listed: "1.0.0" },
+    peerDependencies: { optional: "1.0.0", needed: "1.0.0" },
+    peerDependenciesMeta: { optional: { optional: true } },
   }),
   "src/index.ts": 'export * from "./unified/memory.js";\n',
   "src/cli/main.ts": 'import { readFileSync } from "node:fs";\nimport "../index.js";\n',
   "src/unified/memory.ts": 'import { copy } from "../mm/index.js";\nimport "listed";\n',
   "src/mm/index.ts": 'import type {\n  Counter,\n} from "../trace/counter.js";\n// import "node:fs"\n',
-  "src/trace/counter.ts": "export interface Counter {}\n",
+  "src/trace/counter.ts":
+    'export interface Counter {}\nconst LATER = "optional";\nawait import(/* webpackIgnore: true */ LATER);\n',
   "examples/nearest-words/reference.ts": 'import { readFileSync } from "node:fs";\n',
 };
 
@@ -71,6 +74,16 @@ describe("the check names", () => {
       "src/cli/main.ts imports @scope/unlisted/sub, which is not among the dependencies\n",
     ],
     [
+      "a package that the caller has to bring",
+      { "src/cli/main.ts": 'const NEEDED = "needed";\nawait import(/* @vite-ignore */ NEEDED);\n' },
+      "src/cli/main.ts imports needed, which is not among the dependencies\n",
+    ],
+    [
+      "an optional package that is needed at once",
+      { "src/cli/main.ts": 'import { a } from "optional";\n' },
+      "src/cli/main.ts imports optional, an optional peer, which may be missing: only import() can say so\n",
+    ],
+    [
       "a way from a browser's entry to a Node module, through every file between",
       { "src/mm/index.ts": 'const { cpus } = await import("node:os");\n' },
       "the export . reaches node:os: src/index.ts > src/unified/memory.ts > src/mm/index.ts\n" +
@@ -94,6 +107,7 @@ describe("the check names", () => {
           type: "module",
           exports: { "./gone": "./dist/src/gone.js" },
           dependencies: { listed: "1.0.0" },
+          peerDependenciesMeta: { optional: { optional: true } },
         }),
       },
       "src/gone.ts does not exist\n",

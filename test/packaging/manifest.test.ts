@@ -11,6 +11,8 @@ interface Manifest {
   readonly bin: Record<string, string>;
   readonly devDependencies: Record<string, string>;
   readonly dependencies?: Record<string, string>;
+  readonly peerDependencies?: Record<string, string>;
+  readonly peerDependenciesMeta?: Record<string, { optional?: boolean }>;
 }
 interface Lockfile {
   readonly packages: Record<
@@ -37,7 +39,7 @@ test("the command starts by itself", () => {
   }
 });
 
-for (const file of ["package-lock.json", "test/packaging/tools/package-lock.json"]) {
+for (const file of ["package-lock.json", "test/packaging/tools/package-lock.json", "test/webgpu/package-lock.json"]) {
   test(`${file} pins every package by its digest and names no place to download it from`, () => {
     const packages = Object.entries((read(file) as Lockfile).packages).filter(([path]) => path !== "");
     assert.ok(packages.length > 0);
@@ -64,4 +66,10 @@ test("every dependency is pinned to one version", () => {
   for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })) {
     assert.match(version, /^\d+\.\d+\.\d+$/, name);
   }
+});
+
+test("what only some programs need is asked of nobody else", () => {
+  const { peerDependencies = {}, peerDependenciesMeta = {} } = manifest;
+  assert.deepEqual(Object.keys(peerDependencies), ["webgpu"]);
+  for (const name of Object.keys(peerDependencies)) assert.equal(peerDependenciesMeta[name]?.optional, true, name);
 });
