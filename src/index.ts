@@ -2,6 +2,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+export { DeviceLostError, type DeviceLostReason } from "./device/device-lost-error.js";
 export type { DeviceDriver, HostKernel, KernelRange } from "./device/driver.js";
 export type { ElementType, View } from "./device/element.js";
 export { KernelError } from "./device/kernel-error.js";

@@ -1,5 +1,6 @@
 /** Pageferry in a worker: the memory of another thread, by a port that it gave. */
 
+export { DeviceLostError, type DeviceLostReason } from "./device/device-lost-error.js";
 export type { ElementType, View } from "./device/element.js";
 export { type ErrorCode, MemoryError } from "./mm/errors.js";
 export { DispatchError } from "./unified/dispatch-error.js";

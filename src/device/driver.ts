@@ -12,6 +12,7 @@
 import type { Environment } from "../mm/environment.js";
 import type { MemoryError } from "../mm/errors.js";
 import type { CopyList } from "./copy-list.js";
+import type { DeviceLostError } from "./device-lost-error.js";
 import type { ElementArray, ElementType } from "./element.js";
 
 /** What a driver is given when it is opened. */
@@ -64,6 +65,12 @@ export interface Device {
    * the next run in another. Missing where all frames are one run.
    */
   readonly runFrames?: number;
+  /**
+   * Resolves when the device is gone, whatever it was doing, and never rejects; not with `close`. From then on its memory is
+   * lost: what is pending rejects, with the same error or one of its own, and what is called later does, until `close`.
+   * Missing where a device cannot be lost.
+   */
+  readonly lost?: Promise<DeviceLostError>;
   /**
    * Copies runs from host to device frames. When it rejects, the device frames' contents are unspecified and the host
    * frames are untouched: the engine leaves the pages on the host and frees the device frames.

@@ -1,6 +1,7 @@
 /** What a driver implements, and what it can build on. */
 export { AttachedDevice } from "./attached-device.js";
 export { CopyList } from "./copy-list.js";
+export { DeviceLostError, type DeviceLostReason } from "./device-lost-error.js";
 export { deviceRead, deviceWrite } from "./device-access.js";
 export type * from "./driver.js";
 export { KernelError } from "./kernel-error.js";

@@ -4,6 +4,7 @@
  */
 
 import { type ErrorCode, MemoryError } from "../mm/errors.js";
+import { DeviceLostError, type DeviceLostReason } from "./device-lost-error.js";
 import { KernelError } from "./kernel-error.js";
 
 /** Can be posted to any thread. */
@@ -34,7 +35,7 @@ export function packThrown(thrown: unknown, causes = CAUSES): Thrown {
   return { kind: "error", name: String(name), message: String(message), stack, fields, cause };
 }
 
-/** A `MemoryError` or a `KernelError` is one again; so are the errors of the language; any other is an `Error` with the name that it had. */
+/** The errors of the package are what they were; so are those of the language; any other is an `Error` with the name that it had. */
 export function unpackThrown(thrown: Thrown): unknown {
   if (thrown.kind === "value") return thrown.value;
   const { name, message, stack, fields } = thrown;
@@ -52,6 +53,8 @@ function errorOf({ name, message, fields }: Thrown & { kind: "error" }, options:
     const { reason, line, column, code } = fields;
     return new KernelError(String(reason), Number(line), Number(column), code as ErrorCode);
   }
+  if (name === "DeviceLostError")
+    return new DeviceLostError("", fields["reason"] as DeviceLostReason, String(fields["details"]), options);
   if (name === "MemoryError") return new MemoryError(fields["code"] as ErrorCode, message, options);
   const Standard = Object.hasOwn(STANDARD, name) ? STANDARD[name as keyof typeof STANDARD] : Error;
   return new Standard(message, options);
