@@ -74,6 +74,8 @@ export class Compilation {
   readonly reader: Reader;
   readonly text: string;
   readonly footprint: WgslKernel["footprint"];
+  /** What is only described may have what the software device has not. */
+  readonly described: boolean;
   /** Finds what the module declares. */
   readonly globals: (compilation: Compilation, name: string) => Binding | null;
   readonly functions = new Set<NumberFunction>();
@@ -96,13 +98,14 @@ export class Compilation {
   #length = 0;
 
   constructor(
-    { text, footprint }: Pick<WgslKernel, "text" | "footprint">,
+    { text, footprint, described = false }: Pick<WgslKernel, "text" | "footprint"> & { readonly described?: boolean },
     reader: Reader,
     globals: (compilation: Compilation, name: string) => Binding | null,
   ) {
     this.text = text;
     this.reader = reader;
     this.footprint = footprint;
+    this.described = described;
     this.globals = globals;
   }
 

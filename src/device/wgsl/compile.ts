@@ -39,7 +39,7 @@ export interface CompiledKernel {
   readonly code: string;
 }
 
-const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
+export const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
 const VEC3U = vectorOf(3, U32);
 
 /** Throws a `KernelError` for what is no WGSL, or not supported; EINVAL when there is no such entry point. */
@@ -71,7 +71,8 @@ export function compile({ text, entryPoint, constants = {}, footprint = {} }: Co
   };
 }
 
-function entryOf(entryPoints: readonly FnElem[], wanted: string | undefined): FnElem {
+/** The entry point that is wanted, or the only one. */
+export function entryOf(entryPoints: readonly FnElem[], wanted: string | undefined): FnElem {
   const names = entryPoints.map(({ name }) => name.ident.originalName);
   if (wanted !== undefined) {
     const found = entryPoints[names.indexOf(wanted)];
