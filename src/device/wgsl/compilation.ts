@@ -74,6 +74,8 @@ export class Compilation {
   readonly reader: Reader;
   readonly text: string;
   readonly footprint: WgslKernel["footprint"];
+  /** Arrays are reached page by page (`paged-places.ts`), not as views. */
+  readonly paged: boolean;
   /** Finds what the module declares. */
   readonly globals: (compilation: Compilation, name: string) => Binding | null;
   readonly functions = new Set<NumberFunction>();
@@ -96,10 +98,11 @@ export class Compilation {
   #length = 0;
 
   constructor(
-    { text, footprint }: Pick<WgslKernel, "text" | "footprint">,
+    { text, footprint, paged }: Pick<WgslKernel, "text" | "footprint"> & { readonly paged: boolean },
     reader: Reader,
     globals: (compilation: Compilation, name: string) => Binding | null,
   ) {
+    this.paged = paged;
     this.text = text;
     this.reader = reader;
     this.footprint = footprint;
