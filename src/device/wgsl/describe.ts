@@ -88,7 +88,7 @@ const SUBGROUP = /^(?:subgroup|quad)[A-Z]/;
 export function describe({ text, entryPoint, constants = {}, bindings = [] }: DescribeRequest): KernelDescription {
   const resolver: { module: Module | null } = { module: null };
   const c = new Compilation(
-    { text, footprint: {}, described: true },
+    { text, footprint: {}, purpose: "description" },
     READER,
     (compilation, name) => resolver.module?.resolve(compilation, name) ?? null,
   );

@@ -13,6 +13,7 @@ import {
   parseDeclarations,
   type SyntaxNode,
 } from "./parse.js";
+import { pageOfOnly } from "./paged-places.js";
 import { clear, store } from "./places.js";
 import { assertStatement, constantOf, newVariable, refuseConditions } from "./statements.js";
 import { structType, typeOf } from "./type-syntax.js";
@@ -301,6 +302,10 @@ function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type
   if (type.kind === "array") return { kind: "storage", type, root };
   // Found at the start of each invocation: where it is depends on nothing else.
   const offset = `s${number}Only`;
+  if (c.paged) {
+    c.starts.push(pageOfOnly(storage, node));
+    return { kind: "memory", type, root, dynamic: "", word: 0, page: offset };
+  }
   c.starts.push(
     `var ${offset} = (0 - s${number}Low >>> 0 < s${number}Count ? 0 - s${number}Low : outside(${number}, 0, s${number}Low, s${number}Count, s${number}Length, ${node.start})) + s${number}Word;`,
   );
