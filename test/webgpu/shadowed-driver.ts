@@ -167,6 +167,7 @@ class FunctionKernel implements DeviceKernel {
     }
     const memory = {
       pageSize: this.#pageSize,
+      bytes: () => this.#device.run(0, this.#device.frames),
       run: (frame: number, count: number) => this.#device.run(frame, count),
       hostPage: () => assert.fail("a private device reads no host page"),
     };
