@@ -258,8 +258,8 @@ export interface PagedRun {
   /** Units that one round can have at most. */
   readonly mostUnits: number;
   /**
-   * Where a page is from the next round on: in a frame of this device, -1 for not here. A unit that stores to a page that is not
-   * writable misses it.
+   * Where a page is from the next round on: in a frame of this device, -1 for not here, `-1 - frame` for a host frame that a
+   * coherent device reads in place. A unit that stores to a page that is not writable misses it.
    */
   map(page: number, frame: number, writable: boolean): void;
   /** The pages that are mapped are held from the call until the promise settles. When it rejects, the dispatch is over. */
@@ -277,7 +277,10 @@ export type PagedUnits =
 export interface PagedRound {
   /** Units that have not run, in ascending order. */
   readonly pending: Uint32Array;
-  /** Pages that they miss, each once, in any order: the page's number, with `PAGE_WRITE` added where it is to be written. */
+  /**
+   * Pages that they miss, each once: the page's number, with `PAGE_WRITE` added where it is to be written. In any order; of a
+   * round of one unit, the first is one that it comes to before it reads anything that is missing.
+   */
   readonly misses: Uint32Array;
   /** One bit for each page of all operands, the lowest bit of the first word first: what units of this round have used or missed. */
   readonly touched: Uint32Array;

@@ -47,6 +47,7 @@ function randomRequest(random: () => number): PlanRequest {
     invocations,
     pageSize,
     frames: between(random, 1, 24),
+    ...(random() < 0.4 && { runFrames: between(random, 1, 24) }),
     lookahead: pick(random, [0, 1]),
     mode: pick(random, ["auto", "streamed", "resident"]),
   });
@@ -57,7 +58,7 @@ test("the steps of a plan cover every invocation once and in order, each within 
   let resident = 0;
   await withSeeds(t, 3000, (random) => {
     const asked = randomRequest(random);
-    const { operands, invocations, pageSize, frames, lookahead } = asked;
+    const { operands, invocations, pageSize, frames, runFrames = frames, lookahead } = asked;
     let plan: StepPlan;
     try {
       plan = planSteps(asked);
@@ -66,6 +67,12 @@ test("the steps of a plan cover every invocation once and in order, each within 
       throw error;
     }
     const steps = stepsOf(plan, invocations);
+    for (const [first, count] of steps) {
+      for (const operand of operands) {
+        const run = pagesUsed([operand], first, count, pageSize);
+        assert.ok(run <= runFrames, `a step uses ${run} pages of an array, more than a run of ${runFrames}`);
+      }
+    }
     const moving = operands.filter(({ footprint }) => footprint !== "whole");
     const whole = pagesUsed(operands, 0, invocations, pageSize) - pagesUsed(moving, 0, invocations, pageSize);
     if (plan.mode === "resident") {
@@ -95,7 +102,8 @@ test("the steps of a plan cover every invocation once and in order, each within 
 test("a dispatch is refused only if one of its invocations exceeds the device, and with both numbers", async (t) => {
   let refused = 0;
   await withSeeds(t, 3000, (random) => {
-    const asked = { ...randomRequest(random), mode: "auto" as const, frames: between(random, 1, 12) };
+    const { runFrames: _, ...drawn } = randomRequest(random);
+    const asked = { ...drawn, mode: "auto" as const, frames: between(random, 1, 12) };
     const { operands, invocations, pageSize, frames } = asked;
     const largest = Math.max(...Array.from({ length: invocations }, (_, i) => pagesUsed(operands, i, 1, pageSize)));
     const total = pagesUsed(operands, 0, invocations, pageSize);
@@ -110,6 +118,35 @@ test("a dispatch is refused only if one of its invocations exceeds the device, a
         "ENOMEM",
         new RegExp(`kernel "k" needs ${largest * pageSize} bytes .* the ${frames * pageSize} bytes`),
       ),
+    );
+  });
+  assert.ok(refused > 200, `only ${refused} plans were refused`);
+});
+
+test("an array of which one invocation uses more than a buffer of the device is refused, however large all buffers are", async (t) => {
+  let refused = 0;
+  await withSeeds(t, 3000, (random) => {
+    const runFrames = between(random, 1, 8);
+    const asked = {
+      ...randomRequest(random),
+      frames: 1000,
+      runFrames,
+      mode: pick(random, ["auto", "streamed"] as const),
+    };
+    const { operands, invocations, pageSize } = asked;
+    const largest = Math.max(
+      ...operands.flatMap((operand) =>
+        Array.from({ length: invocations }, (_, i) => pagesUsed([operand], i, 1, pageSize)),
+      ),
+    );
+    if (largest <= runFrames) {
+      stepsOf(planSteps(asked), invocations);
+      return;
+    }
+    refused++;
+    assert.throws(
+      () => planSteps(asked),
+      memoryError("ENOMEM", new RegExp(`of "array \\d+" side by side, more than the ${runFrames * pageSize} bytes`)),
     );
   });
   assert.ok(refused > 200, `only ${refused} plans were refused`);

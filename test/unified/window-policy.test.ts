@@ -5,10 +5,11 @@ import { test } from "node:test";
 import { FREE, HELD, leastRecentlyUsedRun } from "../../src/unified/local/window-policy.js";
 import { between, withSeeds } from "./random-operands.js";
 
-function naiveRun(uses: Float64Array, count: number): number {
+function naiveRun(uses: Float64Array, count: number, runFrames: number): number {
   let best = -1;
   let bestUse = HELD;
   for (let first = 0; first + count <= uses.length; first++) {
+    if (Math.floor(first / runFrames) !== Math.floor((first + count - 1) / runFrames)) continue;
     const use = Math.max(...uses.subarray(first, first + count));
     if (use < bestUse) {
       best = first;
@@ -25,7 +26,14 @@ test("the chosen run is the one that a search of every run chooses", async (t) =
       return kind < 0.25 ? FREE : kind < 0.4 ? HELD : between(random, 0, 12);
     });
     const count = between(random, 1, 12);
-    assert.equal(leastRecentlyUsedRun(uses, count), naiveRun(uses, count), `${count} of [${uses.join(", ")}]`);
+    const what = `${count} of [${uses.join(", ")}]`;
+    assert.equal(leastRecentlyUsedRun(uses, count), naiveRun(uses, count, uses.length), what);
+    const runFrames = between(random, 1, 12);
+    assert.equal(
+      leastRecentlyUsedRun(uses, count, runFrames),
+      naiveRun(uses, count, runFrames),
+      `${what}, in buffers of ${runFrames}`,
+    );
   });
 });
 
@@ -38,6 +46,11 @@ test("free frames go before any that were used, and the oldest use before a newe
 test("a run never has a frame that a step holds", () => {
   assert.equal(leastRecentlyUsedRun(Float64Array.of(1, HELD, 1, 9, 9, HELD), 2), 2);
   assert.equal(leastRecentlyUsedRun(Float64Array.of(FREE, HELD, FREE, HELD), 2), -1);
+});
+
+test("a run never goes from one buffer of the device into the next", () => {
+  assert.equal(leastRecentlyUsedRun(Float64Array.of(9, FREE, FREE, 8), 2, 2), 2);
+  assert.equal(leastRecentlyUsedRun(Float64Array.of(FREE, FREE, FREE, FREE), 3, 2), -1);
 });
 
 test("there is no run longer than the device", () => {

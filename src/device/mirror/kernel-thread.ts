@@ -7,9 +7,18 @@
  */
 
 import type { MemoryError } from "../../mm/errors.js";
-import type { DeviceKernel, KernelStep, WgslKernel } from "../driver.js";
+import type {
+  DeviceKernel,
+  KernelStep,
+  PagedDispatch,
+  PagedRound,
+  PagedRun,
+  PagedUnits,
+  WgslKernel,
+} from "../driver.js";
 import type { HostModuleAddress } from "../host-module.js";
 import { Thread } from "../thread.js";
+import { type PageChanges, PostedPagedRun } from "./paged-run.js";
 import type { StepMemory } from "./run-step.js";
 
 /** What the worker is asked for; it answers a step with the bytes of scratch memory that it took. */
@@ -21,7 +30,16 @@ export type KernelOrder =
       readonly label: string;
       readonly address: HostModuleAddress | WgslKernel;
     }
-  | { readonly do: "run"; readonly kernel: number; readonly step: KernelStep; readonly hostPages: HostPages };
+  | { readonly do: "run"; readonly kernel: number; readonly step: KernelStep; readonly hostPages: HostPages }
+  | { readonly do: "begin"; readonly kernel: number; readonly run: number; readonly dispatch: PagedDispatch }
+  | {
+      readonly do: "round";
+      readonly run: number;
+      readonly changes: PageChanges;
+      readonly hostPages: HostPages;
+      readonly units: PagedUnits;
+    }
+  | { readonly do: "end"; readonly run: number };
 
 /** Host frames that a step reads in place, and their bytes. */
 export type HostPages = readonly (readonly [frame: number, bytes: Uint8Array])[];
@@ -40,6 +58,7 @@ export class KernelThread {
   readonly #memory: StepMemory;
   #running: Running | null = null;
   #kernels = 0;
+  #runs = 0;
   #closed: MemoryError | null = null;
   #ended: Promise<void> | null = null;
 
@@ -54,12 +73,33 @@ export class KernelThread {
   async createKernel(label: string, address: HostModuleAddress | WgslKernel): Promise<DeviceKernel> {
     const kernel = this.#kernels++;
     await this.#load(kernel, label, address);
-    return new ThreadKernel(async (step) => {
+    const execute = async (step: KernelStep): Promise<number> => {
       // A step is posted before anything else is done, where that can be: so it runs while the next one is loaded.
       const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, address));
       const hostPages = this.#hostPagesOf(step);
       return thread.request<number>({ do: "run", kernel, step, hostPages } satisfies KernelOrder);
+    };
+    if ("module" in address) return new ThreadKernel(execute);
+    return new ThreadWgslKernel(execute, async (dispatch) => {
+      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, address));
+      return this.#beginPaged(thread, kernel, dispatch);
     });
+  }
+
+  async #beginPaged(thread: Thread, kernel: number, dispatch: PagedDispatch): Promise<PagedRun> {
+    const run = this.#runs++;
+    const { shape, uniforms, operands } = dispatch;
+    const posted = { shape, uniforms, operands, bindings: {} };
+    await thread.request({ do: "begin", kernel, run, dispatch: posted } satisfies KernelOrder);
+    return new PostedPagedRun(
+      dispatch,
+      (changes, units) => {
+        const hostPages = this.#changedHostPages(changes);
+        return thread.request<PagedRound>({ do: "round", run, changes, hostPages, units } satisfies KernelOrder);
+      },
+      // The runs of a worker that has ended are gone with it.
+      () => void thread.request({ do: "end", run } satisfies KernelOrder).catch(() => {}),
+    );
   }
 
   /** Ends the worker, whatever it does; what is pending rejects with `reason`. */
@@ -107,6 +147,15 @@ export class KernelThread {
     }
     return pages ?? NO_PAGES;
   }
+
+  #changedHostPages(changes: PageChanges): HostPages {
+    const pages: (readonly [number, Uint8Array])[] = [];
+    for (let n = 1; n < changes.length; n += 3) {
+      const frame = -1 - changes[n];
+      if (frame > 0) pages.push([frame, this.#memory.hostPage(frame)]);
+    }
+    return pages;
+  }
 }
 
 class ThreadKernel implements DeviceKernel {
@@ -120,5 +169,15 @@ class ThreadKernel implements DeviceKernel {
 
   async execute(step: KernelStep): Promise<void> {
     this.scratchBytes = Math.max(this.scratchBytes, await this.#run(step));
+  }
+}
+
+/** One in WGSL. */
+class ThreadWgslKernel extends ThreadKernel {
+  readonly beginPaged: (dispatch: PagedDispatch) => Promise<PagedRun>;
+
+  constructor(run: (step: KernelStep) => Promise<number>, beginPaged: (dispatch: PagedDispatch) => Promise<PagedRun>) {
+    super(run);
+    this.beginPaged = beginPaged;
   }
 }

@@ -6,10 +6,19 @@ import type { WgslKernel } from "../driver.js";
 import { type HostModuleAddress, importHostKernel } from "../host-module.js";
 import { loadPart } from "../load-part.js";
 import type { StepKernel } from "../step-kernel.js";
+import type { PagedKernel, UnitRun } from "../wgsl/index.js";
 import type { HostPages, KernelOrder } from "./kernel-thread.js";
 import { runStep, type StepMemory } from "./run-step.js";
 
-const kernels = new Map<number, StepKernel>();
+/** A kernel, and how it is compiled for paged dispatches when it first has one. */
+interface Loaded {
+  readonly steps: StepKernel;
+  readonly compilePaged: (() => PagedKernel) | null;
+  paged: PagedKernel | null;
+}
+
+const kernels = new Map<number, Loaded>();
+const runs = new Map<number, UnitRun>();
 let memory: WorkerMemory | null = null;
 
 class WorkerMemory implements StepMemory {
@@ -28,6 +37,10 @@ class WorkerMemory implements StepMemory {
     for (const [frame, bytes] of pages) this.#hostPages.set(frame, bytes);
   }
 
+  bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
   run(frame: number, count: number): Uint8Array {
     return this.#bytes.subarray(frame * this.pageSize, (frame + count) * this.pageSize);
   }
@@ -39,10 +52,21 @@ class WorkerMemory implements StepMemory {
   }
 }
 
-async function loadKernel(label: string, address: HostModuleAddress | WgslKernel): Promise<StepKernel> {
-  if ("module" in address) return importHostKernel(label, address);
-  const { createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  return createStepKernel(address);
+async function loadKernel(label: string, address: HostModuleAddress | WgslKernel): Promise<Loaded> {
+  if ("module" in address) return { steps: await importHostKernel(label, address), compilePaged: null, paged: null };
+  const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
+  return { steps: createStepKernel(address), compilePaged: () => createPagedKernel(address), paged: null };
+}
+
+function loaded(number: number): Loaded {
+  const kernel = kernels.get(number);
+  assert(kernel !== undefined, `kernel ${number} is run before it is loaded`);
+  return kernel;
+}
+
+function opened(): WorkerMemory {
+  assert(memory !== null, "a kernel is run before the worker has the device's memory");
+  return memory;
 }
 
 answerRequests((message) => {
@@ -54,11 +78,30 @@ answerRequests((message) => {
     case "load":
       return loadKernel(order.label, order.address).then((kernel) => void kernels.set(order.kernel, kernel));
     case "run": {
-      const kernel = kernels.get(order.kernel);
-      assert(memory !== null && kernel !== undefined, `kernel ${order.kernel} is run before it is loaded`);
-      memory.setHostPages(order.hostPages);
-      return runStep(kernel, order.step, memory);
+      const { steps } = loaded(order.kernel);
+      opened().setHostPages(order.hostPages);
+      return runStep(steps, order.step, opened());
     }
+    case "begin": {
+      const kernel = loaded(order.kernel);
+      assert(kernel.compilePaged !== null, `kernel ${order.kernel} cannot be paged`);
+      kernel.paged ??= kernel.compilePaged();
+      runs.set(order.run, kernel.paged.begin(order.dispatch, opened()));
+      return undefined;
+    }
+    case "round": {
+      const run = runs.get(order.run);
+      assert(run !== undefined, `paged dispatch ${order.run} has not begun`);
+      opened().setHostPages(order.hostPages);
+      const { changes } = order;
+      for (let n = 0; n < changes.length; n += 3) run.map(changes[n], changes[n + 1], changes[n + 2] === 1);
+      const { pending, misses, touched } = run.round(order.units);
+      // Of its own, as the rest of what it lies in would be posted, too.
+      return { pending: pending.slice(), misses, touched };
+    }
+    case "end":
+      runs.delete(order.run);
+      return undefined;
     default:
       return order satisfies never;
   }

@@ -8,8 +8,7 @@ import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
 import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor, WgslKernel } from "../driver.js";
 import { loadPart } from "../load-part.js";
-import type { StepKernel } from "../step-kernel.js";
-import { MirrorKernel } from "./kernel.js";
+import { MirrorKernel, MirrorWgslKernel } from "./kernel.js";
 import type { KernelThread } from "./kernel-thread.js";
 import { type Link, type LinkDirection, linkError } from "./link.js";
 import type { StepMemory } from "./run-step.js";
@@ -80,12 +79,13 @@ export class MirrorDevice implements Device {
     const { label, host, module, wgsl } = descriptor;
     const memory: StepMemory = {
       pageSize: this.#host.pageSize,
+      bytes: () => this.#memory,
       run: (frame, count) => this.run(frame, count),
       hostPage: (frame) => this.#host.bytes(frame, 1),
     };
     const posted = wgsl ?? module;
     if (posted === undefined || !this.#host.shared) {
-      return new MirrorKernel(memory, wgsl === undefined ? host : await compileKernel(wgsl));
+      return wgsl === undefined ? new MirrorKernel(memory, host) : compileKernel(memory, wgsl);
     }
     const { KernelThread } = await loadPart("kernels in a worker", () => import("./kernel-thread.js"));
     this.#assertOpen();
@@ -132,9 +132,9 @@ export class MirrorDevice implements Device {
   }
 }
 
-async function compileKernel(wgsl: WgslKernel): Promise<StepKernel> {
-  const { createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  return createStepKernel(wgsl);
+async function compileKernel(memory: StepMemory, wgsl: WgslKernel): Promise<DeviceKernel> {
+  const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
+  return new MirrorWgslKernel(memory, createStepKernel(wgsl), () => createPagedKernel(wgsl));
 }
 
 function allocate(bytes: number, shared: boolean): Uint8Array {

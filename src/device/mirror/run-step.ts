@@ -11,6 +11,8 @@ import type { StepKernel } from "../step-kernel.js";
 /** Where a step's pages are. */
 export interface StepMemory {
   readonly pageSize: number;
+  /** All of the device's memory. */
+  bytes(): Uint8Array;
   /** The bytes of `count` contiguous frames of the device. */
   run(frame: number, count: number): Uint8Array;
   /** The bytes of a host frame that the step reads in place. */

@@ -7,6 +7,7 @@ import type { Compilation } from "./compilation.js";
 import { convert } from "./arithmetic.js";
 import { writeBinary } from "./operators.js";
 import type { FunctionCallExpression } from "./parse.js";
+import { loadReached, reachAtomic, storeReached } from "./paged-places.js";
 import { loadLeaf, noteRead, storeLeaf } from "./places.js";
 import { BOOL, type Struct, U32 } from "./types.js";
 import type { Place, Value } from "./value.js";
@@ -47,12 +48,14 @@ export function atomicCall(c: Compilation, node: FunctionCallExpression, name: s
   const storage = place.root.storage;
   if (name !== "atomicStore") noteRead(place.root);
   if (name !== "atomicLoad" && storage !== undefined) storage.written = true;
-  const write = (part: string): void => c.emit(storeLeaf(c, place, leaf, part));
+  const at = place.page === undefined ? null : reachAtomic(c, place, place.page, name !== "atomicLoad");
+  const write = (part: string): void =>
+    c.emit(at === null ? storeLeaf(c, place, leaf, part) : storeReached(leaf, at, part));
   if (name === "atomicStore") {
     write(value);
     return null;
   }
-  const before = c.settlePart(loadLeaf(c, place, leaf));
+  const before = c.settlePart(at === null ? loadLeaf(c, place, leaf) : loadReached(leaf, at));
   if (name === "atomicCompareExchangeWeak") return exchangeIf(c, place, before, value, other, write);
   if (name !== "atomicLoad") write(changed(c, CHANGES[name], type.name as "i32" | "u32", before, value));
   return { type, parts: [before] };

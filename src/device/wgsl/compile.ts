@@ -24,6 +24,8 @@ export interface CompileRequest {
   readonly constants?: Constants;
   /** Of arrays that are not in it, an invocation may use every element. */
   readonly footprint?: WgslKernel["footprint"];
+  /** For paged dispatches: arrays are reached page by page. Default false. */
+  readonly paged?: boolean;
 }
 
 /** A kernel, as far as it is known without being run. */
@@ -39,15 +41,21 @@ export interface CompiledKernel {
   readonly code: string;
 }
 
-const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
+export const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
 const VEC3U = vectorOf(3, U32);
 
 /** Throws a `KernelError` for what is no WGSL, or not supported; EINVAL when there is no such entry point. */
-export function compile({ text, entryPoint, constants = {}, footprint = {} }: CompileRequest): CompiledKernel {
+export function compile({
+  text,
+  entryPoint,
+  constants = {},
+  footprint = {},
+  paged = false,
+}: CompileRequest): CompiledKernel {
   // Of what a module declares, its functions know only through this.
   const resolver: { module: Module | null } = { module: null };
   const c = new Compilation(
-    { text, footprint },
+    { text, footprint, purpose: paged ? "paged run" : "run" },
     READER,
     (compilation, name) => resolver.module?.resolve(compilation, name) ?? null,
   );
@@ -71,7 +79,8 @@ export function compile({ text, entryPoint, constants = {}, footprint = {} }: Co
   };
 }
 
-function entryOf(entryPoints: readonly FnElem[], wanted: string | undefined): FnElem {
+/** The entry point that is wanted, or the only one. */
+export function entryOf(entryPoints: readonly FnElem[], wanted: string | undefined): FnElem {
   const names = entryPoints.map(({ name }) => name.ident.originalName);
   if (wanted !== undefined) {
     const found = entryPoints[names.indexOf(wanted)];
@@ -146,10 +155,11 @@ function structOf(c: Compilation, entry: FnElem, node: SyntaxNode, type: Struct,
 }
 
 /** Which elements of an array an invocation uses, and where the first of them is. */
-function rangeOf({ number, element }: StorageUse, used: WgslKernel["footprint"][string] = "whole"): string[] {
+function rangeOf({ footprint, paged }: Compilation, { name, number, element }: StorageUse): string[] {
+  const { [name]: used = "whole" } = footprint;
   const words = wordsOfElement({ kind: "array", of: element, length: null }, false);
   const s = `s${number}`;
-  const at = `var ${s}Word = (${s}Low - ${s}Base) * ${words} >>> 0;`;
+  const at = paged ? "" : `var ${s}Word = (${s}Low - ${s}Base) * ${words} >>> 0;`;
   if (used === "whole") return [`var ${s}Low = 0, ${s}Count = ${s}Length;`, at];
   const { each, before = 0, after = 0 } = used;
   const low = before === 0 ? `g * ${each} >>> 0` : `Math.max(g * ${each} - ${before}, 0) >>> 0`;
@@ -172,16 +182,40 @@ function assemble(c: Compilation, lines: readonly string[]): string {
     ...own("m", "memory"),
     ...own("u", "uniforms"),
     ...c.tables,
+    ...(c.paged ? pagedHead(storage) : stepHead(storage, views)),
+    ...storage.flatMap((use) => rangeOf(c, use)),
+    ...c.starts,
+    ...lines,
+    ...(c.paged ? PAGED_END : ["}", "};"]),
+  ].join("\n");
+}
+
+/** A function that runs the invocations of a step. */
+function stepHead(storage: readonly StorageUse[], viewsOf: (prefix: string) => string[]): string[] {
+  return [
     "return function run(first, count, invocations, arrays) {",
     ...storage.flatMap(({ number }) => [
       `const s${number}Base = arrays[${number}].base, s${number}Length = arrays[${number}].length;`,
-      ...views(`s${number}`).map((view) => `const ${view} = arrays[${number}].${view.slice(-1)};`),
+      ...viewsOf(`s${number}`).map((view) => `const ${view} = arrays[${number}].${view.slice(-1)};`),
     ]),
     "for (let g = first, end = first + count; g < end; g++) {",
-    ...storage.flatMap((use) => rangeOf(use, c.footprint[use.name])),
-    ...c.starts,
-    ...lines,
-    "}",
-    "};",
-  ].join("\n");
+  ];
 }
+
+/** A function that runs units, the listed ones if there is a list, and puts into `pending` those that miss a page. */
+function pagedHead(storage: readonly StorageUse[]): string[] {
+  return [
+    "return function run(first, count, invocations, arrays, p, list, pending) {",
+    "const df = p.f, di = p.i, du = p.u;",
+    "let left = 0;",
+    ...storage.map(({ number }) => {
+      const parts = ["Page", "Length", "Shift", "Mask"];
+      return `const ${parts.map((part) => `s${number}${part} = arrays[${number}].${part.toLowerCase()}`).join(", ")};`;
+    }),
+    "for (let n = 0; n < count; n++) {",
+    "const g = list === null ? first + n : list[n];",
+    "p.begin();",
+  ];
+}
+
+const PAGED_END = ["if (!p.end()) pending[left++] = g;", "}", "return left;", "};"];

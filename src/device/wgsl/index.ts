@@ -4,3 +4,5 @@ export { elementNameOf, isElementOf, uniformBytes } from "./bindings.js";
 export { compile, type CompiledKernel } from "./compile.js";
 export { createStepKernel } from "./instantiate.js";
 export type { StorageUse } from "./value.js";
+export { createPagedKernel, type PagedKernel, type UnitRun } from "./paged-kernel.js";
+export type { PagedMemory } from "./unit-pages.js";

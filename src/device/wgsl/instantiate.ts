@@ -6,6 +6,7 @@ import { errorAt } from "./error-at.js";
 import type { StepKernel, StepRange } from "../step-kernel.js";
 import { compile, type CompiledKernel } from "./compile.js";
 import { NUMBERS } from "./numbers.js";
+import type { FindOutside } from "./unit-pages.js";
 import type { StorageUse } from "./value.js";
 
 /** An array as the generated code has it: views of the same words. */
@@ -20,27 +21,47 @@ interface Words {
 }
 
 type Run = (first: number, count: number, invocations: number, arrays: readonly Words[]) => void;
-type Outside = (array: number, index: number, low: number, count: number, length: number, at: number) => number;
-type MakeRun = (numbers: typeof NUMBERS, outside: Outside, memory: ArrayBuffer, uniforms: ArrayBuffer) => Run;
+type MakeRun = (
+  numbers: typeof NUMBERS,
+  outside: FindOutside,
+  memory: ArrayBuffer,
+  uniforms: ArrayBuffer,
+) => (...given: never[]) => unknown;
 
 /** Compiles a kernel. Throws as `compile` does; ENOTSUP where the page's policy lets no code be made. */
 export function createStepKernel(kernel: WgslKernel): StepKernel {
   const compiled = compile(kernel);
-  const uniforms = new ArrayBuffer(compiled.uniformBytes);
-  const words = new Uint8Array(uniforms);
-  const run = makeFunction(compiled)(
-    NUMBERS,
-    (array, index, low, count, length, at) => findOutside(compiled, array, index, low, count, length, at),
-    new ArrayBuffer(compiled.memoryBytes),
-    uniforms,
-  );
+  const outside = outsideOf(compiled);
+  const { run, setUniforms } = instantiate<Run>(compiled, outside);
   return {
     run: (range) => {
-      for (const { name, word } of compiled.uniforms) words.set(range.uniforms[name] as Uint8Array, word * 4);
+      setUniforms(range.uniforms);
       const arrays = compiled.storage.map((storage) => wordsOf(storage, range));
       run(range.first, range.count, range.invocations, arrays);
     },
   };
+}
+
+/** A compiled kernel that can be run. */
+export interface Instance<Run> {
+  readonly run: Run;
+  readonly setUniforms: (uniforms: Readonly<Record<string, unknown>>) => void;
+}
+
+export function instantiate<Run>(compiled: CompiledKernel, outside: FindOutside): Instance<Run> {
+  const uniforms = new ArrayBuffer(compiled.uniformBytes);
+  const bytes = new Uint8Array(uniforms);
+  const make = makeFunction(compiled);
+  return {
+    run: make(NUMBERS, outside, new ArrayBuffer(compiled.memoryBytes), uniforms) as Run,
+    setUniforms: (given) => {
+      for (const { name, word } of compiled.uniforms) bytes.set(given[name] as Uint8Array, word * 4);
+    },
+  };
+}
+
+export function outsideOf(compiled: CompiledKernel): FindOutside {
+  return (array, index, low, count, length, at) => findOutside(compiled, array, index, low, count, length, at);
 }
 
 function makeFunction({ code }: CompiledKernel): MakeRun {

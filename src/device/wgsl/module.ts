@@ -13,6 +13,7 @@ import {
   parseDeclarations,
   type SyntaxNode,
 } from "./parse.js";
+import { pageOfOnly } from "./paged-places.js";
 import { clear, store } from "./places.js";
 import { assertStatement, constantOf, newVariable, refuseConditions } from "./statements.js";
 import { structType, typeOf } from "./type-syntax.js";
@@ -41,6 +42,8 @@ const EXTENSIONS: ReadonlySet<string> = new Set([
 ]);
 
 export class Module {
+  /** All declarations, in order. */
+  readonly all: readonly Declaration[];
   readonly #declarations = new Map<string, Declaration>();
   readonly #asserts: Declaration[] = [];
   readonly #bindings = new Map<string, Binding>();
@@ -49,7 +52,8 @@ export class Module {
 
   constructor(c: Compilation, constants: Constants) {
     this.#constants = constants;
-    for (const declaration of parseDeclarations(c.text)) this.#add(c, declaration);
+    this.all = parseDeclarations(c.text);
+    for (const declaration of this.all) this.#add(c, declaration);
     this.#checkConstants(c);
   }
 
@@ -89,7 +93,7 @@ export class Module {
         const { directive } = declaration;
         if (directive.kind === "diagnostic") return;
         for (const extension of directive.extensions) {
-          if (EXTENSIONS.has(extension.name)) continue;
+          if (c.described || EXTENSIONS.has(extension.name)) continue;
           c.refuse(extension, `${directive.kind} ${extension.name} is not supported by the software device`);
         }
         return;
@@ -241,15 +245,20 @@ function flatScalars(type: Type): string[] {
 }
 
 function uniformVariable(c: Compilation, name: string, node: GlobalVarElem, type: Type): Place {
+  checkUniform(c, node, type);
+  const word = c.uniformWords;
+  c.uniformWords += roundUp(sizeOf(type), 16) / 4;
+  c.uniforms.set(name, { name, type, word });
+  return { kind: "memory", type, root: { prefix: "u", packed: false, access: "read" }, dynamic: "", word };
+}
+
+/** Refuses what a uniform variable cannot be. */
+export function checkUniform(c: Compilation, node: GlobalVarElem, type: Type): void {
   if (!isHostShareable(type) || hasAtomic(type) || !Number.isFinite(countOf(type))) {
     c.refuse(node, `no uniform can be of type ${nameOfType(type)}`);
   }
   const odd = oddInUniform(type);
   if (odd !== null) c.refuse(node, odd);
-  const word = c.uniformWords;
-  c.uniformWords += roundUp(sizeOf(type), 16) / 4;
-  c.uniforms.set(name, { name, type, word });
-  return { kind: "memory", type, root: { prefix: "u", packed: false, access: "read" }, dynamic: "", word };
 }
 
 /** Why a type has no place in a uniform buffer, whose arrays and structures lie at multiples of 16 bytes; null when it has. */
@@ -271,7 +280,8 @@ function oddInUniform(type: Type): string | null {
   return null;
 }
 
-function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type: Type, access = "read"): Place {
+/** What one element of the array is that a storage variable is bound to. Refuses what is no array of elements. */
+export function checkStorage(c: Compilation, node: GlobalVarElem, type: Type, access: string): Type {
   if (access !== "read" && access !== "read_write") c.refuse(node, `storage has no access mode "${access}"`);
   const element = type.kind === "array" ? type.of : type;
   if (!isHostShareable(element) || !Number.isFinite(countOf(element))) {
@@ -279,6 +289,11 @@ function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type
   }
   if (hasArray(element)) c.refuse(node, `arrays of ${nameOfType(element)}, which has arrays inside, are not supported`);
   if (hasAtomic(type) && access === "read") c.refuse(node, "an atomic needs storage that can be written");
+  return element;
+}
+
+function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type: Type, access = "read"): Place {
+  const element = checkStorage(c, node, type, access);
   const number = c.storage.size;
   const length = type.kind === "array" ? type.length : 1;
   const storage: StorageUse = { name, number, element, length, read: false, written: false };
@@ -287,6 +302,10 @@ function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type
   if (type.kind === "array") return { kind: "storage", type, root };
   // Found at the start of each invocation: where it is depends on nothing else.
   const offset = `s${number}Only`;
+  if (c.paged) {
+    c.starts.push(pageOfOnly(storage, node));
+    return { kind: "memory", type, root, dynamic: "", word: 0, page: offset };
+  }
   c.starts.push(
     `var ${offset} = (0 - s${number}Low >>> 0 < s${number}Count ? 0 - s${number}Low : outside(${number}, 0, s${number}Low, s${number}Count, s${number}Length, ${node.start})) + s${number}Word;`,
   );

@@ -1,6 +1,7 @@
 /** Reading and writing places: variables of single numbers, and words in memory. */
 
 import { type Compilation, isSimple } from "./compilation.js";
+import { loadPaged, pagedElement, storePaged } from "./paged-places.js";
 import type { SyntaxNode } from "./parse.js";
 import {
   type ArrayOf,
@@ -33,6 +34,7 @@ export function load(c: Compilation, node: SyntaxNode, place: Place): Value {
       if (hasAtomic(place.type)) c.refuse(node, "an atomic is read by atomicLoad");
       const leaves = leavesWithin(c, node, place);
       noteRead(place.root);
+      if (place.page !== undefined) return { type: place.type, parts: loadPaged(c, place, place.page, leaves) };
       return { type: place.type, parts: leaves.map((leaf) => loadLeaf(c, place, leaf)) };
     }
   }
@@ -65,6 +67,7 @@ export function store(c: Compilation, node: SyntaxNode, place: Place, value: Val
       const leaves = leavesWithin(c, node, place);
       if (place.root.storage !== undefined) place.root.storage.written = true;
       const { parts } = leaves.length > 1 ? c.settle(value) : value;
+      if (place.page !== undefined) return storePaged(c, place, place.page, leaves, parts);
       leaves.forEach((leaf, i) => c.emit(storeLeaf(c, place, leaf, parts[i])));
     }
   }
@@ -126,6 +129,7 @@ export function storageElement(
 ): Place {
   const { prefix, storage } = root;
   const wanted = unsigned(c, index);
+  if (c.paged) return pagedElement(c, root, wanted, node);
   const isWhole = (c.footprint[storage.name] ?? "whole") === "whole";
   const relative = isWhole ? wanted : c.settlePart(`(${wanted} - ${prefix}Low) >>> 0`);
   const words = wordsOfElement({ kind: "array", of: storage.element, length: null }, false);

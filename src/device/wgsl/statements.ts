@@ -19,6 +19,7 @@ import {
   type SyntaxNode,
   type VarElem,
 } from "./parse.js";
+import { loopEnd } from "./paged-places.js";
 import { clear, load, store } from "./places.js";
 import { typeOf } from "./type-syntax.js";
 import { BOOL, countOf, hasArray, hasAtomic, I32, nameOfType, sameType, type Type, U32 } from "./types.js";
@@ -222,6 +223,7 @@ function forStatement(c: Compilation, { init, condition, body, update }: ForElem
 function repeat(c: Compilation, condition: ExpressionElem | null, body: BlockElem, update: (() => void) | null): void {
   const target = { label: c.fresh("L"), continueLabel: c.fresh("L") };
   c.emit(`${target.label}: for (;;) {`);
+  if (c.paged) c.emit(loopEnd(target.label));
   if (condition !== null) c.emit(`if (!${expressionOf(c, condition, BOOL).parts[0]}) break ${target.label};`);
   c.targets.push(target);
   c.emit(`${target.continueLabel}: {`);
@@ -236,6 +238,7 @@ function repeat(c: Compilation, condition: ExpressionElem | null, body: BlockEle
 function loop(c: Compilation, { body, continuing }: LoopElem): void {
   const target = { label: c.fresh("L"), continueLabel: c.fresh("L") };
   c.emit(`${target.label}: for (;;) {`);
+  if (c.paged) c.emit(loopEnd(target.label));
   c.targets.push(target);
   c.inScope(c.scope, () => {
     c.emit(`${target.continueLabel}: {`);

@@ -57,6 +57,8 @@ export type Place =
       readonly root: Root;
       readonly dynamic: string;
       readonly word: number;
+      /** The name of the number of the page that the words are on, from whose start they are counted; of an array in pages. */
+      readonly page?: string;
     }
   /** A whole array of storage: it can be indexed, and asked for its length. */
   | { readonly kind: "storage"; readonly type: ArrayOf; readonly root: Root & { readonly storage: StorageUse } };

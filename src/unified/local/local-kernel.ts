@@ -61,6 +61,7 @@ export class LocalKernel implements PagerKernel {
       invocations,
       pageSize: machine.pageSize,
       frames: residency.frames,
+      runFrames: residency.runFrames,
       lookahead,
       mode,
     });

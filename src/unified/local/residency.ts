@@ -38,6 +38,8 @@ const ATTEMPTS = 4;
 export class Residency {
   readonly #attached: AttachedDevice;
   readonly #mm: AddressSpace;
+  /** Frames in one buffer of the device: a run never goes from one into the next. */
+  readonly runFrames: number;
   /** When each frame was last used, in steps. */
   readonly #lastUse: Float64Array;
   /** Steps that use each frame now. */
@@ -53,7 +55,8 @@ export class Residency {
   constructor(attached: AttachedDevice, mm: AddressSpace) {
     this.#attached = attached;
     this.#mm = mm;
-    const frames = attached.device.frames;
+    const { frames, runFrames = frames } = attached.device;
+    this.runFrames = runFrames;
     this.#lastUse = new Float64Array(frames);
     this.#holds = new Uint16Array(frames);
     this.#uses = new Float64Array(frames);
@@ -78,7 +81,7 @@ export class Residency {
     const frames = new Int32Array(end - start);
     this.#loading = ++this.#clock;
     let missing = this.#lookUp(start, frames, inPlace);
-    if (missing === 0 && !isScattered(frames)) return frames;
+    if (missing === 0 && !isScattered(frames, this.runFrames)) return frames;
     if (missing < frames.length) missing = await this.#gatherApart(start, frames, missing, checkpoint);
     for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
       for (let i = 0; i < frames.length;) {
@@ -233,7 +236,7 @@ export class Residency {
   async #gatherApart(start: number, frames: Int32Array, missing: number, checkpoint: Checkpoint): Promise<number> {
     for (const frame of frames) if (frame < MISSING || this.#holds[frame] > 0) return missing;
     this.#rankFrames(FREE);
-    if (leastRecentlyUsedRun(this.#uses, frames.length) < 0) return missing;
+    if (leastRecentlyUsedRun(this.#uses, frames.length, this.runFrames) < 0) return missing;
     for (let i = 0; i < frames.length;) {
       let run = 1;
       if (frames[i] >= 0) {
@@ -249,11 +252,11 @@ export class Residency {
   async #place(page: number, count: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<number> {
     const { allocator } = this.#attached;
     this.#rankFrames(HELD);
-    let length = count;
-    let first = leastRecentlyUsedRun(this.#uses, length);
+    let length = Math.min(count, this.runFrames);
+    let first = leastRecentlyUsedRun(this.#uses, length, this.runFrames);
     while (first < 0 && length > 1) {
       length = length >>> 1;
-      first = leastRecentlyUsedRun(this.#uses, length);
+      first = leastRecentlyUsedRun(this.#uses, length, this.runFrames);
     }
     if (first < 0) {
       throw new MemoryError(
@@ -309,8 +312,8 @@ export class Residency {
   }
 }
 
-function isScattered(frames: Int32Array): boolean {
-  for (let i = 1; i < frames.length; i++) if (frames[i] !== frames[0] + i) return true;
+function isScattered(frames: Int32Array, runFrames: number): boolean {
+  for (let i = 1; i < frames.length; i++) if (frames[i] !== frames[0] + i || frames[i] % runFrames === 0) return true;
   return false;
 }
 

@@ -33,14 +33,17 @@ export interface PlanRequest {
   readonly pageSize: number;
   /** Frames of the device that may be used. */
   readonly frames: number;
+  /** Those that a kernel can have side by side; default all. */
+  readonly runFrames?: number;
   /** Steps in flight beside the one that runs. */
   readonly lookahead: number;
   readonly mode: "auto" | DispatchMode;
 }
 
-/** Throws ENOMEM, with both numbers, when one step or the resident whole exceeds device memory. */
+/** Throws ENOMEM, with both numbers, when one step, what it uses of one array, or the resident whole exceeds device memory. */
 export function planSteps(request: PlanRequest): StepPlan {
-  const { operands, invocations, pageSize, frames, lookahead, mode, kernel } = request;
+  const { operands, invocations, pageSize, frames, runFrames = frames, lookahead, mode, kernel } = request;
+  if (runFrames < frames) for (const operand of operands) refuseLongRun(operand, request, runFrames);
   const total = countPages(operands, 0, invocations, pageSize);
   if (mode !== "streamed" && total <= frames) {
     const unit = alignment(operands, pageSize);
@@ -50,7 +53,7 @@ export function planSteps(request: PlanRequest): StepPlan {
       mode: "resident",
       heldPages: total,
       lookahead,
-      stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize),
+      stepAt: (first) => largestStep(streamed, first, invocations, limit, runFrames, unit, pageSize),
     };
   }
   if (mode === "resident") {
@@ -62,7 +65,29 @@ export function planSteps(request: PlanRequest): StepPlan {
   return planStreamed(request);
 }
 
-function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahead }: PlanRequest): StepPlan {
+/** The part of an array that one step uses is a run of the device's frames. */
+function refuseLongRun(operand: Operand, { kernel, invocations, pageSize }: PlanRequest, runFrames: number): void {
+  if (boundOfSingle([operand], pageSize) <= runFrames && operand.footprint !== "whole") return;
+  const needed =
+    operand.footprint === "whole"
+      ? countPages([operand], 0, invocations, pageSize)
+      : largestSingle([operand], invocations, alignment([operand], pageSize), pageSize);
+  if (needed <= runFrames) return;
+  throw new MemoryError(
+    "ENOMEM",
+    `kernel "${kernel}" needs ${needed * pageSize} bytes of "${operand.name}" side by side, more than the ${runFrames * pageSize} bytes of one buffer of the device (on WebGPU, its maxStorageBufferBindingSize)`,
+  );
+}
+
+function planStreamed({
+  kernel,
+  operands,
+  invocations,
+  pageSize,
+  frames,
+  runFrames = frames,
+  lookahead,
+}: PlanRequest): StepPlan {
   const streamed = operands.filter(({ footprint }) => footprint !== "whole");
   const heldPages = countPages(
     operands.filter(({ footprint }) => footprint === "whole"),
@@ -79,7 +104,7 @@ function planStreamed({ kernel, operands, invocations, pageSize, frames, lookahe
     mode: "streamed",
     heldPages,
     lookahead: ahead,
-    stepAt: (first) => largestStep(streamed, first, invocations, limit, unit, pageSize),
+    stepAt: (first) => largestStep(streamed, first, invocations, limit, runFrames, unit, pageSize),
   });
   if (boundOfSingle(streamed, pageSize) <= share) return stream(share, lookahead);
   const needed = largestSingle(streamed, invocations, unit, pageSize);
@@ -149,17 +174,21 @@ function stretches(operands: readonly Operand[], invocations: number): number[] 
   return bounds.map((bound) => Math.min(Math.max(bound, 0), invocations)).toSorted((a, b) => a - b);
 }
 
-/** The largest step from `first` on within `limit` pages: to the end, to a page boundary of all arrays, or as far as it goes. */
+/** The largest step from `first` on within `limit` pages, and `runFrames` of each array: to the end, to a page boundary of all arrays, or as far as it goes. */
 function largestStep(
   operands: readonly Operand[],
   first: number,
   invocations: number,
   limit: number,
+  runFrames: number,
   unit: number,
   pageSize: number,
 ): number {
   const rest = invocations - first;
-  const fits = (count: number): boolean => countPages(operands, first, count, pageSize) <= limit;
+  const fits = (count: number): boolean =>
+    countPages(operands, first, count, pageSize) <= limit &&
+    (limit <= runFrames ||
+      operands.every((operand) => pagesOf(operand, elementsOf(operand, first, count), pageSize).pages <= runFrames));
   if (fits(rest)) return rest;
   let low = 1;
   let high = rest;

@@ -9,8 +9,11 @@ export const HELD = Infinity;
 /** The frame is free. */
 export const FREE = -1;
 
-/** First frame of the run, -1 when every run of that length has a held frame. The lowest such run wins. */
-export function leastRecentlyUsedRun(uses: Float64Array, count: number): number {
+/**
+ * First frame of the run, -1 when every run of that length has a held frame. The lowest such run wins. No run goes from one
+ * of the device's buffers, of `runFrames` frames each, into the next.
+ */
+export function leastRecentlyUsedRun(uses: Float64Array, count: number, runFrames = uses.length): number {
   let best = -1;
   let bestUse = HELD;
   // Frames of the sliding window in descending order of use: the head is the window's most recent use.
@@ -23,6 +26,7 @@ export function leastRecentlyUsedRun(uses: Float64Array, count: number): number 
     const first = frame - count + 1;
     if (first < 0) continue;
     if (queue[head] < first) head++;
+    if (frame % runFrames < count - 1) continue;
     const use = uses[queue[head]];
     if (use >= bestUse) continue;
     best = first;

@@ -1,0 +1,108 @@
+// A device whose memory is several buffers: no kernel is given more of an array than one buffer holds, what fits into one
+// buffer lies side by side in it where there is room, and the bytes are the same.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Device, DeviceDriver, KernelStep } from "../../src/device/driver.js";
+import { mirrorDevice } from "../../src/device/mirror/index.js";
+import { MemoryError } from "../../src/mm/errors.js";
+import { openMemory, openUntended } from "./opened-memory.js";
+import { plainly, startsOf, workloads } from "./workloads.js";
+
+const PAGE = 4096;
+
+/** The software device, as if each `runFrames` of its frames were one buffer; `look` sees every step. */
+function inBuffers(frames: number, runFrames: number, look: (step: KernelStep) => void): DeviceDriver {
+  const mirror = mirrorDevice({ budget: frames * PAGE });
+  return {
+    ...mirror,
+    open: async (host) => {
+      const device = await mirror.open(host);
+      const buffers: Device = {
+        frames: device.frames,
+        bytes: null,
+        lookahead: 1,
+        runFrames,
+        run: (frame, count) => device.run(frame, count),
+        upload: (copies) => device.upload(copies),
+        download: (copies) => device.download(copies),
+        clear: (list) => device.clear(list),
+        discard: (frame) => device.discard(frame),
+        close: () => device.close(),
+        createKernel: async (descriptor) => {
+          const kernel = await device.createKernel(descriptor);
+          return {
+            scratchBytes: 0,
+            execute: (step) => {
+              look(step);
+              return kernel.execute(step);
+            },
+          };
+        },
+      };
+      return buffers;
+    },
+  };
+}
+
+for (const workload of workloads(PAGE)) {
+  test(`${workload.name}: the bytes are the same whatever the size of the device's buffers`, async () => {
+    let dispatched = 0;
+    for (const runFrames of [1, 2, 3, 5]) {
+      for (const frames of [runFrames, runFrames * 2 + 1, runFrames * 3, 24]) {
+        const look = ({ slices }: KernelStep): void => {
+          for (const { name, frames: used } of slices)
+            assert.ok(used.length <= runFrames, `${used.length} pages of ${name} in buffers of ${runFrames}`);
+        };
+        const opened = await openUntended({ driver: inBuffers(frames, runFrames, look) });
+        const { memory } = opened;
+        const expected = startsOf(workload);
+        const arrays = Object.fromEntries(
+          Object.entries(workload.arrays).map(([name, { type, length }]) => [name, memory.createArray(type, length)]),
+        );
+        for (const [name, array] of Object.entries(arrays)) await array.write(expected[name] ?? assert.fail());
+        const { kernel: host, footprint, invocations, uniforms } = workload;
+        const kernel = await memory.createKernel({ host, footprint });
+        try {
+          await kernel.dispatch({ invocations, arrays, uniforms });
+          dispatched++;
+          plainly(workload, expected);
+        } catch (error) {
+          if (!(error instanceof MemoryError && error.code === "ENOMEM")) throw error;
+        }
+        opened.check();
+        for (const [name, array] of Object.entries(arrays)) assert.deepEqual(await array.read(), expected[name], name);
+        await opened.destroyed();
+      }
+    }
+    assert.ok(dispatched > 0);
+  });
+}
+
+test("arrays that a buffer has room for lie in one buffer each, wherever pages were before", async (t) => {
+  const seen = new Map<string, Int32Array>();
+  const driver = inBuffers(8, 4, ({ slices }) => {
+    for (const { name, frames } of slices) seen.set(name, frames);
+  });
+  const { memory } = await openMemory(t, { driver });
+  const [a, b] = [memory.createArray("u32", 3 * 1024), memory.createArray("u32", 4 * 1024)];
+  // They would lie across both buffers if a run could.
+  await b.prefetch("device");
+  await a.prefetch("device");
+  const host = { writes: [], run() {} };
+  const kernel = await memory.createKernel({ host, footprint: { a: "whole", b: "whole" } });
+  await b.prefetch("host");
+  const other = memory.createArray("u32", 2 * 1024);
+  await other.prefetch("device");
+  await kernel.dispatch({ invocations: 1, arrays: { a, b } });
+  for (const [name, frames] of seen) {
+    const [first = -1] = frames;
+    assert.deepEqual(
+      [...frames],
+      Array.from(frames, (_, i) => first + i),
+      name,
+    );
+    assert.equal(first >>> 2, (first + frames.length - 1) >>> 2, name);
+  }
+  assert.equal(seen.size, 2);
+});
