@@ -6,11 +6,14 @@
  */
 
 import { PG_LOCKED } from "../mm/frames/frames.js";
-import { memoryFailure } from "../mm/memory-failure.js";
+import { memoryFailure, type OnLost } from "../mm/memory-failure.js";
 import type { AttachedDevice } from "./attached-device.js";
 
-/** Takes all pages off a device after its `lost` has resolved, and closes it. Nothing else of it is used afterwards. */
-export async function recoverPages(attached: AttachedDevice): Promise<void> {
+/**
+ * Takes all pages off a device after its `lost` has resolved, and closes it. Nothing else of it is used afterwards. `onLost`
+ * hears of the pages whose only copy was there.
+ */
+export async function recoverPages(attached: AttachedDevice, onLost: OnLost = () => {}): Promise<void> {
   const { counters, device, machine, zone } = attached;
   const { frames, host, pageLocks } = machine;
   for (let frame = zone.first; frame < zone.first + zone.frames; frame++) {
@@ -20,7 +23,7 @@ export async function recoverPages(attached: AttachedDevice): Promise<void> {
       counters.droppedClean.pages++;
       counters.droppedClean.bytes += machine.pageSize;
     }
-    memoryFailure(machine, frame);
+    memoryFailure(machine, frame, onLost);
   }
   for (const mm of [...attached.addressSpaces]) attached.forget(mm);
   machine.removeDeviceMemory(zone);

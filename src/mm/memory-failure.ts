@@ -15,7 +15,6 @@ import type { Machine } from "./machine.js";
 import type { AddressSpace } from "./space/address-space.js";
 import { makeEntry, maybeWritable, type Vma } from "./space/vma.js";
 import {
-  isPoisonMarker,
   mapsFrame,
   poisonMarker,
   PTE_EXCLUSIVE,
@@ -26,11 +25,14 @@ import {
   PTE_YOUNG,
 } from "./table/entry.js";
 
+/** Hears of each page that is lost, in each address space that maps it. */
+export type OnLost = (mm: AddressSpace, page: number) => void;
+
 /**
  * The memory behind a frame of a device is gone. A page that the host has retained is mapped from there; what a file holds,
- * or is zero, becomes what has not been touched yet; all else is marked as lost. The page is not locked.
+ * or is zero, becomes what has not been touched yet; all else is marked as lost, and told to `onLost`. The page is not locked.
  */
-export function memoryFailure(machine: Machine, frame: number): void {
+export function memoryFailure(machine: Machine, frame: number, onLost: OnLost): void {
   const { frames, host, lru } = machine;
   const { words } = frames;
   assert((frames.flags(frame) & PG_LOCKED) === 0, `the memory of frame ${frame} is given up during a migration`);
@@ -60,6 +62,7 @@ export function memoryFailure(machine: Machine, frame: number): void {
       if (!again) {
         pageTable.exchange(page, poisonMarker(word & PTE_TRACKING));
         machine.hasLostPages = true;
+        onLost(vma.mm, page);
       }
     }
     removeRmap(machine, frame);
@@ -75,20 +78,6 @@ export function memoryFailure(machine: Machine, frame: number): void {
 function entryAtHome(vma: Vma, word: number, home: number): number {
   const entry = (makeEntry(vma, home) & ~PTE_YOUNG) | (word & (PTE_SOFT_DIRTY | PTE_EXCLUSIVE));
   return (word & PTE_WRITE) === 0 ? entry | (word & PTE_UFFD_WP) : maybeWritable(vma, entry);
-}
-
-/** Calls `found` for each run of pages of `[start, end)` whose contents are lost, in order. */
-export function forEachLostRun(
-  { pageTable }: AddressSpace,
-  start: number,
-  end: number,
-  found: (first: number, end: number) => void,
-): void {
-  for (let page = start; page < end; page++) {
-    const first = page;
-    while (page < end && isPoisonMarker(pageTable.read(page))) page++;
-    if (page > first) found(first, page);
-  }
 }
 
 /**

@@ -20,6 +20,7 @@ import { MemoryError } from "../mm/errors.js";
 import type { ArrayHandle } from "./array-handle.js";
 import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";
 import { fillView, patternOf } from "./fill-pattern.js";
+import { nameLost } from "./lost-elements.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, type Operation } from "./operation-queue.js";
 import { GONE, type Mapping, type PinnedRange, type UseBytes } from "./pager.js";
@@ -105,6 +106,7 @@ export class PagedArray<
     }
     this.#source = null;
     this.#written = new WrittenPages(mapping);
+    core.arrays.add(this);
     // The mapping takes its place in the order of operations; what comes later finds it.
     core.queue.run(origin).catch((error: unknown) => {
       this.#unmappable = error;
@@ -259,7 +261,11 @@ export class PagedArray<
     const place = this.#placeOf("pin", mode, range);
     return this.#core.queue.run(async (operation) => {
       this.assertMapped();
-      return this.#createPin(place, await this.mapping.pin(place, operation));
+      try {
+        return this.#createPin(place, await this.mapping.pin(place, operation));
+      } catch (error) {
+        throw this.#named(error);
+      }
     }, range.signal);
   }
 
@@ -383,6 +389,7 @@ export class PagedArray<
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
+    this.#core.arrays.delete(this);
     if (this.#source === null) this.#core.queue.run((operation) => this.mapping.unmap(operation)).catch(() => {});
   }
 
@@ -447,7 +454,25 @@ export class PagedArray<
   async #access(at: number, length: number, write: boolean, operation: Operation, use: UseBytes): Promise<void> {
     if (length === 0) return;
     this.assertMapped();
-    await this.mapping.access(at, length, write, use, operation);
+    // The last page is written whole when its last element is: what is beyond that is nobody's.
+    const end = at + length;
+    const whole = write && end === this.byteLength ? this.pages * this.#core.pager.pageSize - at : length;
+    const useElements: UseBytes =
+      whole === length
+        ? use
+        : (bytes, offset) => {
+            if (offset < length) use(bytes.subarray(0, length - offset), offset);
+          };
+    try {
+      await this.mapping.access(at, whole, write, useElements, operation);
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  /** An error of the pager's, which knows pages only. */
+  #named(error: unknown): unknown {
+    return nameLost(error, [this], this.#core.pager.pageSize);
   }
 
   #placeOf(what: string, mode: PinMode, range: Range): PinPlace<T> {

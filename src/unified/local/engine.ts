@@ -13,20 +13,30 @@ import type { Sources } from "./sources.js";
 export interface Engine {
   readonly machine: Machine;
   readonly mm: AddressSpace;
-  readonly attached: AttachedDevice;
-  readonly residency: Residency;
+  /** The device, or the one that is lost and not replaced yet. */
+  attached: AttachedDevice;
+  residency: Residency;
   /** What mapped arrays are read from. */
   readonly sources: Sources;
-  /** Those whose turn to be mapped has not come. */
-  readonly unmapped: Set<LocalMapping>;
+  /** All, from when they are made until they are unmapped. */
+  readonly mappings: Set<LocalMapping>;
   /** With the threads of a shared memory; else null. */
   readonly sharing: Sharing | null;
+  /** The operation that runs, or ran last. */
+  running: Promise<unknown>;
+  /** While the pages of a lost device are taken off it; what is called then waits. */
+  recovering: Promise<void> | null;
 }
 
 /** Makes the mapping of a place of so many pages. */
 export type MakeMapping = (place: ArrayPlace, pages: number) => LocalMapping;
 
 /** Does an operation's work with nobody else's in between. */
-export function alone<T>({ sharing }: Engine, operation: Operation, work: () => Promise<T>): Promise<T> {
-  return sharing === null ? work() : sharing.exclusive.run(operation, work);
+export function alone<T>(engine: Engine, operation: Operation, work: () => Promise<T>): Promise<T> {
+  const run = (): Promise<T> => {
+    const running = engine.recovering === null ? work() : engine.recovering.then(work);
+    engine.running = running;
+    return running;
+  };
+  return engine.sharing === null ? run() : engine.sharing.exclusive.run(operation, run);
 }

@@ -11,9 +11,9 @@ import { DispatchError } from "../dispatch-error.js";
 import { type ElementRange, elementsOf, elementsOn, type Operand, pagesOf } from "../footprint.js";
 import type { DispatchReport } from "../kernel.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
-import type { BoundArray, Dispatch, PagerKernel } from "../pager.js";
+import type { BoundArray, Dispatch } from "../pager.js";
 import type { PinMode } from "../pin.js";
-import { alone, type Engine } from "./engine.js";
+import type { Engine } from "./engine.js";
 import { planSteps, type StepPlan } from "./step-plan.js";
 import { findThreadPin, loadPastCopies } from "./thread-pins.js";
 import { Turns } from "./turn.js";
@@ -30,7 +30,7 @@ interface LoadedStep {
   readonly held: readonly Int32Array[];
 }
 
-export class LocalKernel implements PagerKernel {
+export class LocalKernel {
   readonly #engine: Engine;
   readonly #kernel: DeviceKernel;
   readonly #label: string;
@@ -41,11 +41,8 @@ export class LocalKernel implements PagerKernel {
     this.#label = label;
   }
 
-  dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
-    return alone(this.#engine, operation, () => this.#dispatch(dispatch, operation));
-  }
-
-  async #dispatch(
+  /** With nobody else's work in between, and no page of it lost when it begins. */
+  async dispatch(
     { invocations, arrays, shape, uniforms, bindings, mode, onProgress }: Dispatch,
     { checkpoint, signal }: Operation,
   ): Promise<DispatchReport> {
@@ -185,6 +182,8 @@ export class LocalKernel implements PagerKernel {
     const { residency, attached, machine } = this.#engine;
     const began = machine.environment.now();
     try {
+      // What the host retains is given up for nothing but a device that is there.
+      if (attached.lost !== null) throw attached.lost;
       for (const { written, frames } of step.slices) if (written) residency.willWrite(frames);
       const { first, count, invocations, slices } = step;
       await this.#kernel.execute({ ...resources, first, count, invocations, slices });

@@ -11,7 +11,9 @@ import { migrateToDevice } from "../../device/migrate-to-device.js";
 import { outOfHostMemory } from "../../device/out-of-host-memory.js";
 import type { DevicePageTable } from "../../device/page-table.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
+import { LostPagesError } from "../../mm/lost-pages-error.js";
 import {
+  isPoisonMarker,
   mapsFrame,
   pteFrame,
   PTE_DIRTY,
@@ -69,7 +71,7 @@ export class Residency {
   /**
    * Makes pages `[start, end)` resident and returns their frames, by number within the device. With `inPlace`, a page that
    * is pinned in host memory stays there and is returned as `-1 - frame`. Throws ENOMEM when the device or, for what has to
-   * leave it, the host has no room, EBUSY when a page does not let itself be moved.
+   * leave it, the host has no room, EBUSY when a page does not let itself be moved, EIO for contents that are lost.
    */
   async load(
     start: number,
@@ -78,10 +80,12 @@ export class Residency {
     checkpoint: Checkpoint,
     inPlace = false,
   ): Promise<Int32Array> {
+    if (this.#attached.lost !== null) throw this.#attached.lost;
     const frames = new Int32Array(end - start);
     this.#loading = ++this.#clock;
     let missing = this.#lookUp(start, frames, inPlace);
     if (missing === 0 && !isScattered(frames, this.runFrames)) return frames;
+    if (this.#mm.machine.hasLostPages) this.#refuseLost(start, frames);
     if (missing < frames.length) missing = await this.#gatherApart(start, frames, missing, checkpoint);
     for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
       for (let i = 0; i < frames.length;) {
@@ -105,13 +109,13 @@ export class Residency {
   }
 
   /**
-   * Loads what can be loaded, ahead of its use. Pages that do not let themselves be moved stay; for those that are pinned
-   * nothing has to leave the device.
+   * Loads what can be loaded, ahead of its use. Pages that do not let themselves be moved stay; for those that are pinned, or
+   * lost, nothing has to leave the device.
    */
   async prefetch(start: number, end: number, checkpoint: Checkpoint): Promise<void> {
     for (let page = start; page < end;) {
       let next = page;
-      while (next < end && this.#stayingHostFrame(next) === 0) next++;
+      while (next < end && this.#stayingHostFrame(next) === 0 && !isPoisonMarker(this.#mm.pageTable.read(next))) next++;
       if (next > page) await this.#prefetchRun(page, next, checkpoint);
       page = next + 1;
     }
@@ -194,6 +198,13 @@ export class Residency {
       else if (staying === 0) missing++;
     }
     return missing;
+  }
+
+  #refuseLost(start: number, frames: Int32Array): void {
+    for (let i = 0; i < frames.length; i++) {
+      if (frames[i] === MISSING && isPoisonMarker(this.#mm.pageTable.read(start + i)))
+        throw LostPagesError.at(this.#mm, start + i);
+    }
   }
 
   /** Enters a page that is on the device although its table does not say so, as after a change of permission. */

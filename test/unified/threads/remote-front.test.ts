@@ -6,6 +6,7 @@ process.env["PAGEFERRY_TEST_REMOTE"] = "1";
 await import("../checkpoints.test.js");
 await import("../coherent.test.js");
 await import("../dirty-ranges.test.js");
+await import("../lost-device.test.js");
 await import("../order.test.js");
 await import("../sources.test.js");
 await import("../swapped-snapshots.test.js");
