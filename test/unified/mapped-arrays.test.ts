@@ -9,7 +9,7 @@ import type { ByteSource } from "../../src/unified/byte-source.js";
 import { FileSource } from "../../src/unified/local/file-source.js";
 import { createUnifiedMemory } from "../../src/index.js";
 import { memoryError, PAGE, TestSwapStore } from "../builders.js";
-import { temporaryFolder } from "../nearest-words/temporary-folder.js";
+import { temporaryFolder } from "../temporary-folder.js";
 import { abortAtEveryWait } from "./aborts-at-every-wait.js";
 import { type MemorySetup, openMemory, openUntended } from "./opened-memory.js";
 
