@@ -289,9 +289,10 @@ test("a dispatch for which the host has no room is refused with both numbers, an
   await y.fill(7);
   await assert.rejects(write(y), (error: unknown) => {
     assert.ok(!(error instanceof DispatchError), "nothing had run");
+    // Where the next step is loaded meanwhile, a step is half as large.
     return memoryError(
       "ENOMEM",
-      /host budget of 32768 bytes has no room for 16384 bytes that have to leave the device/,
+      /host budget of 32768 bytes has no room for (16384|8192) bytes that have to leave the device/,
     )(error);
   });
   opened.check();

@@ -30,6 +30,9 @@ import { setting } from "../setting.js";
 /** Are memories asked for by messages, as by another thread? `threads/remote-front.test.ts` sets it. */
 export const REMOTE = setting("PAGEFERRY_TEST_REMOTE") === "1";
 
+/** Is the device a GPU, where a test asks for no other? `webgpu/arrays.test.ts` sets it. */
+const WEBGPU = process.env["PAGEFERRY_TEST_DEVICE"] === "webgpu";
+
 export interface MemorySetup {
   devicePages?: number;
   hostPages?: number;
@@ -143,20 +146,21 @@ export async function openMemory(t: TestContext, setup: MemorySetup = {}): Promi
 
 /** The same where the test itself destroys the memory. */
 export async function openUntended(setup: MemorySetup = {}): Promise<OpenedMemory> {
-  const {
-    devicePages = 16,
-    hostPages = Number.POSITIVE_INFINITY,
-    pageSize = PAGE,
-    kind = "private",
-    link = {},
-  } = setup;
+  const { devicePages = 16, hostPages = Number.POSITIVE_INFINITY, pageSize = PAGE } = setup;
   const { debug = false, environment = new TestEnvironment() } = setup;
   const shared = REMOTE || (setup.shared ?? SHARED);
-  const driver = setup.driver ?? mirrorDevice({ budget: devicePages * pageSize, kind, link });
+  const driver = setup.driver ?? (await deviceFor(setup, devicePages * pageSize));
   const machine = new Machine({ pageSize, hostBudget: hostPages * pageSize, debug, environment, shared });
   if (setup.swap !== undefined) swapOn(machine, setup.swap);
   const attached = await AttachedDevice.attach(machine, driver);
   const pager = new LocalPager(machine, attached, shared ? (mm) => new Sharing(mm) : null);
   const memory = REMOTE ? await openRemote(pager, debug) : new UnifiedMemory(pager, debug);
   return new OpenedMemory(memory, machine, attached);
+}
+
+async function deviceFor({ kind = "private", link = {} }: MemorySetup, budget: number): Promise<DeviceDriver> {
+  const onlySoftware = kind === "coherent" || Object.keys(link).length > 0;
+  if (onlySoftware || !WEBGPU) return mirrorDevice({ budget, kind, link });
+  const { ShadowedDriver } = await import("../webgpu/shadowed-driver.js");
+  return ShadowedDriver.create(budget);
 }

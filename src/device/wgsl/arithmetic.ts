@@ -171,6 +171,8 @@ function zeros(type: Type): (number | boolean | bigint)[] {
       return [0];
     case "vector":
       return Array.from({ length: type.size }, () => zeros(type.of)[0]);
+    case "matrix":
+      return Array.from({ length: countOf(type) }, () => 0);
     case "array": {
       const element = zeros(type.of);
       return Array.from({ length: type.length ?? 0 }, () => element).flat();

@@ -2,7 +2,7 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { ElementType, StructType } from "../element.js";
-import { nameOfType, sizeOf, type Struct, type Type } from "./types.js";
+import { matrixName, nameOfType, sizeOf, type Struct, type Type } from "./types.js";
 
 /** Whether elements of an array lie as WGSL lays the type out: structures by offsets and types, whatever their members' names. */
 export function isElementOf(type: Type, element: ElementType | StructType["members"][string]): boolean {
@@ -13,6 +13,8 @@ export function isElementOf(type: Type, element: ElementType | StructType["membe
       return element === type.of.name;
     case "vector":
       return element === `vec${type.size}${type.of.name.charAt(0)}`;
+    case "matrix":
+      return element === matrixName(type);
     case "array":
       return false;
     case "struct":
@@ -37,6 +39,8 @@ export function elementNameOf(type: Type): string {
   switch (type.kind) {
     case "vector":
       return `vec${type.size}${type.of.name.charAt(0)}`;
+    case "matrix":
+      return matrixName(type);
     case "atomic":
       return type.of.name;
     case "struct":
@@ -94,6 +98,8 @@ function kindsOf(type: Type): string[] {
   switch (type.kind) {
     case "scalar":
       return [type.name];
+    case "matrix":
+      return ["f32"];
     case "struct":
       return type.members.flatMap((member) => kindsOf(member.type));
     case "vector":

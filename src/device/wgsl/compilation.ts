@@ -70,10 +70,15 @@ export interface UniformUse {
   readonly word: number;
 }
 
+/** What a kernel is read for: to be run over views of its arrays, to be run page by page, or only to be described. */
+export type Purpose = "run" | "paged run" | "description";
+
 export class Compilation {
   readonly reader: Reader;
   readonly text: string;
   readonly footprint: WgslKernel["footprint"];
+  /** What is only described may have what the software device has not. */
+  readonly described: boolean;
   /** Arrays are reached page by page (`paged-places.ts`), not as views. */
   readonly paged: boolean;
   /** Finds what the module declares. */
@@ -98,11 +103,12 @@ export class Compilation {
   #length = 0;
 
   constructor(
-    { text, footprint, paged }: Pick<WgslKernel, "text" | "footprint"> & { readonly paged: boolean },
+    { text, footprint, purpose }: Pick<WgslKernel, "text" | "footprint"> & { readonly purpose: Purpose },
     reader: Reader,
     globals: (compilation: Compilation, name: string) => Binding | null,
   ) {
-    this.paged = paged;
+    this.paged = purpose === "paged run";
+    this.described = purpose === "description";
     this.text = text;
     this.reader = reader;
     this.footprint = footprint;

@@ -41,7 +41,7 @@ export interface CompiledKernel {
   readonly code: string;
 }
 
-const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
+export const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };
 const VEC3U = vectorOf(3, U32);
 
 /** Throws a `KernelError` for what is no WGSL, or not supported; EINVAL when there is no such entry point. */
@@ -55,7 +55,7 @@ export function compile({
   // Of what a module declares, its functions know only through this.
   const resolver: { module: Module | null } = { module: null };
   const c = new Compilation(
-    { text, footprint, paged },
+    { text, footprint, purpose: paged ? "paged run" : "run" },
     READER,
     (compilation, name) => resolver.module?.resolve(compilation, name) ?? null,
   );
@@ -79,7 +79,8 @@ export function compile({
   };
 }
 
-function entryOf(entryPoints: readonly FnElem[], wanted: string | undefined): FnElem {
+/** The entry point that is wanted, or the only one. */
+export function entryOf(entryPoints: readonly FnElem[], wanted: string | undefined): FnElem {
   const names = entryPoints.map(({ name }) => name.ident.originalName);
   if (wanted !== undefined) {
     const found = entryPoints[names.indexOf(wanted)];

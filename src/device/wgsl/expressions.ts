@@ -377,7 +377,8 @@ function construct(c: Compilation, node: FunctionCallExpression, written: Writte
         type.members.map((member) => member.type),
       );
     case "atomic":
-      return c.refuse(node, "an atomic cannot be constructed");
+    case "matrix":
+      return c.refuse(node, `${nameOfType(type)} cannot be constructed here`);
   }
 }
 

@@ -42,6 +42,8 @@ const EXTENSIONS: ReadonlySet<string> = new Set([
 ]);
 
 export class Module {
+  /** All declarations, in order. */
+  readonly all: readonly Declaration[];
   readonly #declarations = new Map<string, Declaration>();
   readonly #asserts: Declaration[] = [];
   readonly #bindings = new Map<string, Binding>();
@@ -50,7 +52,8 @@ export class Module {
 
   constructor(c: Compilation, constants: Constants) {
     this.#constants = constants;
-    for (const declaration of parseDeclarations(c.text)) this.#add(c, declaration);
+    this.all = parseDeclarations(c.text);
+    for (const declaration of this.all) this.#add(c, declaration);
     this.#checkConstants(c);
   }
 
@@ -90,7 +93,7 @@ export class Module {
         const { directive } = declaration;
         if (directive.kind === "diagnostic") return;
         for (const extension of directive.extensions) {
-          if (EXTENSIONS.has(extension.name)) continue;
+          if (c.described || EXTENSIONS.has(extension.name)) continue;
           c.refuse(extension, `${directive.kind} ${extension.name} is not supported by the software device`);
         }
         return;
@@ -242,15 +245,20 @@ function flatScalars(type: Type): string[] {
 }
 
 function uniformVariable(c: Compilation, name: string, node: GlobalVarElem, type: Type): Place {
+  checkUniform(c, node, type);
+  const word = c.uniformWords;
+  c.uniformWords += roundUp(sizeOf(type), 16) / 4;
+  c.uniforms.set(name, { name, type, word });
+  return { kind: "memory", type, root: { prefix: "u", packed: false, access: "read" }, dynamic: "", word };
+}
+
+/** Refuses what a uniform variable cannot be. */
+export function checkUniform(c: Compilation, node: GlobalVarElem, type: Type): void {
   if (!isHostShareable(type) || hasAtomic(type) || !Number.isFinite(countOf(type))) {
     c.refuse(node, `no uniform can be of type ${nameOfType(type)}`);
   }
   const odd = oddInUniform(type);
   if (odd !== null) c.refuse(node, odd);
-  const word = c.uniformWords;
-  c.uniformWords += roundUp(sizeOf(type), 16) / 4;
-  c.uniforms.set(name, { name, type, word });
-  return { kind: "memory", type, root: { prefix: "u", packed: false, access: "read" }, dynamic: "", word };
 }
 
 /** Why a type has no place in a uniform buffer, whose arrays and structures lie at multiples of 16 bytes; null when it has. */
@@ -272,7 +280,8 @@ function oddInUniform(type: Type): string | null {
   return null;
 }
 
-function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type: Type, access = "read"): Place {
+/** What one element of the array is that a storage variable is bound to. Refuses what is no array of elements. */
+export function checkStorage(c: Compilation, node: GlobalVarElem, type: Type, access: string): Type {
   if (access !== "read" && access !== "read_write") c.refuse(node, `storage has no access mode "${access}"`);
   const element = type.kind === "array" ? type.of : type;
   if (!isHostShareable(element) || !Number.isFinite(countOf(element))) {
@@ -280,6 +289,11 @@ function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type
   }
   if (hasArray(element)) c.refuse(node, `arrays of ${nameOfType(element)}, which has arrays inside, are not supported`);
   if (hasAtomic(type) && access === "read") c.refuse(node, "an atomic needs storage that can be written");
+  return element;
+}
+
+function storageVariable(c: Compilation, name: string, node: GlobalVarElem, type: Type, access = "read"): Place {
+  const element = checkStorage(c, node, type, access);
   const number = c.storage.size;
   const length = type.kind === "array" ? type.length : 1;
   const storage: StorageUse = { name, number, element, length, read: false, written: false };

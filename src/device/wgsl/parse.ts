@@ -2,18 +2,26 @@
 
 import {
   type AliasElem,
+  type AttributeElem,
   type ConstAssertElem,
   type ConstElem,
+  type DeclIdentElem,
   type DirectiveElem,
   type DoBlockElem,
   type EmptyElem,
+  type ExpressionElem,
   type FnElem,
+  type FnParamElem,
   type FunctionCallExpression,
   type GlobalVarElem,
   type ImportElem,
   type OverrideElem,
   parseSrcModule,
+  type RefIdentElem,
+  type Statement,
   type StructElem,
+  type StructMemberElem,
+  type SwitchClauseElem,
 } from "wesl/core";
 import { errorAt } from "./error-at.js";
 
@@ -25,8 +33,10 @@ export type {
   BlockElem,
   ConstElem,
   ContinuingElem,
+  DeclIdentElem,
   ExpressionElem,
   FnElem,
+  FnParamElem,
   ForElem,
   FunctionCallExpression,
   GlobalVarElem,
@@ -37,6 +47,8 @@ export type {
   RefIdentElem,
   Statement,
   StructElem,
+  StructMemberElem,
+  SwitchClauseElem,
   SwitchElem,
   TypeRefElem,
   UnaryExpression,
@@ -61,6 +73,17 @@ export type Declaration =
   | OverrideElem
   | StructElem;
 
+/** What a text consists of, down to names and numbers. */
+export type Node =
+  | AttributeElem
+  | Declaration
+  | DeclIdentElem
+  | ExpressionElem
+  | FnParamElem
+  | Statement
+  | StructMemberElem
+  | SwitchClauseElem;
+
 /** The declarations of a module. Throws a `KernelError` at the first place that is no WGSL. */
 export function parseDeclarations(text: string): readonly Declaration[] {
   const { moduleElem, diagnostics } = parse(text);
@@ -77,6 +100,11 @@ function parse(text: string): ReturnType<typeof parseSrcModule> {
     const { message, span } = error as { message?: unknown; span?: readonly [number, number] };
     throw errorAt(text, Array.isArray(span) ? span[0] : 0, String(message));
   }
+}
+
+/** What a call refers to: a function, or the type that is made. */
+export function calledReference(node: FunctionCallExpression): RefIdentElem {
+  return node.function.kind === "type" ? node.function.name.refIdentElem : node.function;
 }
 
 /** The name of a function, or of the type that is made. */

@@ -8,6 +8,7 @@ import {
   BOOL,
   F32,
   I32,
+  matrixOf,
   nameOfType,
   roundUp,
   type Scalar,
@@ -49,10 +50,15 @@ export function namedType(
     if (of !== I32 && of !== U32) return c.refuse(node, "an atomic is of i32 or u32");
     return { kind: "whole", type: { kind: "atomic", of } };
   }
-  if (name === "f16") c.refuse(node, "f16 is not supported by the software device");
-  if (/^mat[234]x[234][fh]?$/.test(name)) c.refuse(node, `matrices (${name}) are not supported by the software device`);
+  if (name === "f16") c.refuse(node, noF16(c));
+  const matrix = /^mat([234])x([234])([fh])?$/.exec(name);
+  if (matrix !== null) return matrixType(c, node, name, matrix, templates);
   if (/^(?:texture_|sampler)/.test(name)) c.refuse(node, `${name} is not supported by the software device`);
   return null;
+}
+
+function noF16({ described }: Compilation): string {
+  return `f16 is not supported ${described ? "in arrays and uniforms" : "by the software device"}`;
 }
 
 /** A whole type, as a declaration has it. */
@@ -91,7 +97,12 @@ export function structType(c: Compilation, node: StructElem): Struct {
       c.refuse(member, `an alignment of ${memberAlign} bytes does not suit ${nameOfType(type)}`);
     }
     if (type.kind === "array" && type.length === null) {
-      c.refuse(member, "an array without a length in a structure is not supported by the software device");
+      c.refuse(
+        member,
+        c.described
+          ? "a structure with an array without a length is no element of an array: name its variable in bindings"
+          : "an array without a length in a structure is not supported by the software device",
+      );
     }
     const at = roundUp(offset, memberAlign);
     offset = at + size;
@@ -134,12 +145,25 @@ function vectorType(
   letter: string | undefined,
   templates: readonly ExpressionElem[],
 ): WrittenType {
-  if (letter === "h") c.refuse(node, "f16 is not supported by the software device");
+  if (letter === "h") c.refuse(node, noF16(c));
   if (letter !== undefined) return { kind: "whole", type: vectorOf(size, LETTERS[letter]) };
   if (templates.length === 0) return { kind: "vector", size };
   const of = typeOf(c, templates[0]);
   if (of.kind !== "scalar") return c.refuse(node, `a vector is of scalars, not of ${nameOfType(of)}`);
   return { kind: "whole", type: vectorOf(size, of) };
+}
+
+function matrixType(
+  c: Compilation,
+  node: SyntaxNode,
+  name: string,
+  [, columns, rows, letter]: RegExpExecArray,
+  templates: readonly ExpressionElem[],
+): WrittenType {
+  if (!c.described) return c.refuse(node, `matrices (${name}) are not supported by the software device`);
+  if (letter === "h" || (templates.length > 0 && typeOf(c, templates[0]) !== F32))
+    return c.refuse(node, "matrices in buffers are of f32");
+  return { kind: "whole", type: matrixOf(Number(columns), Number(rows)) };
 }
 
 function arrayType(c: Compilation, node: SyntaxNode, templates: readonly ExpressionElem[]): WrittenType {

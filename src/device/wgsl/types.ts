@@ -3,7 +3,7 @@
  * one after another. A number takes one word of 32 bits in both.
  */
 
-import { layoutOf } from "../layout.js";
+import { layoutOf, type MatrixType } from "../layout.js";
 
 /** "abstract-int" and "abstract-float" are the types of literals without a suffix. */
 export type ScalarName = "f32" | "i32" | "u32" | "bool" | "abstract-int" | "abstract-float";
@@ -17,6 +17,13 @@ export interface Vector {
   readonly kind: "vector";
   readonly size: 2 | 3 | 4;
   readonly of: Scalar;
+}
+
+/** Of f32, column by column. The software device has none. */
+export interface Matrix {
+  readonly kind: "matrix";
+  readonly columns: 2 | 3 | 4;
+  readonly rows: 2 | 3 | 4;
 }
 
 /** `length` is null for as many as the bound array has. */
@@ -46,7 +53,7 @@ export interface Struct {
   readonly align: number;
 }
 
-export type Type = Scalar | Vector | ArrayOf | Atomic | Struct;
+export type Type = Scalar | Vector | Matrix | ArrayOf | Atomic | Struct;
 
 const scalar = (name: ScalarName): Scalar => ({ kind: "scalar", name });
 
@@ -61,12 +68,23 @@ export function vectorOf(size: number, of: Scalar): Vector {
   return { kind: "vector", size: size as 2 | 3 | 4, of };
 }
 
+export function matrixOf(columns: number, rows: number): Matrix {
+  return { kind: "matrix", columns: columns as 2 | 3 | 4, rows: rows as 2 | 3 | 4 };
+}
+
+/** The matrix as element types name it. */
+export function matrixName({ columns, rows }: Matrix): MatrixType {
+  return `mat${columns}x${rows}f`;
+}
+
 export function nameOfType(type: Type): string {
   switch (type.kind) {
     case "scalar":
       return type.name;
     case "vector":
       return `vec${type.size}<${type.of.name}>`;
+    case "matrix":
+      return `mat${type.columns}x${type.rows}<f32>`;
     case "array":
       return type.length === null ? `array<${nameOfType(type.of)}>` : `array<${nameOfType(type.of)}, ${type.length}>`;
     case "atomic":
@@ -115,6 +133,7 @@ export function isHostShareable(type: Type): boolean {
     case "array":
       return isHostShareable(type.of);
     case "atomic":
+    case "matrix":
       return true;
     case "struct":
       return type.members.every((member) => isHostShareable(member.type));
@@ -134,6 +153,8 @@ export function sizeOf(type: Type): number {
       return 4;
     case "vector":
       return type.size * 4;
+    case "matrix":
+      return layoutOf(matrixName(type)).size;
     case "array":
       return strideOfArray(type) * (type.length ?? 0);
     case "struct":
@@ -148,6 +169,8 @@ export function alignOf(type: Type): number {
       return 4;
     case "vector":
       return layoutOf(`vec${type.size}f`).align;
+    case "matrix":
+      return layoutOf(matrixName(type)).align;
     case "array":
       return alignOf(type.of);
     case "struct":
@@ -172,6 +195,8 @@ export function countOf(type: Type): number {
       return 1;
     case "vector":
       return type.size;
+    case "matrix":
+      return type.columns * type.rows;
     case "array":
       return type.length === null ? Infinity : countOf(type.of) * type.length;
     case "struct":
@@ -215,6 +240,14 @@ function collectLeaves(type: Type, packed: boolean, word: number, leaves: Leaf[]
     case "vector":
       for (let i = 0; i < type.size; i++) leaves.push({ scalar: type.of.name, word: word + i });
       break;
+    case "matrix": {
+      const columnWords = packed ? type.rows : layoutOf(matrixName(type)).columnStride / 4;
+      for (let column = 0; column < type.columns; column++) {
+        for (let row = 0; row < type.rows; row++)
+          leaves.push({ scalar: "f32", word: word + column * columnWords + row });
+      }
+      break;
+    }
     case "array": {
       const words = wordsOfElement(type, packed);
       for (let i = 0; i < (type.length ?? 0); i++) collectLeaves(type.of, packed, word + i * words, leaves);

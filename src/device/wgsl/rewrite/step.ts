@@ -1,0 +1,174 @@
+/**
+ * From a kernel to a module that runs one step of a dispatch on a GPU: plain WGSL, in which each array is the part of it
+ * that the step has, and the ids are those of the whole dispatch.
+ *
+ * All variables are in group 0, by numbers that are given here. The kernel's function keeps its text and loses its
+ * attributes; an entry point of ours works the ids out and calls it.
+ */
+
+import type { KernelDescription } from "../describe.js";
+import { type AttributeElem, calledReference, type FnElem, type Node } from "../parse.js";
+import { entryArguments } from "./entry-arguments.js";
+import { type Instance, nameOf, rootOf } from "./instances.js";
+import { type BindingPlace, declarationsOf, placesOf, withPlace } from "./module-text.js";
+import { RESERVED } from "./names.js";
+import { render, splice } from "./render.js";
+
+/** What differs from one use of a kernel to another. */
+export interface StepVariant {
+  /** Arrays without a fixed length that may be bound by a part, beginning with element `base`. */
+  readonly based: readonly string[];
+  /** Arrays that the kernel only reads, but which lie in a buffer that it writes: they are declared as if it wrote them. */
+  readonly writable: readonly string[];
+  /** 1: the dispatch has one row of workgroups. */
+  readonly dimensions: 1 | 3;
+}
+
+/** The uniform with which a step is run: words of 32 bits at these numbers of bytes. */
+export interface StepParameters {
+  readonly binding: number;
+  readonly bytes: number;
+  /** The first of the step's workgroups, and the one after its last: numbered as invocations are. */
+  readonly firstWorkgroup: number;
+  readonly endWorkgroup: number;
+  /** Three words each: invocations and workgroups of the whole dispatch in each dimension. */
+  readonly shape: number;
+  readonly workgroups: number;
+  /** By the name of a based array: the first element of the part that is bound, and the length of the whole array. */
+  readonly base: Readonly<Record<string, number>>;
+  readonly length: Readonly<Record<string, number>>;
+}
+
+export interface StepModule {
+  readonly code: string;
+  readonly entryPoint: string;
+  readonly bindings: readonly BindingPlace[];
+  readonly parameters: StepParameters;
+}
+
+const ENTRY_ONLY: ReadonlySet<string> = new Set(["compute", "workgroup_size"]);
+
+const ENTRY = `${RESERVED}entry`;
+const STEP = `${RESERVED}step`;
+
+/** Dispatched as workgroups (x, y, 1), where x times y is no less than the workgroups of the step. */
+export function rewriteStep(description: KernelDescription, variant: StepVariant): StepModule {
+  const { source, workgroups } = description;
+  const { text, entry, instances } = source;
+  const bindings = placesOf(description, variant.writable);
+  const binding = bindings.length;
+  const parameters = parametersOf(binding, variant.based);
+  const isGuarded = !workgroups.whole;
+  const code = [
+    ...declarationsOf(description, (node) => withPlace(text, node, bindings)),
+    ...instances.map((instance) => functionText(description, variant, instance)),
+    structText(parameters, variant.based),
+    `@group(0) @binding(${binding}) var<uniform> ${STEP}: ${STEP}_parameters;`,
+    entryText(description, variant, entry, isGuarded),
+  ].join("\n");
+  return { code, entryPoint: ENTRY, bindings, parameters };
+}
+
+function parametersOf(binding: number, based: readonly string[]): StepParameters {
+  let word = 8;
+  const base: Record<string, number> = {};
+  const length: Record<string, number> = {};
+  for (const name of based) {
+    base[name] = word++ * 4;
+    length[name] = word++ * 4;
+  }
+  const bytes = Math.ceil(word / 4) * 16;
+  return { binding, bytes, firstWorkgroup: 0, endWorkgroup: 4, shape: 8, workgroups: 20, base, length };
+}
+
+/** Single words lie one after another, as the offsets say. */
+function structText({ bytes }: StepParameters, based: readonly string[]): string {
+  const members = ["first_workgroup", "end_workgroup"];
+  for (const what of ["shape", "workgroups"]) for (const axis of "xyz") members.push(`${what}_${axis}`);
+  for (const name of based) members.push(`base_${name}`, `length_${name}`);
+  while (members.length * 4 < bytes) members.push(`unused_${members.length}`);
+  return `struct ${STEP}_parameters {\n${members.map((name) => `  ${name}: u32,`).join("\n")}\n}`;
+}
+
+function functionText(description: KernelDescription, variant: StepVariant, instance: Instance): string {
+  const { names, text, entry } = description.source;
+  const { fn } = instance;
+  const ours = fn === entry ? ioAttributes(fn) : null;
+  return render(text, fn, (node, renderPart) => {
+    if (node === fn.name) return instance.name;
+    if (node.kind === "attribute" && ours?.has(node) === true) return "";
+    if (node.kind === "call-expression") {
+      const callee = instance.calls.get(node);
+      const reference = calledReference(node);
+      if (callee !== undefined) {
+        const parts = [...node.arguments];
+        return callee.name + splice(text, reference.end, node.end, parts, renderPart);
+      }
+      const [pointer] = node.arguments;
+      if (pointer === undefined || reference.ident.originalName !== "arrayLength" || names.of(reference) !== null)
+        return null;
+      const root = rootOf(names, instance, pointer);
+      if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
+      return `${STEP}.length_${nameOf(root.variable)}`;
+    }
+    if (node.kind === "component-expression") {
+      const root = rootOf(names, instance, node.base);
+      if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
+      const index = `u32(${renderPart(node.access)}) - ${STEP}.base_${nameOf(root.variable)}`;
+      return `${renderPart(node.base)}[${index}]`;
+    }
+    if (node.kind === "type" && variant.writable.length > 0) return pointerText(variant, instance, node, renderPart);
+    return null;
+  });
+}
+
+/** Attributes that only an entry point can have. */
+function ioAttributes({ attributes = [], params }: FnElem): Set<AttributeElem> {
+  const own = attributes.filter(({ attribute }) => attribute.kind === "@attribute" && ENTRY_ONLY.has(attribute.name));
+  return new Set([...own, ...params.flatMap((param) => param.attributes ?? [])]);
+}
+
+/** The type of a parameter that points into a variable which is now declared as written. */
+function pointerText(
+  { writable }: StepVariant,
+  { roots }: Instance,
+  node: Extract<Node, { kind: "type" }>,
+  renderPart: (part: Node) => string,
+): string | null {
+  for (const [param, { variable }] of roots) {
+    if (param.name.typeRef !== node || !writable.includes(nameOf(variable))) continue;
+    const [space, type] = node.templateParams ?? [];
+    if (space !== undefined && type !== undefined) return `ptr<${renderPart(space)}, ${renderPart(type)}, read_write>`;
+  }
+  return null;
+}
+
+function entryText(
+  { workgroups, source: { entry, text, names } }: KernelDescription,
+  { dimensions }: StepVariant,
+  fn: FnElem,
+  isGuarded: boolean,
+): string {
+  const attributes = (fn.attributes ?? []).map(({ start, end }) => text.slice(start, end));
+  const { parameters, values } = entryArguments(names, entry, text);
+  const [x, y, z] = workgroups.size.map((count) => `${count}u`);
+  const id = (name: string): string => `${RESERVED}${name}`;
+  const workgroup =
+    dimensions === 1
+      ? `vec3u(${id("linear")}, 0u, 0u)`
+      : `vec3u(${id("linear")} % ${STEP}.workgroups_x, (${id("linear")} / ${STEP}.workgroups_x) % ${STEP}.workgroups_y, ${id("linear")} / (${STEP}.workgroups_x * ${STEP}.workgroups_y))`;
+  return [
+    `${attributes.join(" ")}`,
+    `fn ${ENTRY}(${parameters.join(", ")}) {`,
+    `  let ${id("linear")} = ${STEP}.first_workgroup + ${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
+    `  if (${id("linear")} >= ${STEP}.end_workgroup) { return; }`,
+    `  let ${id("workgroup")} = ${workgroup};`,
+    `  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`,
+    `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
+    ...(isGuarded
+      ? [`  if (any(${id("invocation")} >= vec3u(${STEP}.shape_x, ${STEP}.shape_y, ${STEP}.shape_z))) { return; }`]
+      : []),
+    `  ${fn.name.ident.originalName}(${values.join(", ")});`,
+    "}",
+  ].join("\n");
+}

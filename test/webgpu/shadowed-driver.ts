@@ -1,0 +1,183 @@
+/**
+ * A WebGPU device beside which a plain copy of its memory is kept, so that tests of the engine can look at device frames
+ * without waiting. Everything that comes back from the GPU is compared with the copy. Kernels that are functions run over the copy, and
+ * what they write goes to the GPU.
+ */
+
+import assert from "node:assert/strict";
+import type { MemoryError } from "../../src/mm/errors.js";
+import { CopyList } from "../../src/device/copy-list.js";
+import type {
+  Device,
+  DeviceDriver,
+  DeviceHost,
+  DeviceKernel,
+  DeviceKernelDescriptor,
+  KernelSlice,
+  KernelStep,
+} from "../../src/device/driver.js";
+import { runStep } from "../../src/device/mirror/run-step.js";
+import type { StepKernel } from "../../src/device/step-kernel.js";
+import { webgpuDevice, type WebgpuLimits } from "../../src/device/webgpu/index.js";
+import { WebgpuDevice } from "../../src/device/webgpu/webgpu-device.js";
+import { assertNothingUncaught, sharedDevice } from "./opened-device.js";
+
+/** Numbers of host frames from here on mean frames of the copy. */
+const SHADOW = 2 ** 24;
+
+export class ShadowedDriver implements DeviceDriver {
+  readonly kind = "private";
+  readonly name: string;
+  readonly budget: number;
+  readonly #driver: DeviceDriver;
+  readonly #gpu: GPUDevice;
+
+  private constructor(driver: DeviceDriver, gpu: GPUDevice) {
+    this.#driver = driver;
+    this.#gpu = gpu;
+    this.name = driver.name;
+    this.budget = driver.budget;
+  }
+
+  static async create(budget: number, limits: WebgpuLimits = {}): Promise<ShadowedDriver> {
+    const device = await sharedDevice();
+    return new ShadowedDriver(await webgpuDevice({ device, budget, limits }), device);
+  }
+
+  async open(host: DeviceHost): Promise<Device> {
+    const { pageSize } = host;
+    const shadow = new Uint8Array(Math.floor(this.budget / pageSize) * pageSize);
+    const bytes = (frame: number, count: number): Uint8Array =>
+      frame < SHADOW
+        ? host.bytes(frame, count)
+        : shadow.subarray((frame - SHADOW) * pageSize, (frame - SHADOW + count) * pageSize);
+    const device = await this.#driver.open({ ...host, bytes });
+    assert.ok(device instanceof WebgpuDevice);
+    return new ShadowedDevice(device, host, shadow, this.#gpu);
+  }
+}
+
+class ShadowedDevice implements Device {
+  readonly bytes = null;
+  readonly frames: number;
+  readonly runFrames: number;
+  readonly lookahead = 1;
+  readonly #device: WebgpuDevice;
+  readonly #host: DeviceHost;
+  readonly #shadow: Uint8Array;
+  readonly #gpu: GPUDevice;
+
+  constructor(device: WebgpuDevice, host: DeviceHost, shadow: Uint8Array, gpu: GPUDevice) {
+    this.#device = device;
+    this.#host = host;
+    this.#shadow = shadow;
+    this.#gpu = gpu;
+    this.frames = device.frames;
+    this.runFrames = device.runFrames;
+  }
+
+  run(frame: number, count: number): Uint8Array {
+    const { pageSize } = this.#host;
+    return this.#shadow.subarray(frame * pageSize, (frame + count) * pageSize);
+  }
+
+  async upload(copies: CopyList): Promise<void> {
+    await this.#device.upload(copies);
+    for (let i = 0; i < copies.length; i++) {
+      const count = copies.count[i];
+      this.run(copies.device[i], count).set(this.#host.bytes(copies.host[i], count));
+    }
+  }
+
+  async download(copies: CopyList): Promise<void> {
+    await this.#device.download(copies);
+    for (let i = 0; i < copies.length; i++) {
+      const [host, frame, count] = [copies.host[i], copies.device[i], copies.count[i]];
+      assert.ok(
+        Buffer.from(this.#host.bytes(host, count)).equals(this.run(frame, count)),
+        `frames ${frame} to ${frame + count} do not come back as they were written`,
+      );
+    }
+  }
+
+  async clear(frames: CopyList): Promise<void> {
+    await this.#device.clear(frames);
+    for (let i = 0; i < frames.length; i++) this.run(frames.device[i], frames.count[i]).fill(0);
+  }
+
+  discard(frame: number): void {
+    this.#device.discard(frame);
+    if (this.#host.debug) this.run(frame, 1).fill(0xdb);
+  }
+
+  async createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {
+    const { host, wgsl } = descriptor;
+    if (wgsl === undefined) return new FunctionKernel(host, this, this.#host.pageSize);
+    const kernel = await this.#device.createKernel(descriptor);
+    const execute = async (step: KernelStep): Promise<void> => {
+      await kernel.execute(step);
+      for (const { written, frames } of step.slices) if (written) await this.fetch(frames);
+    };
+    return { ...kernel, execute };
+  }
+
+  stopKernels(reason: MemoryError): void {
+    this.#device.stopKernels(reason);
+  }
+
+  async close(): Promise<void> {
+    await this.#device.close();
+    await this.#device.close();
+    assert.equal(this.#device.buffers.created, this.#device.buffers.destroyed, "a buffer is left");
+    await assertNothingUncaught(this.#gpu);
+  }
+
+  /** The copy becomes what the GPU has. */
+  async fetch(frames: Int32Array): Promise<void> {
+    if (frames.length > 0) await this.#device.download(toShadow(frames));
+  }
+
+  /** The GPU gets what the copy has. */
+  async send({ frames }: KernelSlice): Promise<void> {
+    if (frames.length > 0) await this.#device.upload(toShadow(frames));
+  }
+}
+
+/** A function over the copy: of no other interest to the driver than what it reads and writes. */
+class FunctionKernel implements DeviceKernel {
+  scratchBytes = 0;
+  readonly #kernel: StepKernel;
+  readonly #device: ShadowedDevice;
+  readonly #pageSize: number;
+
+  constructor(kernel: StepKernel, device: ShadowedDevice, pageSize: number) {
+    this.#kernel = kernel;
+    this.#device = device;
+    this.#pageSize = pageSize;
+  }
+
+  async execute(step: KernelStep): Promise<void> {
+    const before = step.slices.map(({ frames }) =>
+      Buffer.concat([...frames].map((frame) => this.#device.run(frame, 1))),
+    );
+    for (const [i, { frames, name }] of step.slices.entries()) {
+      await this.#device.fetch(frames);
+      const now = Buffer.concat([...frames].map((frame) => this.#device.run(frame, 1)));
+      assert.ok(now.equals(before[i] ?? Buffer.of()), `pages of "${name}" are not on the GPU as they were written`);
+    }
+    const memory = {
+      pageSize: this.#pageSize,
+      bytes: () => this.#device.run(0, this.#device.frames),
+      run: (frame: number, count: number) => this.#device.run(frame, count),
+      hostPage: () => assert.fail("a private device reads no host page"),
+    };
+    this.scratchBytes = Math.max(this.scratchBytes, runStep(this.#kernel, step, memory));
+    for (const slice of step.slices) if (slice.written) await this.#device.send(slice);
+  }
+}
+
+function toShadow(frames: Int32Array): CopyList {
+  const list = new CopyList(frames.length);
+  for (const frame of frames) list.push(SHADOW + frame, frame);
+  return list;
+}

@@ -1,0 +1,299 @@
+// Kernels that are rewritten to run step by step compute on a GPU what they compute as they were written.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describe, type KernelDescription } from "../../src/device/wgsl/describe.js";
+import { rewriteStep, type StepVariant } from "../../src/device/wgsl/rewrite/step.js";
+import { gpu, skip } from "./gpu.js";
+
+const STORAGE = 0x80;
+const UNIFORM = 0x40;
+const COPY_SRC = 0x4;
+const COPY_DST = 0x8;
+
+interface Case {
+  readonly name: string;
+  readonly text: string;
+  /** Words of each array. */
+  readonly arrays: Readonly<Record<string, number>>;
+  readonly shape: readonly [number, number, number];
+  readonly constants?: Record<string, number>;
+  readonly uniforms?: Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
+  /** Words an element of the based arrays, 1 where it is left out. */
+  readonly stride?: number;
+  /** Arrays that steps have by parts: each invocation uses its own element. */
+  readonly based: readonly string[];
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: "an array is read, another written, with a helper function over pointers to either",
+    text: `
+      @group(0) @binding(3) var<storage, read> x: array<u32>; // with a comment
+      @group(1) @binding(0) var<storage, read_write> y: array<u32>;
+      fn at(from_: ptr<storage, array<u32>, read>, i: u32) -> u32 { return (*from_)[i] + from_[i]; }
+      fn through(from_: ptr<storage, array<u32>, read>, i: u32) -> u32 { return at(from_, i); }
+      @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+        let i = id.x;
+        if (i >= arrayLength(&y)) { return; }
+        y[i] += through(&x, i) * 3u + arrayLength(&x);
+      }`,
+    arrays: { x: 1000, y: 1000 },
+    shape: [1000, 1, 1],
+    based: ["x", "y"],
+  },
+  {
+    name: "locals shadow arrays, elements are incremented in place, pointers and signed indices lead to elements",
+    text: `
+      struct Inputs { @builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u }
+      @group(0) @binding(0) var<storage, read_write> x: array<vec2u>;
+      fn twice(p: ptr<storage, vec2u, read_write>) { (*p).x *= 2u; p.y += 1u; }
+      @compute @workgroup_size(32) fn main(in: Inputs, @builtin(local_invocation_index) local: u32) {
+        let i = i32(in.id.x);
+        if (i >= 700) { return; }
+        { let x = array<u32, 2>(5u, 6u); let unused_ = x[1]; }
+        x[i].x++;
+        twice(&x[i]);
+        let whole = &x;
+        (*whole)[i].y += in.group.x * 1000u + in.groups.x * 7u + local;
+        let element = &x[i];
+        (*element)[0] ^= 21u;
+      }`,
+    arrays: { x: 1400 },
+    shape: [700, 1, 1],
+    stride: 2,
+    based: ["x"],
+  },
+  {
+    name: "invocations of three dimensions, with overrides and uniforms",
+    text: `
+      override side: u32 = 2;
+      @id(7) override factor: u32;
+      const three = 3;
+      @group(0) @binding(9) var<uniform> add: vec4u;
+      @group(2) @binding(9) var<storage, read_write> x: array<u32>;
+      @compute @workgroup_size(side, 4) fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
+        if (any(id >= vec3u(10, 6, 5))) { return; }
+        x[id.x + 10u * (id.y + 6u * id.z)] = id.x + 100u * id.y + 10000u * id.z + factor * add[1] + three + group.z * 1000000u + group.y * 7777u;
+      }
+      @compute @workgroup_size(1) fn other() { x[0] = 1u; }`,
+    arrays: { x: 300 },
+    shape: [10, 6, 5],
+    constants: { side: 4, 7: 11 },
+    uniforms: { add: new Uint8Array(Uint32Array.of(1, 2, 3, 4).buffer) },
+    based: [],
+  },
+  {
+    name: "workgroups share memory and wait for each other",
+    text: `
+      var<workgroup> part: array<u32, 64>;
+      @group(0) @binding(0) var<storage, read> x: array<u32>;
+      @group(0) @binding(1) var<storage, read_write> sums: array<u32>;
+      @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3u) {
+        part[local] = select(0u, x[id.x], id.x < arrayLength(&x));
+        workgroupBarrier();
+        for (var width = 32u; width > 0u; width >>= 1u) {
+          if (local < width) { part[local] += part[local + width]; }
+          workgroupBarrier();
+        }
+        if (local == 0u) { sums[group.x] = part[0]; }
+      }`,
+    arrays: { x: 640, sums: 10 },
+    shape: [640, 1, 1],
+    based: [],
+  },
+  {
+    name: "atomics, a variable that is no array, and a switch in a loop",
+    text: `
+      @group(0) @binding(0) var<storage, read> x: array<u32>;
+      @group(0) @binding(1) var<storage, read_write> total: atomic<u32>;
+      @group(0) @binding(2) var<storage, read_write> bins: array<atomic<u32>, 8>;
+      var<private> seen: u32;
+      fn note(i: u32) { seen = x[i] % 8u; atomicAdd(&bins[seen], 1u); }
+      @compute @workgroup_size(16) fn main(@builtin(global_invocation_id) id: vec3u) {
+        if (id.x >= 333u) { return; }
+        note(id.x);
+        var i = 0u;
+        loop {
+          switch i { case 0u, 2u: { atomicAdd(&total, x[id.x]); } default: { atomicMax(&bins[0], 1u); } }
+          i++;
+          continuing { break if i >= seen; }
+        }
+      }`,
+    arrays: { x: 333, total: 1, bins: 8 },
+    shape: [333, 1, 1],
+    based: ["x"],
+  },
+];
+
+for (const { name, ...given } of CASES) {
+  test(`${name}: the same in one step, in several, and as it was written`, { skip }, async (t) => {
+    const device = await open(t);
+    const description = describe({ text: given.text, entryPoint: "main", constants: given.constants ?? {} });
+    const expected = await runPlainly(device, description, given);
+    const [, y, z] = given.shape;
+    const dimensions = y === 1 && z === 1 ? 1 : 3;
+    const readOnly = description.arrays.filter(({ written }) => !written).map((array) => array.name);
+    for (const writable of [[], readOnly]) {
+      for (const based of [[], given.based]) {
+        const variants: StepVariant[] = [{ based, writable, dimensions: 3 }];
+        if (dimensions === 1) variants.push({ based, writable, dimensions });
+        for (const variant of variants) {
+          for (const count of [workgroupsOf(description, given)[0], 3]) {
+            const result = await runSteps(device, description, given, variant, count);
+            assert.deepEqual(result, expected, JSON.stringify({ ...variant, count }));
+          }
+        }
+      }
+    }
+  });
+}
+
+async function open(t: { after(done: () => void): void }): Promise<GPUDevice> {
+  const adapter = (await gpu?.requestAdapter()) ?? assert.fail();
+  const device = await adapter.requestDevice();
+  device.addEventListener("uncapturederror", ({ error }) => assert.fail(error.message));
+  t.after(() => device.destroy());
+  return device;
+}
+
+function startOf(words: number, salt: number): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from({ length: words }, (_, i) => ((i * 2_654_435_761 + salt * 40_503) >>> 7) % 251);
+}
+
+/** All workgroups of the dispatch, and by dimension. */
+function workgroupsOf({ workgroups: { size } }: KernelDescription, { shape }: Omit<Case, "name">): number[] {
+  const counts = shape.map((count, axis) => Math.ceil(count / (size[axis] ?? 1)));
+  return [counts.reduce((product, count) => product * count, 1), ...counts];
+}
+
+type Buffers = ReadonlyMap<string, GPUBuffer>;
+
+function buffersOf(device: GPUDevice, { arrays, uniforms = {} }: Omit<Case, "name">): Buffers {
+  const buffers = new Map<string, GPUBuffer>();
+  let salt = 0;
+  for (const [name, words] of Object.entries(arrays)) {
+    const buffer = device.createBuffer({ size: words * 4 + 4096, usage: STORAGE | COPY_SRC | COPY_DST });
+    device.queue.writeBuffer(buffer, 0, startOf(words, ++salt));
+    buffers.set(name, buffer);
+  }
+  for (const [name, bytes] of Object.entries(uniforms)) {
+    const buffer = device.createBuffer({ size: bytes.length, usage: UNIFORM | COPY_DST });
+    device.queue.writeBuffer(buffer, 0, bytes);
+    buffers.set(name, buffer);
+  }
+  return buffers;
+}
+
+async function read(
+  device: GPUDevice,
+  buffers: Buffers,
+  { arrays }: Omit<Case, "name">,
+): Promise<Record<string, number[]>> {
+  const result: Record<string, number[]> = {};
+  for (const [name, words] of Object.entries(arrays)) {
+    const back = device.createBuffer({ size: words * 4, usage: 0x1 | COPY_DST });
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffers.get(name) ?? assert.fail(), 0, back, 0, words * 4);
+    device.queue.submit([encoder.finish()]);
+    await back.mapAsync(0x1);
+    result[name] = [...new Uint32Array(back.getMappedRange())];
+    back.destroy();
+  }
+  for (const buffer of buffers.values()) buffer.destroy();
+  return result;
+}
+
+/** As a program without this library runs it. */
+async function runPlainly(
+  device: GPUDevice,
+  description: KernelDescription,
+  given: Omit<Case, "name">,
+): Promise<Record<string, number[]>> {
+  const buffers = buffersOf(device, given);
+  const module = device.createShaderModule({ code: given.text });
+  const compute = { module, entryPoint: "main", constants: given.constants ?? {} };
+  const pipeline = await device.createComputePipelineAsync({ layout: "auto", compute });
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  const groups = new Map<number, GPUBindGroupEntry[]>();
+  for (const { node, name } of [...description.arrays, ...description.uniforms]) {
+    const place = (what: string): number => {
+      const text = given.text.slice(node.start, node.end);
+      return Number(new RegExp(`@${what}\\((\\d+)\\)`).exec(text)?.[1]);
+    };
+    const size = (given.arrays[name] ?? 0) * 4 || (given.uniforms?.[name]?.length ?? 0);
+    const entries = groups.get(place("group")) ?? [];
+    entries.push({ binding: place("binding"), resource: { buffer: buffers.get(name) ?? assert.fail(), size } });
+    groups.set(place("group"), entries);
+  }
+  for (const [group, entries] of groups) {
+    pass.setBindGroup(group, device.createBindGroup({ layout: pipeline.getBindGroupLayout(group), entries }));
+  }
+  const [, x = 1, y = 1, z = 1] = workgroupsOf(description, given);
+  pass.dispatchWorkgroups(x, y, z);
+  pass.end();
+  device.queue.submit([encoder.finish()]);
+  return read(device, buffers, given);
+}
+
+/** By steps of so many workgroups, each with its part of the arrays that may be bound by a part. */
+async function runSteps(
+  device: GPUDevice,
+  description: KernelDescription,
+  given: Omit<Case, "name">,
+  variant: StepVariant,
+  count: number | undefined,
+): Promise<Record<string, number[]>> {
+  const { code, entryPoint, bindings, parameters } = rewriteStep(description, variant);
+  const buffers = buffersOf(device, given);
+  const module = device.createShaderModule({ code });
+  const { messages } = await module.getCompilationInfo();
+  assert.deepEqual(
+    messages.filter(({ type }) => type === "error").map(({ message, lineNum }) => `${lineNum}: ${message}`),
+    [],
+    code,
+  );
+  const compute = { module, entryPoint, constants: given.constants ?? {} };
+  const pipeline = await device.createComputePipelineAsync({ layout: "auto", compute });
+  const [all = 0, ...grid] = workgroupsOf(description, given);
+  const step = device.createBuffer({ size: parameters.bytes, usage: UNIFORM | COPY_DST });
+  const perWorkgroup = description.workgroups.size[0];
+  const stride = given.stride ?? 1;
+  for (let first = 0; first < all; first += count ?? all) {
+    const end = Math.min(first + (count ?? all), all);
+    const words = new Uint32Array(parameters.bytes / 4);
+    words[parameters.firstWorkgroup / 4] = first;
+    words[parameters.endWorkgroup / 4] = end;
+    words.set(given.shape, parameters.shape / 4);
+    words.set(grid, parameters.workgroups / 4);
+    // Parts begin at 256 bytes, as bindings do.
+    const base = Math.floor((first * perWorkgroup * stride) / 64) * 64;
+    for (const name of variant.based) {
+      words[(parameters.base[name] ?? assert.fail()) / 4] = base / stride;
+      words[(parameters.length[name] ?? assert.fail()) / 4] = (given.arrays[name] ?? 0) / stride;
+    }
+    device.queue.writeBuffer(step, 0, words);
+    const entries: GPUBindGroupEntry[] = [{ binding: parameters.binding, resource: { buffer: step } }];
+    for (const { name, binding, kind } of bindings) {
+      const buffer = buffers.get(name) ?? assert.fail();
+      const all_ = kind === "array" ? (given.arrays[name] ?? 0) * 4 : buffer.size;
+      const offset = variant.based.includes(name) ? base * 4 : 0;
+      const used = variant.based.includes(name)
+        ? Math.min(all_ - offset, (end - first) * perWorkgroup * stride * 4 + 256)
+        : all_;
+      entries.push({ binding, resource: { buffer, offset, size: used } });
+    }
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+    // Folded into rows of two, as where there are more than one dimension can have.
+    const rows = Math.ceil((end - first) / 2);
+    pass.dispatchWorkgroups(2, rows);
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+  }
+  return read(device, buffers, given);
+}
