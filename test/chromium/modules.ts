@@ -60,7 +60,7 @@ export function onlyForNode(file: string): string | null {
   for (const given of seen) {
     const path = COUNTERPARTS.get(given) ?? given;
     const text = readFileSync(join(ROOT, path), "utf8");
-    for (const [, , specifier] of text.matchAll(STATIC_IMPORT)) {
+    for (const [, , specifier] of [...text.matchAll(STATIC_IMPORT), ...text.matchAll(DYNAMIC_IMPORT)]) {
       if (isRelative(specifier)) seen.add(posix.join(posix.dirname(path), specifier));
       else if (addressOf(specifier) === undefined) return specifier;
     }

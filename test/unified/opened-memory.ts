@@ -31,7 +31,7 @@ import { setting } from "../setting.js";
 export const REMOTE = setting("PAGEFERRY_TEST_REMOTE") === "1";
 
 /** Is the device a GPU, where a test asks for no other? `webgpu/arrays.test.ts` sets it. */
-const WEBGPU = process.env["PAGEFERRY_TEST_DEVICE"] === "webgpu";
+const WEBGPU = setting("PAGEFERRY_TEST_DEVICE") === "webgpu";
 
 export interface MemorySetup {
   devicePages?: number;
