@@ -113,7 +113,7 @@ class ShadowedDevice implements Device {
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {
     const { host, wgsl } = descriptor;
-    if (wgsl === undefined) return new FunctionKernel(host, this, this.#host.pageSize);
+    if (wgsl === undefined) return new FunctionKernel(host ?? assert.fail(), this, this.#host.pageSize);
     const kernel = await this.#device.createKernel(descriptor);
     const execute = async (step: KernelStep): Promise<void> => {
       await kernel.execute(step);
