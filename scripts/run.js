@@ -16,7 +16,7 @@ const usage = "usage: node scripts/run.js start|test|test:chromium|bench|build [
 const RUN_ONCE = [
   "bench",
   "docs",
-  "nearest-words",
+  "examples",
   "packaging",
   "property/seeded-bugs",
   "conform/protocol-rows",

@@ -24,7 +24,7 @@ const COUNTERPARTS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Tests of programs that are for Node, whatever they import. */
-const NODE_PROGRAMS = ["dist/test/bench/", "dist/test/nearest-words/", "dist/test/packaging/"];
+const NODE_PROGRAMS = ["dist/test/bench/", "dist/test/examples/", "dist/test/packaging/"];
 
 /** Searches of minutes through the engine's own states, which are the same wherever it runs. They are run when asked for. */
 const SEARCHES = [

@@ -100,7 +100,7 @@ test("a test file that needs a module of Node is for Node alone, and says which"
   assert.equal(onlyForNode("dist/test/webgpu/gpu.test.js"), null, "what finds the adapter has a counterpart");
   assert.equal(onlyForNode("dist/test/mm/shared-word.test.js"), "node:worker_threads");
   assert.equal(onlyForNode("dist/test/chromium/run-in-page.test.js"), "node:child_process");
-  assert.equal(onlyForNode("dist/test/nearest-words/sizes.test.js"), "a program for Node");
+  assert.equal(onlyForNode("dist/test/examples/program/sizes.test.js"), "a program for Node");
 });
 
 test("the server gives scripts with addresses for packages, and nothing outside of the project", async (t) => {

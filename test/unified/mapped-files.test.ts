@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { ByteSource } from "../../src/unified/byte-source.js";
 import { FileSource } from "../../src/unified/local/file-source.js";
 import { memoryError, PAGE } from "../builders.js";
-import { temporaryFolder } from "../nearest-words/temporary-folder.js";
+import { temporaryFolder } from "../temporary-folder.js";
 import { openMemory, openUntended } from "./opened-memory.js";
 
 function pattern(bytes: number): Uint8Array<ArrayBuffer> {
