@@ -97,9 +97,9 @@ export class AttachedDevice implements PageMap {
     return table;
   }
 
-  /** The address spaces that the device has page tables of. */
-  get addressSpaces(): Iterable<AddressSpace> {
-    return this.#tables.keys();
+  /** Lets go of all address spaces. */
+  forgetAll(): void {
+    for (const mm of this.#tables.keys()) this.forget(mm);
   }
 
   /** Lets go of an address space that is gone. */

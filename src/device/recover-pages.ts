@@ -25,7 +25,7 @@ export async function recoverPages(attached: AttachedDevice, onLost: OnLost = ()
     }
     memoryFailure(machine, frame, onLost);
   }
-  for (const mm of [...attached.addressSpaces]) attached.forget(mm);
+  attached.forgetAll();
   machine.removeDeviceMemory(zone);
   await device.close();
 }

@@ -62,7 +62,7 @@ export interface Pager {
 export interface PagerLoss {
   readonly error: DeviceLostError;
   /** First and end of each run of a mapping's pages that are lost with it, in ascending order. */
-  runsOf(mapping: Mapping): readonly number[];
+  readonly runsOf: (mapping: Mapping) => readonly number[];
 }
 
 /** `MessagePort` of the runtime; what that is, the types of the DOM or of Node say. */
@@ -154,7 +154,8 @@ export interface BoundArray {
   readonly mapping: Mapping;
   readonly type: ElementType;
   readonly length: number;
-  readonly footprint: Footprint;
+  /** null: nobody knows before the kernel runs. */
+  readonly footprint: Footprint | null;
   readonly written: boolean;
 }
 

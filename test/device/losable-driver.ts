@@ -122,7 +122,8 @@ class LosableDevice implements Device {
         return inner.scratchBytes;
       },
     };
-    const { lookahead, workgroups, beginPaged } = inner;
+    const { lookahead, workgroups } = inner;
+    const beginPaged = inner.beginPaged?.bind(inner);
     if (beginPaged === undefined)
       return { ...kernel, ...(lookahead !== undefined && { lookahead }), ...(workgroups && { workgroups }) };
     return {
@@ -131,7 +132,7 @@ class LosableDevice implements Device {
       ...(workgroups && { workgroups }),
       beginPaged: async (dispatch: PagedDispatch): Promise<PagedRun> => {
         this.#assertThere();
-        const run = await beginPaged.call(inner, dispatch);
+        const run = await beginPaged(dispatch);
         return {
           units: run.units,
           mostUnits: run.mostUnits,

@@ -31,7 +31,7 @@ interface Losable {
   readonly device: AttachedDevice;
   readonly driver: LosableDriver;
   /** Loses the device and takes its pages off it. */
-  lose(): Promise<void>;
+  readonly lose: () => Promise<void>;
 }
 
 async function losable(setup: MirroredSetup = {}): Promise<Losable> {

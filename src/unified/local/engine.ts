@@ -1,6 +1,7 @@
 /** What the mappings and kernels of one pager share. */
 
 import type { AttachedDevice } from "../../device/attached-device.js";
+import { assert } from "../../mm/errors.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import type { Machine } from "../../mm/machine.js";
 import type { Operation } from "../operation-queue.js";
@@ -8,24 +9,38 @@ import type { ArrayPlace } from "./array-place.js";
 import type { LocalMapping } from "./local-mapping.js";
 import type { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
-import type { Sources } from "./sources.js";
+import { Sources } from "./sources.js";
 
-export interface Engine {
+export class Engine {
   readonly machine: Machine;
   readonly mm: AddressSpace;
   /** The device, or the one that is lost and not replaced yet. */
   attached: AttachedDevice;
-  residency: Residency;
+  /** What is on it; null until the first kernel is made, or the first page is to go there ahead of its use. */
+  resident: Residency | null = null;
   /** What mapped arrays are read from. */
-  readonly sources: Sources;
+  readonly sources = new Sources();
   /** All, from when they are made until they are unmapped. */
-  readonly mappings: Set<LocalMapping>;
+  readonly mappings = new Set<LocalMapping>();
   /** With the threads of a shared memory; else null. */
   readonly sharing: Sharing | null;
   /** The operation that runs, or ran last. */
-  running: Promise<unknown>;
+  running: Promise<unknown> = Promise.resolve();
   /** While the pages of a lost device are taken off it; what is called then waits. */
-  recovering: Promise<void> | null;
+  recovering: Promise<void> | null = null;
+
+  constructor(attached: AttachedDevice, mm: AddressSpace, sharing: Sharing | null) {
+    this.machine = attached.machine;
+    this.mm = mm;
+    this.attached = attached;
+    this.sharing = sharing;
+  }
+
+  /** For kernels, which see to it that there is one. */
+  get residency(): Residency {
+    assert(this.resident !== null, "a kernel runs before there is anything to say what is on the device");
+    return this.resident;
+  }
 }
 
 /** Makes the mapping of a place of so many pages. */

@@ -7,14 +7,12 @@
 
 import { accessHost } from "../../access/host-access.js";
 import { pinPages, type PinnedPages, tryPinPages, unpinPages } from "../../access/host-pins.js";
-import { migrateToHost } from "../../device/migrate-to-host.js";
 import { MemoryError } from "../../mm/errors.js";
 import { LostPagesError } from "../../mm/lost-pages-error.js";
 import { munmap } from "../../mm/space/mapping.js";
 import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../mm/space/soft-dirty.js";
 import type { Operation } from "../operation-queue.js";
 import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
-import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
 import { alone, type Engine } from "./engine.js";
 import { loadOnDemand } from "./load-on-demand.js";
@@ -177,17 +175,11 @@ export class LocalMapping implements Mapping {
   }
 
   async prefetch(to: "device" | "host", from: number, until: number, operation: Operation): Promise<void> {
-    const { mm } = this.#engine;
     const first = this.#page + from;
     const end = this.#page + until;
     const { checkpoint } = operation;
-    await alone(this.#engine, operation, async () => {
-      const { attached, residency } = this.#engine;
-      if (to === "host") {
-        await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
-        await prefetchFromStores(mm, first, end, checkpoint);
-      } else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
-    });
+    const { prefetch } = await loadOnDemand("prefetches");
+    await alone(this.#engine, operation, () => prefetch(this.#engine, to, first, end, checkpoint));
   }
 
   snapshot(): LocalMapping {

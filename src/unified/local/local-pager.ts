@@ -24,12 +24,10 @@ import type { Stats } from "../stats.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
 import type { DeviceModule } from "./device-module.js";
-import { alone, type Engine, type MakeMapping } from "./engine.js";
+import { alone, Engine, type MakeMapping } from "./engine.js";
 import { loadOnDemand } from "./load-on-demand.js";
 import { LocalMapping } from "./local-mapping.js";
-import { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
-import { Sources } from "./sources.js";
 import { takeStats } from "./take-stats.js";
 
 /** What the part is wanted for. */
@@ -51,17 +49,7 @@ export class LocalPager implements Pager {
   constructor(machine: Machine, attached: AttachedDevice, share: ((mm: AddressSpace) => Sharing) | null = null) {
     const mm = machine.createAddressSpace();
     this.pageSize = machine.pageSize;
-    this.#engine = {
-      machine,
-      mm,
-      attached,
-      residency: new Residency(attached, mm),
-      sources: new Sources(),
-      mappings: new Set(),
-      sharing: share === null ? null : share(mm),
-      running: Promise.resolve(),
-      recovering: null,
-    };
+    this.#engine = new Engine(attached, mm, share === null ? null : share(mm));
     this.#watchDevice();
   }
 

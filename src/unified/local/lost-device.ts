@@ -18,7 +18,6 @@ import type { DeviceModule } from "./device-module.js";
 import { driverOf } from "./driver-of.js";
 import type { Engine } from "./engine.js";
 import type { LocalMapping } from "./local-mapping.js";
-import { Residency } from "./residency.js";
 
 /** First and end, from a mapping's first page, of each run of its pages that are lost, in ascending order. */
 export type LostRuns = ReadonlyMap<LocalMapping, readonly number[]>;
@@ -89,7 +88,7 @@ export async function replace(
   device: DeviceDriver | DeviceModule,
   { outside }: Operation,
 ): Promise<void> {
-  const { attached, machine, mm } = engine;
+  const { attached, machine } = engine;
   if (attached.lost === null)
     throw new MemoryError("EINVAL", `${attached.driver.name} is not lost: only a lost device is replaced`);
   const attaching = (async () => AttachedDevice.attach(machine, await driverOf(device), attached.counters))();
@@ -99,7 +98,7 @@ export async function replace(
     attaching.then(dispose).catch(() => {});
     throw error;
   }
-  engine.residency = new Residency(engine.attached, mm);
+  engine.resident = null;
 }
 
 /** It came too late. */

@@ -1,5 +1,5 @@
 /**
- * What a pager loads when it is first asked for: kernels, swap, mapped sources, what a lost device leaves. All are one part, because a bundler puts what
+ * What a pager loads when it is first asked for: kernels, prefetches, swap, mapped sources, what a lost device leaves. All are one part, because a bundler puts what
  * two parts share with the first script into scripts of their own, which takes more than it saves.
  */
 
@@ -7,4 +7,5 @@ export { swapOn } from "../../mm/stores.js";
 export { KernelOnDevice } from "./kernel-on-device.js";
 export { recover, replace, rewriteLost } from "./lost-device.js";
 export { mapSource } from "./map-source.js";
+export { prefetch } from "./prefetch.js";
 export { openSwap } from "./open-swap.js";

@@ -26,6 +26,7 @@ import { assert, MemoryError } from "../../mm/errors.js";
 import { PG_FILE_COPY } from "../../mm/frames/frames.js";
 import type { ToDeviceCause } from "../../trace/counters.js";
 import type { Checkpoint } from "../operation-queue.js";
+import type { Engine } from "./engine.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
 
 /** In a list of frames: the page is not on the device. */
@@ -129,10 +130,25 @@ export class Residency {
     }
   }
 
+  /** The frame of a page, as `load` returns it; -1 of one that is not resident. */
+  frameOf(page: number, inPlace: boolean): number {
+    const table = this.#attached.table(this.#mm);
+    const { first } = this.#attached.zone;
+    let frame = table.lookup(page, false);
+    if (frame < 0) frame = this.#enter(table, page);
+    if (frame >= first && frame < first + this.frames) return frame - first;
+    return inPlace ? -1 - this.#stayingHostFrame(page) : MISSING;
+  }
+
   /** A step begins to use the frames. */
   hold(frames: Int32Array): void {
+    this.keep(frames);
+    this.use(frames);
+  }
+
+  /** The frames stay, until `release`, whether they are used or not. */
+  keep(frames: Int32Array): void {
     const { machine, zone } = this.#attached;
-    const now = ++this.#clock;
     for (const frame of frames) {
       if (frame < 0) {
         this.#holdInPlace(-1 - frame);
@@ -140,8 +156,12 @@ export class Residency {
       }
       machine.frames.get(zone.first + frame);
       this.#holds[frame]++;
-      this.#lastUse[frame] = now;
     }
+  }
+
+  use(frames: Int32Array): void {
+    const now = ++this.#clock;
+    for (const frame of frames) if (frame >= 0) this.#lastUse[frame] = now;
   }
 
   release(frames: Int32Array): void {
@@ -177,9 +197,10 @@ export class Residency {
     }
   }
 
-  /** The step writes the frames: what the host retains of them is stale from now on. */
+  /** The step writes the frames: what the host retains of them is stale from now on. Throws when the device is lost: it keeps that. */
   willWrite(frames: Int32Array): void {
-    const { machine, zone } = this.#attached;
+    const { lost, machine, zone } = this.#attached;
+    if (lost !== null) throw lost;
     for (const frame of frames) machine.host.retained.wrote(zone.first + frame);
   }
 
@@ -321,6 +342,12 @@ export class Residency {
       frame += run;
     }
   }
+}
+
+/** What is on the engine's device. */
+export function provideResidency(engine: Engine): Residency {
+  engine.resident ??= new Residency(engine.attached, engine.mm);
+  return engine.resident;
 }
 
 function isScattered(frames: Int32Array, runFrames: number): boolean {
