@@ -29,6 +29,8 @@ export class LosableDriver implements DeviceDriver {
   operations = 0;
   /** The number, from 1, of the operation that loses the device: as it begins, or as it ends, when it has done its work. */
   loseAt: { readonly operation: number; readonly done: boolean } | null = null;
+  /** Called when the device is about to be lost. */
+  onLose: () => void = () => {};
   /** What the operation was. */
   lostBy: LosableOperation | null = null;
   readonly #inner: DeviceDriver;
@@ -51,6 +53,7 @@ export class LosableDriver implements DeviceDriver {
   }
 
   lose(reason: DeviceLostReason = "unknown", details = "unplugged"): DeviceLostError {
+    if (!this.isLost) this.onLose();
     const error = new DeviceLostError(this.name, reason, details);
     this.#device?.lose(error);
     return error;
