@@ -11,7 +11,7 @@ import { madeArchive, madeJson, madeVectors } from "../data/made-archive.js";
 import { temporaryFolder } from "../../temporary-folder.js";
 
 const main = fileURLToPath(new URL("../../../examples/nearest-words/main.js", import.meta.url));
-const changeBeforeVerification = new URL("change-before-verification.js", import.meta.url).href;
+const changeBeforeVerification = new URL("../change-before-verification.js", import.meta.url).href;
 
 interface Ended {
   readonly code: number | null;
@@ -121,7 +121,7 @@ test("for people there are the neighbours, the migrations, the time, the verdict
 test("page size and device memory change the migrations, never the answer", async () => {
   const [first, ...others] = await Promise.all([
     answer("--demo", "river", "seven", "--k", "20"),
-    answer("--demo", "river", "seven", "--k", "20", "--device-memory", "192KiB"),
+    answer("--demo", "river", "seven", "--k", "20", "--device-memory", "256KiB"),
     answer("--demo", "river", "seven", "--k", "20", "--device-memory", "64KiB", "--page-size", "4KiB"),
   ]);
   for (const other of others) {
