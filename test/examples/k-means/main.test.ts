@@ -86,7 +86,10 @@ test("what is in the way is said in a sentence, with exit code 2 and ways out th
     [["--seed", "-1"], /'--seed' argument is ambiguous/],
     [["--seed=x"], /--seed "x" is not a whole number from 0 to 4294967295/],
     [["--device", "cuda"], /--device "cuda" is not auto, webgpu or mirror/],
-    [["--demo", "--device-memory", "8KiB", "--page-size", "8KiB"], /needs \d+ bytes of device memory/],
+    [
+      ["--demo", "--device-memory", "8KiB", "--page-size", "8KiB"],
+      /uses at least \d+ bytes at once, more than the 8192 bytes of device memory/,
+    ],
   ];
   await Promise.all(
     cases.map(async ([args, message]) => {

@@ -246,7 +246,10 @@ test("what is in the way is said in a sentence, with exit code 2 and no stack tr
     ],
     [["--vectors", raw, "--words", list, "--dim", "1"], /w\.txt has 3 words, but there are 6 vectors/],
     [["--vectors", `${npy}.gone`, "--words", list], /cannot read .*v\.npy\.gone: no such file or folder/],
-    [["--demo", "--device-memory", "64KiB"], /needs \d+ bytes of device memory, more than the 65536 bytes/],
+    [
+      ["--demo", "--device-memory", "64KiB"],
+      /uses at least \d+ bytes at once, more than the 65536 bytes of device memory/,
+    ],
     [["--demo", "--page-size", "16MiB"], /--page-size 16MiB is not a power of two from 4 KiB to 2 MiB/],
   ];
   await Promise.all(
