@@ -104,7 +104,7 @@ export const IRREGULAR: readonly Shader[] = [
   loop {
     at = next[at];
     steps++;
-    if (at % 11u == 0u || steps == 40u) { break; }
+    if (at % 11u == 0u || steps == 4u) { break; }
   }
   y[i] = at * 64u + steps;`),
     arrays: { next: indices(M), y: zeros() },
