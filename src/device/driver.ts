@@ -145,6 +145,8 @@ export interface WgslKernel {
   readonly footprint: Readonly<
     Record<string, "whole" | { readonly each: number; readonly before?: number; readonly after?: number }>
   >;
+  /** Storage and uniform variables that are no arrays, but come with each dispatch; textures and samplers always do. */
+  readonly bindings?: readonly string[];
 }
 
 /** What a driver makes a kernel from: either a function, or WGSL, whose uniforms come as bytes in WGSL's layout. */
