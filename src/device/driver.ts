@@ -145,20 +145,21 @@ export interface WgslKernel {
   readonly footprint: Readonly<
     Record<string, "whole" | { readonly each: number; readonly before?: number; readonly after?: number }>
   >;
-  /** Storage and uniform variables that are no arrays, but come with each dispatch; textures and samplers always do. */
-  readonly bindings?: readonly string[];
+  /** Storage and uniform variables that are buffers of the caller's, not arrays or uniforms. */
+  readonly bindings: readonly string[];
 }
 
-/** What a driver makes a kernel from: either a function, or WGSL, whose uniforms come as bytes in WGSL's layout. */
-export type DeviceKernelDescriptor =
-  | {
-      readonly label: string;
-      readonly host: HostKernel;
-      /** Where another thread finds the same kernel; missing for one that was given as a function. */
-      readonly module?: { readonly module: string; readonly export: string };
-      readonly wgsl?: undefined;
-    }
-  | { readonly label: string; readonly wgsl: WgslKernel; readonly host?: undefined; readonly module?: undefined };
+/** What a driver makes a kernel from: a function, WGSL, or both, which do the same: it takes what suits it. */
+export interface DeviceKernelDescriptor {
+  readonly label: string;
+  readonly host?: HostKernel;
+  /** Where another thread finds the function; missing for one that was given as such. */
+  readonly module?: { readonly module: string; readonly export: string };
+  readonly wgsl?: WgslKernel;
+}
+
+/** What of a kernel can be posted to another thread. */
+export type PostableKernel = Pick<DeviceKernelDescriptor, "module" | "wgsl">;
 
 /** The part of an array that a step uses: elements `[first, first + length)`, on the pages in `frames`. */
 export interface KernelSlice {
@@ -184,6 +185,7 @@ export type DispatchShape = readonly [x: number, y: number, z: number];
 /** What a dispatch has beside its arrays. */
 export interface DispatchResources {
   readonly shape: DispatchShape;
+  /** For WGSL what `uniformBytes` takes, by the names of uniform variables; for functions whatever the caller gave. */
   // oxlint-disable-next-line no-explicit-any
   readonly uniforms: Readonly<Record<string, any>>;
   /** The caller's own buffers, textures and samplers, by the names of the kernel's variables; what they are, the device knows. */

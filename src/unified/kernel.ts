@@ -1,6 +1,12 @@
 /** Kernels over arrays, as programs see them: what is dispatched is checked here, and the pager runs it in its turn. */
 
-import type { DeviceKernelDescriptor, DispatchShape, HostKernel, HostModule } from "../device/driver.js";
+import type {
+  DeviceKernelDescriptor,
+  DispatchShape,
+  HostKernel,
+  HostModule,
+  WorkgroupShape,
+} from "../device/driver.js";
 import { isHostKernel } from "../device/host-kernel.js";
 import type { ElementType } from "../device/element.js";
 import { loadPart } from "../device/load-part.js";
@@ -21,10 +27,13 @@ export interface KernelDescriptor {
    */
   host?: HostKernel | HostModule;
   /**
-   * The kernel in WGSL, in place of `host`: a whole module. Its storage variables are the arrays, by name; which of them it
-   * writes is taken from the code. Throws a `KernelError`, with line and column, for what cannot be run.
+   * The kernel in WGSL: a whole module. Its storage variables are the arrays, by name; which of them it writes is taken from
+   * the code. Throws a `KernelError`, with line and column, for what cannot be run. Beside `host`, which then has to do the
+   * same: the software device runs the function, except page by page, and others the WGSL.
    */
   wgsl?: string;
+  /** Names of storage and uniform variables that are no arrays and no uniforms, but buffers that each dispatch gives. */
+  bindings?: readonly string[];
   /** The function with `@compute` that is run, where the module has several. */
   entryPoint?: string;
   /** Values of the module's `override`s, by name or by the number of their `@id`. */
@@ -80,6 +89,7 @@ const KERNEL_OPTIONS: OptionNames<KernelDescriptor> = {
   wgsl: true,
   entryPoint: true,
   constants: true,
+  bindings: true,
   footprint: true,
 };
 const DISPATCH_OPTIONS: OptionNames<DispatchOptions> = {
@@ -101,6 +111,10 @@ interface Bound extends BoundArray {
 export interface KernelCode {
   readonly device: DeviceKernelDescriptor;
   readonly writes: readonly string[];
+  /** Missing where invocations are not grouped. */
+  readonly workgroups?: WorkgroupShape;
+  /** Names of what each dispatch gives beside arrays and uniforms. */
+  readonly bindings?: readonly string[];
   /** Throws EINVAL for an array that the kernel cannot have under a name. */
   checkArray(name: string, array: PagedArray<ElementType, ArrayBufferLike>): void;
   /** The uniforms as they are now, in a form that can go wherever the kernel runs. */
@@ -160,6 +174,8 @@ export class Kernel {
       throw new MemoryError("EINVAL", "onProgress is no function");
     const shape = shapeOf(options.invocations);
     const invocations = shape[0] * shape[1] * shape[2];
+    this.#checkWorkgroups(shape);
+    this.#checkBindings(options.bindings);
     const bound = this.#bind(options, invocations);
     // Until its turn comes the caller may use its options for something else.
     const { mode = "auto", uniforms: given = {} } = options;
@@ -173,6 +189,26 @@ export class Kernel {
       });
       return this.#kernel.dispatch({ invocations, shape, arrays, uniforms, bindings, mode, onProgress }, operation);
     }, options.signal);
+  }
+
+  #checkWorkgroups(shape: DispatchShape): void {
+    const { workgroups } = this.#code;
+    if (workgroups?.whole !== true || shape.every((count, axis) => count % workgroups.size[axis] === 0)) return;
+    throw new MemoryError(
+      "EINVAL",
+      `kernel "${this.label}" runs whole workgroups of ${workgroups.size.join(" by ")}, whose invocations use what others do: ${shape.join(" by ")} invocations are no multiple`,
+    );
+  }
+
+  #checkBindings(given: Record<string, object> = {}): void {
+    const { bindings = [] } = this.#code;
+    for (const name of bindings) {
+      if (typeof given?.[name] !== "object" || given[name] === null)
+        throw new MemoryError("EINVAL", `kernel "${this.label}" needs binding "${name}"`);
+    }
+    for (const name of Object.keys(given ?? {})) {
+      if (!bindings.includes(name)) throw new MemoryError("EINVAL", `kernel "${this.label}" has no binding "${name}"`);
+    }
   }
 
   #bind({ arrays = {}, mode = "auto" }: Partial<DispatchOptions>, invocations: number): Bound[] {
@@ -216,7 +252,9 @@ export class Kernel {
     if (array.destroyed) throw new MemoryError("EINVAL", `array "${array.label}" is destroyed`);
     if (!array.belongsTo(this.#core))
       throw new MemoryError("EINVAL", `array "${array.label}" belongs to another memory`);
-    if (footprint !== "whole" && invocations * footprint.each > array.length) {
+    // Of whole workgroups the last may reach past the end of an array; what is there is for the kernel to say.
+    const mayExceed = this.#code.workgroups?.whole === true;
+    if (footprint !== "whole" && !mayExceed && invocations * footprint.each > array.length) {
       throw new MemoryError(
         "EINVAL",
         `${invocations} invocations of ${footprint.each} elements each exceed the ${array.length} elements of array "${array.label}"`,
@@ -232,17 +270,17 @@ export class Kernel {
 
 async function codeOf(
   label: string,
-  { host, wgsl, entryPoint, constants }: KernelDescriptor,
+  { host, wgsl, entryPoint, constants, bindings }: Omit<KernelDescriptor, "footprint" | "label">,
   footprint: Record<string, Footprint>,
 ): Promise<KernelCode> {
   if (wgsl !== undefined) {
-    if (typeof wgsl !== "string" || host !== undefined)
-      throw new MemoryError("EINVAL", `kernel "${label}" needs host, or wgsl as a string, not both`);
-    const { prepareWgsl } = await loadPart("WGSL", () => import("./wgsl-kernel.js"));
-    return prepareWgsl({ label, text: wgsl, entryPoint, constants, footprint });
+    if (typeof wgsl !== "string") throw new MemoryError("EINVAL", `kernel "${label}" needs wgsl as a string`);
+    const { alsoHost, prepareWgsl } = await loadPart("WGSL", () => import("./wgsl-kernel.js"));
+    const code = prepareWgsl({ label, text: wgsl, entryPoint, constants, footprint, bindings });
+    return host === undefined ? code : alsoHost(label, code, await codeOf(label, { host }, footprint));
   }
-  if (entryPoint !== undefined || constants !== undefined)
-    throw new MemoryError("EINVAL", `kernel "${label}" has entryPoint or constants, which are for wgsl`);
+  if (entryPoint !== undefined || constants !== undefined || bindings !== undefined)
+    throw new MemoryError("EINVAL", `kernel "${label}" has entryPoint, constants or bindings, which are for wgsl`);
   if (isModule(host)) {
     const { prepareModule } = await loadPart("kernels as modules", () => import("./module-kernel.js"));
     return prepareModule(label, host);

@@ -2,7 +2,7 @@
 
 import type { DeviceKernelDescriptor, WgslKernel } from "../device/driver.js";
 import { type ElementType, nameOf } from "../device/element.js";
-import { compile, elementNameOf, isElementOf, type StorageUse, uniformBytes } from "../device/wgsl/index.js";
+import { type ArrayUse, describe, elementNameOf, isElementOf, uniformBytes } from "../device/wgsl/index.js";
 import { MemoryError } from "../mm/errors.js";
 import type { Footprint } from "./footprint.js";
 import type { KernelCode } from "./kernel.js";
@@ -17,28 +17,38 @@ export interface WgslRequest {
   readonly entryPoint: string | undefined;
   readonly constants: Readonly<Record<string, number>> | undefined;
   readonly footprint: Readonly<Record<string, Footprint>>;
+  readonly bindings: readonly string[] | undefined;
 }
 
-/** Compiles the kernel here, to know what it uses; the device compiles it again, wherever it runs it. */
-export function prepareWgsl({ label, text, entryPoint, constants = {}, footprint }: WgslRequest): KernelCode {
+/** Reads here what the kernel uses; the device compiles it, wherever it runs it. */
+export function prepareWgsl({ label, text, entryPoint, constants, footprint, bindings = [] }: WgslRequest): KernelCode {
+  if (!Array.isArray(bindings) || bindings.some((name) => typeof name !== "string"))
+    refuse(`bindings of kernel "${label}" are the names of variables, in an array`);
   const known = { ...constants };
-  const { storage, uniforms, ...kernel } = compile({
+  const own = [...bindings];
+  const { uniforms, workgroups, ...kernel } = describe({
     text,
     ...(entryPoint !== undefined && { entryPoint }),
     constants: known,
-    footprint,
+    bindings: own,
   });
-  const arrays = new Map(storage.map((use) => [use.name, use]));
+  const arrays = new Map(kernel.arrays.map((use) => [use.name, use]));
   for (const name of Object.keys(footprint)) {
     if (!arrays.has(name)) refuse(`kernel "${label}" has no storage "${name}" that ${kernel.entryPoint} uses`);
   }
   for (const name of arrays.keys()) {
     if (!Object.hasOwn(footprint, name)) refuse(`kernel "${label}" needs a footprint for array "${name}"`);
   }
-  const wgsl: WgslKernel = { text, entryPoint: kernel.entryPoint, constants: known, footprint };
+  for (const { name, length } of kernel.arrays) {
+    if (length !== null && (footprint[name] ?? "whole") !== "whole")
+      refuse(`array "${name}" of kernel "${label}" has a fixed length: its footprint is "whole"`);
+  }
+  const wgsl: WgslKernel = { text, entryPoint: kernel.entryPoint, constants: known, footprint, bindings: own };
   return {
     device: { label, wgsl } satisfies DeviceKernelDescriptor,
-    writes: storage.filter(({ written }) => written).map(({ name }) => name),
+    writes: kernel.arrays.filter(({ written }) => written).map(({ name }) => name),
+    workgroups,
+    bindings: kernel.bindings.map(({ name }) => name),
     checkArray: (name, array) => checkArray(label, arrays.get(name)!, array),
     takeUniforms: (given, invocations) => {
       if (invocations > MOST) refuse(`${invocations} invocations exceed the ${MOST} that WGSL can count`);
@@ -50,9 +60,33 @@ export function prepareWgsl({ label, text, entryPoint, constants = {}, footprint
   };
 }
 
+/** A kernel that is there as a function as well. EINVAL where that does not write the same arrays. */
+export function alsoHost(label: string, code: KernelCode, host: KernelCode): KernelCode {
+  const { writes } = host;
+  const differing = [...code.writes, ...writes].find((name) => !code.writes.includes(name) || !writes.includes(name));
+  if (differing !== undefined) {
+    const [who, other] = writes.includes(differing) ? ["host", "wgsl"] : ["wgsl", "host"];
+    refuse(`kernel "${label}" writes "${differing}" in ${who}, not in ${other}`);
+  }
+  return {
+    ...code,
+    device: { ...host.device, ...code.device },
+    takeUniforms: (given, invocations) => {
+      code.takeUniforms(given, invocations);
+      return host.takeUniforms(copies(given), invocations);
+    },
+  };
+}
+
+/** Uniforms as the caller gave them, which it may change meanwhile. */
+function copies(given: Record<string, unknown>): Record<string, unknown> {
+  const copy = (value: unknown): unknown => (typeof value === "object" ? structuredClone(value) : value);
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, copy(value)]));
+}
+
 function checkArray(
   label: string,
-  { name, element, length }: StorageUse,
+  { name, element, length }: ArrayUse,
   array: PagedArray<ElementType, ArrayBufferLike>,
 ): void {
   if (!isElementOf(element, array.type)) {

@@ -257,9 +257,20 @@ test("kernels that cannot be made are refused with what is missing, and a text t
   await refused({ wgsl: COPY }, /needs a footprint for each of its arrays/);
   await refused({ wgsl: COPY, footprint: { x: { each: 1 } } }, /needs a footprint for array "y"/);
   await refused({ wgsl: COPY, footprint: { ...COPIED, scale: "whole" } }, /has no storage "scale" that main uses/);
-  await refused({ wgsl: COPY, host, footprint: COPIED }, /host, or wgsl as a string, not both/);
+  await refused({ wgsl: COPY, host, footprint: COPIED }, /writes "y" in wgsl, not in host/);
+  await refused({ wgsl: COPY, host: { ...host, writes: ["x", "y"] }, footprint: COPIED }, /"x" in host, not in wgsl/);
   await refused({ wgsl: 7, footprint: COPIED }, /wgsl as a string/);
   await refused({ host, entryPoint: "main", footprint: COPIED }, /for wgsl/);
+  await refused({ host, bindings: ["x"], footprint: COPIED }, /for wgsl/);
+  await refused({ wgsl: COPY, bindings: ["z"], footprint: COPIED }, /binding "z" is no storage or uniform variable/);
+  await refused({ wgsl: COPY, bindings: "x", footprint: COPIED }, /names of variables, in an array/);
+  const few = COPY.replace("array<f32>", "array<f32, 4>");
+  await refused({ wgsl: few, footprint: COPIED }, /array "x" of kernel "kernel" has a fixed length/);
+  const { y } = COPIED;
+  await assert.rejects(
+    memory.createKernel({ wgsl: COPY, bindings: ["x"], footprint: { y } }),
+    memoryError("ENOTSUP", /no buffers of the caller's, as binding "x" would be/),
+  );
   await refused({ wgsl: COPY, entryPoint: "start", footprint: COPIED }, /no compute entry point "start"/);
   await refused({ wgsl: COPY, constants: { k: 1 }, footprint: COPIED }, /constant "k" belongs to no override/);
   await assert.rejects(memory.createKernel({ wgsl: `${COPY}\n  fn`, footprint: COPIED }), (error) => {
@@ -305,6 +316,49 @@ test("uniforms and arrays that do not suit a kernel are refused, and nothing has
   );
   await kernel.dispatch({ invocations: 100, arrays: { x, y }, uniforms: { scale: Float32Array.of(0, 5).buffer } });
   assert.equal((await y.read())[99], 15);
+});
+
+test("a kernel that is there in WGSL and as a function runs as the function on the software device, with its uniforms as given", async (t) => {
+  const { memory } = await openMemory(t);
+  const x = memory.createArray("f32", 100);
+  const y = memory.createArray("f32", 100);
+  const given = Float32Array.of(0, 2);
+  const host: HostKernel = {
+    writes: ["y"],
+    run({ arrays, first, count, base, uniforms }) {
+      const scale = uniforms["scale"] as Float32Array;
+      for (let i = first; i < first + count; i++) arrays["y"][i - base["y"]] = scale[1] + 1000;
+    },
+  };
+  const kernel = await memory.createKernel({ wgsl: COPY, host, footprint: COPIED });
+  const dispatched = kernel.dispatch({ invocations: 100, arrays: { x, y }, uniforms: { scale: given } });
+  given[1] = 9;
+  await dispatched;
+  assert.ok((await y.read()).every((value) => value === 1002));
+  const wrong = kernel.dispatch({ invocations: 100, arrays: { x, y }, uniforms: { scale: 3 } });
+  await assert.rejects(wrong, memoryError("EINVAL", /give its 8 bytes/));
+});
+
+test("a dispatch of two dimensions is one row of invocations after another", async (t) => {
+  const { memory } = await openMemory(t);
+  const y = memory.createArray("u32", 12 * 9);
+  const wgsl = `@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+    @compute @workgroup_size(4, 3) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x + 12 * id.y] = id.x + 100 * id.y; }`;
+  const kernel = await memory.createKernel({ wgsl, footprint: { y: { each: 1 } } });
+  const { invocations } = await kernel.dispatch({ invocations: [12, 9, 1], arrays: { y } });
+  assert.equal(invocations, 108);
+  assert.deepEqual(
+    [...(await y.read())],
+    Array.from({ length: 108 }, (_, i) => (i % 12) + 100 * Math.floor(i / 12)),
+  );
+  await assert.rejects(
+    kernel.dispatch({ invocations: [12, 9] as unknown as number, arrays: { y } }),
+    memoryError("EINVAL", /2 dimensions/),
+  );
+  await assert.rejects(
+    kernel.dispatch({ invocations: [12, -1, 1], arrays: { y } }),
+    memoryError("EINVAL", /-1 invocations/),
+  );
 });
 
 test("a page whose policy lets no code be made is told so", async () => {

@@ -117,7 +117,7 @@ class ShadowedDevice implements Device {
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {
     const { host, wgsl } = descriptor;
-    if (wgsl === undefined) return new FunctionKernel(host, this, this.#host.pageSize);
+    if (wgsl === undefined) return new FunctionKernel(host ?? assert.fail(), this, this.#host.pageSize);
     const kernel = new FollowedKernel(await this.#device.createKernel(descriptor), this);
     this.#driver.kernels.push(kernel);
     return kernel;

@@ -14,9 +14,8 @@ import type {
   PagedRound,
   PagedRun,
   PagedUnits,
-  WgslKernel,
+  PostableKernel,
 } from "../driver.js";
-import type { HostModuleAddress } from "../host-module.js";
 import { Thread } from "../thread.js";
 import { type PageChanges, PostedPagedRun } from "./paged-run.js";
 import type { StepMemory } from "./run-step.js";
@@ -28,7 +27,7 @@ export type KernelOrder =
       readonly do: "load";
       readonly kernel: number;
       readonly label: string;
-      readonly address: HostModuleAddress | WgslKernel;
+      readonly code: PostableKernel;
     }
   | { readonly do: "run"; readonly kernel: number; readonly step: KernelStep; readonly hostPages: HostPages }
   | { readonly do: "begin"; readonly kernel: number; readonly run: number; readonly dispatch: PagedDispatch }
@@ -70,18 +69,18 @@ export class KernelThread {
   }
 
   /** Rejects with EINVAL when the worker cannot import the kernel, EIO when the worker ends before it could. */
-  async createKernel(label: string, address: HostModuleAddress | WgslKernel): Promise<DeviceKernel> {
+  async createKernel(label: string, code: PostableKernel): Promise<DeviceKernel> {
     const kernel = this.#kernels++;
-    await this.#load(kernel, label, address);
+    await this.#load(kernel, label, code);
     const execute = async (step: KernelStep): Promise<number> => {
       // A step is posted before anything else is done, where that can be: so it runs while the next one is loaded.
-      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, address));
+      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, code));
       const hostPages = this.#hostPagesOf(step);
       return thread.request<number>({ do: "run", kernel, step, hostPages } satisfies KernelOrder);
     };
-    if ("module" in address) return new ThreadKernel(execute);
+    if (code.wgsl === undefined) return new ThreadKernel(execute);
     return new ThreadWgslKernel(execute, async (dispatch) => {
-      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, address));
+      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, code));
       return this.#beginPaged(thread, kernel, dispatch);
     });
   }
@@ -114,10 +113,10 @@ export class KernelThread {
   }
 
   /** The worker, which has the kernel now. */
-  async #load(kernel: number, label: string, address: HostModuleAddress | WgslKernel): Promise<Thread> {
+  async #load(kernel: number, label: string, code: PostableKernel): Promise<Thread> {
     if (this.#closed !== null) throw this.#closed;
     const { thread, loaded } = (this.#running ??= this.#start());
-    await thread.request({ do: "load", kernel, label, address } satisfies KernelOrder);
+    await thread.request({ do: "load", kernel, label, code } satisfies KernelOrder);
     loaded.add(kernel);
     return thread;
   }

@@ -2,8 +2,8 @@
 
 import { assert } from "../../mm/errors.js";
 import { answerRequests } from "../answer-requests.js";
-import type { WgslKernel } from "../driver.js";
-import { type HostModuleAddress, importHostKernel } from "../host-module.js";
+import type { PostableKernel } from "../driver.js";
+import { importHostKernel } from "../host-module.js";
 import { loadPart } from "../load-part.js";
 import type { StepKernel } from "../step-kernel.js";
 import type { PagedKernel, UnitRun } from "../wgsl/index.js";
@@ -52,10 +52,15 @@ class WorkerMemory implements StepMemory {
   }
 }
 
-async function loadKernel(label: string, address: HostModuleAddress | WgslKernel): Promise<Loaded> {
-  if ("module" in address) return { steps: await importHostKernel(label, address), compilePaged: null, paged: null };
+/** A function is taken for steps where there is one. */
+async function loadKernel(label: string, { module, wgsl }: PostableKernel): Promise<Loaded> {
+  const host = module === undefined ? null : await importHostKernel(label, module);
+  if (wgsl === undefined) {
+    assert(host !== null, `kernel "${label}" was posted without code`);
+    return { steps: host, compilePaged: null, paged: null };
+  }
   const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  return { steps: createStepKernel(address), compilePaged: () => createPagedKernel(address), paged: null };
+  return { steps: host ?? createStepKernel(wgsl), compilePaged: () => createPagedKernel(wgsl), paged: null };
 }
 
 function loaded(number: number): Loaded {
@@ -76,7 +81,7 @@ answerRequests((message) => {
       memory = new WorkerMemory(order.memory, order.pageSize);
       return undefined;
     case "load":
-      return loadKernel(order.label, order.address).then((kernel) => void kernels.set(order.kernel, kernel));
+      return loadKernel(order.label, order.code).then((kernel) => void kernels.set(order.kernel, kernel));
     case "run": {
       const { steps } = loaded(order.kernel);
       opened().setHostPages(order.hostPages);

@@ -6,7 +6,7 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
-import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor, WgslKernel } from "../driver.js";
+import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor, HostKernel, WgslKernel } from "../driver.js";
 import { loadPart } from "../load-part.js";
 import { MirrorKernel, MirrorWgslKernel } from "./kernel.js";
 import type { KernelThread } from "./kernel-thread.js";
@@ -83,14 +83,18 @@ export class MirrorDevice implements Device {
       run: (frame, count) => this.run(frame, count),
       hostPage: (frame) => this.#host.bytes(frame, 1),
     };
-    const posted = wgsl ?? module;
-    if (posted === undefined || !this.#host.shared) {
-      return wgsl === undefined ? new MirrorKernel(memory, host) : compileKernel(memory, wgsl);
+    for (const name of wgsl?.bindings ?? [])
+      throw new MemoryError("ENOTSUP", `${this.#name} has no buffers of the caller's, as binding "${name}" would be`);
+    const isPosted = this.#host.shared && (module !== undefined || (host === undefined && wgsl !== undefined));
+    if (!isPosted) {
+      if (wgsl !== undefined) return compileKernel(memory, wgsl, host);
+      if (host !== undefined) return new MirrorKernel(memory, host);
+      throw new MemoryError("EINVAL", `kernel "${label}" has no code`);
     }
     const { KernelThread } = await loadPart("kernels in a worker", () => import("./kernel-thread.js"));
     this.#assertOpen();
     this.#kernels ??= new KernelThread(this.#name, this.#memory, memory);
-    return this.#kernels.createKernel(label, posted);
+    return this.#kernels.createKernel(label, { ...(module && { module }), ...(wgsl && { wgsl }) });
   }
 
   stopKernels(reason: MemoryError): void {
@@ -132,9 +136,10 @@ export class MirrorDevice implements Device {
   }
 }
 
-async function compileKernel(memory: StepMemory, wgsl: WgslKernel): Promise<DeviceKernel> {
+/** A function is taken for steps where there is one. */
+async function compileKernel(memory: StepMemory, wgsl: WgslKernel, host?: HostKernel): Promise<DeviceKernel> {
   const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  return new MirrorWgslKernel(memory, createStepKernel(wgsl), () => createPagedKernel(wgsl));
+  return new MirrorWgslKernel(memory, host ?? createStepKernel(wgsl), () => createPagedKernel(wgsl));
 }
 
 function allocate(bytes: number, shared: boolean): Uint8Array {

@@ -22,7 +22,7 @@ export interface StepMemory {
 /** Returns the bytes of scratch memory that it took. */
 export function runStep(
   kernel: StepKernel,
-  { first, count, invocations, slices, uniforms }: KernelStep,
+  { first, count, shape, slices, uniforms }: KernelStep,
   memory: StepMemory,
 ): number {
   const arrays: Record<string, ElementArray> = {};
@@ -41,7 +41,7 @@ export function runStep(
     base[slice.name] = slice.first;
     lengths[slice.name] = slice.total;
   }
-  const result: unknown = kernel.run({ first, count, invocations, arrays, base, lengths, uniforms });
+  const result: unknown = kernel.run({ first, count, shape, arrays, base, lengths, uniforms });
   if (result instanceof Promise) {
     result.catch(() => {});
     throw new MemoryError("EINVAL", "a kernel must not await: what it writes later is nobody's");

@@ -12,7 +12,7 @@ export async function createKernel(
   context: KernelContext,
   limits: EffectiveLimits,
   label: string,
-  { text, entryPoint, constants, bindings = [] }: WgslKernel,
+  { text, entryPoint, constants, bindings }: WgslKernel,
 ): Promise<DeviceKernel> {
   const { device, gone } = context;
   const description = describe({ text, entryPoint, constants, bindings });

@@ -6,7 +6,7 @@
  */
 
 import { MemoryError } from "../../mm/errors.js";
-import type { WgslKernel } from "../driver.js";
+import type { DispatchShape, WgslKernel } from "../driver.js";
 import { Compilation, type Reader, type UniformUse } from "./compilation.js";
 import { writeOut } from "./calls.js";
 import { expression, expressions, hasEffects, pointerOf } from "./expressions.js";
@@ -64,10 +64,7 @@ export function compile({
   module.checkAsserts(c);
   const entry = entryOf(module.entryPoints, entryPoint);
   const size = workgroupSize(c, entry);
-  if (size[1] !== 1 || size[2] !== 1) {
-    c.refuse(entry.name, `a workgroup of ${size.join(" by ")} has more than one dimension, dispatches have one`);
-  }
-  const { lines } = c.capture(() => writeEntry(c, entry, size[0]));
+  const { lines } = c.capture(() => writeEntry(c, entry, size));
   return {
     text,
     entryPoint: entry.name.ident.originalName,
@@ -94,7 +91,7 @@ export function entryOf(entryPoints: readonly FnElem[], wanted: string | undefin
   );
 }
 
-function writeEntry(c: Compilation, entry: FnElem, size: number): void {
+function writeEntry(c: Compilation, entry: FnElem, size: DispatchShape): void {
   if (entry.returnType !== undefined) c.refuse(entry.returnType, "a compute shader returns nothing");
   const builtins = builtinsOf(c, size);
   c.inScope(null, () => {
@@ -115,15 +112,29 @@ function writeEntry(c: Compilation, entry: FnElem, size: number): void {
 
 type Builtins = Readonly<Record<string, () => Value>>;
 
+/** Where an invocation is in each dimension, by its number; most dispatches have one dimension. */
+const PLACES = [
+  "(flat ? g : g % shape[0]) >>> 0",
+  "(flat ? 0 : Math.floor(g / shape[0]) % shape[1]) >>> 0",
+  "(flat ? 0 : g / (shape[0] * shape[1])) >>> 0",
+];
+
 /** Written once each, where they are used. */
-function builtinsOf(c: Compilation, size: number): Builtins {
-  const vector = (x: string, rest = "0"): Value => ({ type: VEC3U, parts: [c.settlePart(x), rest, rest] });
+function builtinsOf(c: Compilation, size: DispatchShape): Builtins {
+  const vector = (part: (axis: number) => string): Value => ({
+    type: VEC3U,
+    parts: size.map((_, axis) => c.settlePart(part(axis))),
+  });
+  const local = (axis: number): string => (size[axis] === 1 ? "0" : `(${PLACES[axis]}) % ${size[axis]} >>> 0`);
   return {
-    global_invocation_id: () => vector("g >>> 0"),
-    local_invocation_id: () => vector(`g % ${size} >>> 0`),
-    local_invocation_index: () => ({ type: U32, parts: [c.settlePart(`g % ${size} >>> 0`)] }),
-    workgroup_id: () => vector(`g / ${size} >>> 0`),
-    num_workgroups: () => vector(`Math.ceil(invocations / ${size}) >>> 0`, "1"),
+    global_invocation_id: () => vector((axis) => PLACES[axis]),
+    local_invocation_id: () => vector(local),
+    local_invocation_index: () => ({
+      type: U32,
+      parts: [c.settlePart(`(${local(0)}) + ${size[0]} * ((${local(1)}) + ${size[1]} * (${local(2)})) >>> 0`)],
+    }),
+    workgroup_id: () => vector((axis) => `(${PLACES[axis]}) / ${size[axis]} >>> 0`),
+    num_workgroups: () => vector((axis) => `Math.ceil(shape[${axis}] / ${size[axis]}) >>> 0`),
   };
 }
 
@@ -190,10 +201,13 @@ function assemble(c: Compilation, lines: readonly string[]): string {
   ].join("\n");
 }
 
+const FLAT = "const flat = shape[1] === 1 && shape[2] === 1;";
+
 /** A function that runs the invocations of a step. */
 function stepHead(storage: readonly StorageUse[], viewsOf: (prefix: string) => string[]): string[] {
   return [
-    "return function run(first, count, invocations, arrays) {",
+    "return function run(first, count, shape, arrays) {",
+    FLAT,
     ...storage.flatMap(({ number }) => [
       `const s${number}Base = arrays[${number}].base, s${number}Length = arrays[${number}].length;`,
       ...viewsOf(`s${number}`).map((view) => `const ${view} = arrays[${number}].${view.slice(-1)};`),
@@ -205,7 +219,8 @@ function stepHead(storage: readonly StorageUse[], viewsOf: (prefix: string) => s
 /** A function that runs units, the listed ones if there is a list, and puts into `pending` those that miss a page. */
 function pagedHead(storage: readonly StorageUse[]): string[] {
   return [
-    "return function run(first, count, invocations, arrays, p, list, pending) {",
+    "return function run(first, count, shape, arrays, p, list, pending) {",
+    FLAT,
     "const df = p.f, di = p.i, du = p.u;",
     "let left = 0;",
     ...storage.map(({ number }) => {

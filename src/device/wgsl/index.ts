@@ -2,6 +2,7 @@
 
 export { elementNameOf, isElementOf, uniformBytes } from "./bindings.js";
 export { compile, type CompiledKernel } from "./compile.js";
+export { type ArrayUse, describe, type KernelDescription } from "./describe.js";
 export { createStepKernel } from "./instantiate.js";
 export type { StorageUse } from "./value.js";
 export { createPagedKernel, type PagedKernel, type UnitRun } from "./paged-kernel.js";

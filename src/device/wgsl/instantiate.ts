@@ -1,9 +1,10 @@
 /** Compiled kernels as functions that run: the JavaScript made into one, and views of the arrays for each range. */
 
 import { MemoryError } from "../../mm/errors.js";
-import type { WgslKernel } from "../driver.js";
+import type { DispatchShape, WgslKernel } from "../driver.js";
 import { errorAt } from "./error-at.js";
 import type { StepKernel, StepRange } from "../step-kernel.js";
+import { uniformBytes } from "./bindings.js";
 import { compile, type CompiledKernel } from "./compile.js";
 import { NUMBERS } from "./numbers.js";
 import type { FindOutside } from "./unit-pages.js";
@@ -20,7 +21,7 @@ interface Words {
   readonly length: number;
 }
 
-type Run = (first: number, count: number, invocations: number, arrays: readonly Words[]) => void;
+type Run = (first: number, count: number, shape: DispatchShape, arrays: readonly Words[]) => void;
 type MakeRun = (
   numbers: typeof NUMBERS,
   outside: FindOutside,
@@ -37,7 +38,7 @@ export function createStepKernel(kernel: WgslKernel): StepKernel {
     run: (range) => {
       setUniforms(range.uniforms);
       const arrays = compiled.storage.map((storage) => wordsOf(storage, range));
-      run(range.first, range.count, range.invocations, arrays);
+      run(range.first, range.count, range.shape, arrays);
     },
   };
 }
@@ -55,7 +56,8 @@ export function instantiate<Run>(compiled: CompiledKernel, outside: FindOutside)
   return {
     run: make(NUMBERS, outside, new ArrayBuffer(compiled.memoryBytes), uniforms) as Run,
     setUniforms: (given) => {
-      for (const { name, word } of compiled.uniforms) bytes.set(given[name] as Uint8Array, word * 4);
+      for (const { name, type, word } of compiled.uniforms)
+        bytes.set(uniformBytes(compiled.entryPoint, name, type, given[name]), word * 4);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Compiled kernels as they run in paged dispatches: units of a round, over pages that are here or not. */
 
-import type { PagedDispatch, PagedOperand, PagedRound, PagedUnits, WgslKernel } from "../driver.js";
+import type { DispatchShape, PagedDispatch, PagedOperand, PagedRound, PagedUnits, WgslKernel } from "../driver.js";
 import { strideOf } from "../element.js";
 import { compile } from "./compile.js";
 import { type Instance, instantiate, outsideOf } from "./instantiate.js";
@@ -20,7 +20,7 @@ interface Pages {
 type Run = (
   first: number,
   count: number,
-  invocations: number,
+  shape: DispatchShape,
   arrays: readonly Pages[],
   pages: UnitPages,
   list: Uint32Array | null,
@@ -59,7 +59,6 @@ function begin(
   arrays: readonly Pages[],
   pages: UnitPages,
 ): UnitRun {
-  const invocations = shape[0] * shape[1] * shape[2];
   return {
     map: (page, frame, writable) => pages.map(page, frame, writable),
     round: (units) => {
@@ -67,7 +66,7 @@ function begin(
       pages.beginRound();
       const { first, list = null } = units.list === undefined ? units : { first: 0, list: units.list };
       const pending = new Uint32Array(units.list === undefined ? units.count : units.list.length);
-      const left = run(first, pending.length, invocations, arrays, pages, list, pending);
+      const left = run(first, pending.length, shape, arrays, pages, list, pending);
       return { pending: pending.subarray(0, left), misses: pages.takeMisses(), touched: pages.takeTouched() };
     },
   };

@@ -24,6 +24,7 @@ import {
   type SwitchClauseElem,
 } from "wesl/core";
 import { errorAt } from "./error-at.js";
+import { bindOperators } from "./precedence.js";
 
 export type {
   AliasElem,
@@ -90,7 +91,9 @@ export function parseDeclarations(text: string): readonly Declaration[] {
   for (const { severity, start, message } of diagnostics) {
     if (severity === "error") throw errorAt(text, start, message);
   }
-  return moduleElem.decls as readonly Declaration[];
+  const declarations = moduleElem.decls as readonly Declaration[];
+  declarations.forEach(bindOperators);
+  return declarations;
 }
 
 function parse(text: string): ReturnType<typeof parseSrcModule> {

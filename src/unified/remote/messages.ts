@@ -7,8 +7,7 @@
 
 import type { SharedGrowth, SharedView } from "../../access/user-mode/shared-view.js";
 import type { PinnedPages } from "../../access/host-pins.js";
-import type { DispatchShape, WgslKernel } from "../../device/driver.js";
-import type { HostModuleAddress } from "../../device/host-module.js";
+import type { DispatchShape, PostableKernel } from "../../device/driver.js";
 import type { ElementType } from "../../device/element.js";
 import type { Thrown } from "../../device/thrown.js";
 import type { Footprint } from "../footprint.js";
@@ -59,7 +58,7 @@ export interface Requests {
   prefetch: { given: { mapping: number; to: "device" | "host"; first: number; end: number }; answer: void };
   writtenRuns: { given: { mapping: number }; answer: number[] };
   clearWritten: { given: { mapping: number }; answer: void };
-  createKernel: { given: { kernel: number; label: string; code: HostModuleAddress | WgslKernel }; answer: void };
+  createKernel: { given: { kernel: number; label: string; code: PostableKernel }; answer: void };
   dispatch: {
     given: {
       kernel: number;

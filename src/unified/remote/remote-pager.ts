@@ -83,14 +83,14 @@ export class RemotePager implements Pager {
   }
 
   async createKernel({ label, module, wgsl }: DeviceKernelDescriptor): Promise<PagerKernel> {
-    const code = wgsl ?? module;
-    if (code === undefined) {
+    if (wgsl === undefined && module === undefined) {
       throw new MemoryError(
         "EINVAL",
         `kernel "${label}" is a function, which cannot be posted to the pager: give host as { module, export }, or wgsl`,
       );
     }
     const kernel = this.#kernels++;
+    const code = { ...(module && { module }), ...(wgsl && { wgsl }) };
     await this.#connection.ask("createKernel", { kernel, label, code });
     return new RemoteKernel(this.#connection, kernel, label);
   }

@@ -231,8 +231,9 @@ export class PortServer implements Server {
     writtenRuns: ({ mapping }, operation) => this.#mapping(mapping).writtenRuns(operation),
     clearWritten: ({ mapping }, operation) => this.#mapping(mapping).clearWritten(operation),
     createKernel: async ({ kernel, label, code }) => {
-      const descriptor = "text" in code ? { label, wgsl: code } : await this.#grants.findKernel(label, code);
-      this.#kernels.set(kernel, await this.#pager.createKernel(descriptor));
+      const { module, wgsl } = code;
+      const found = module === undefined ? { label } : await this.#grants.findKernel(label, module);
+      this.#kernels.set(kernel, await this.#pager.createKernel({ ...found, ...(wgsl && { wgsl }) }));
     },
     dispatch: async ({ kernel, arrays, reportsProgress, ...dispatch }, operation, request) => {
       const bound = arrays.map(({ mapping, ...array }): BoundArray => ({ ...array, mapping: this.#mapping(mapping) }));

@@ -29,7 +29,7 @@ function drive(
   }
   const bytes = new Uint8Array(frames * PAGE);
   const dispatch: PagedDispatch = { shape: [invocations, 1, 1], uniforms: {}, bindings: {}, operands };
-  const run = createPagedKernel({ text, entryPoint: "main", constants: {}, footprint }).begin(dispatch, {
+  const run = createPagedKernel({ text, entryPoint: "main", constants: {}, footprint, bindings: [] }).begin(dispatch, {
     pageSize: PAGE,
     bytes: () => bytes,
     hostPage: () => hostPage,

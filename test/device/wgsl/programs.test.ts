@@ -238,6 +238,26 @@ test("atomics give what was there, and change it in one go", () => {
   assert.deepEqual([...least], [-2]);
 });
 
+test("invocations of three dimensions know where they are, in all of the dispatch and in their workgroup", () => {
+  const [x, y, z] = [5, 3, 4];
+  const out = new Uint32Array(x * y * z);
+  const text = `
+    @group(0) @binding(0) var<storage, read_write> out: array<u32>;
+    @compute @workgroup_size(4, 2, 3)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) w: vec3u, @builtin(num_workgroups) n: vec3u, @builtin(local_invocation_index) l: u32) {
+      let same = all(id == w * vec3u(4, 2, 3) + local) && all(n == vec3u(2, 2, 2)) && l == local.x + 4 * local.y + 8 * local.z;
+      out[id.x + ${x}u * (id.y + ${y}u * id.z)] += select(0u, id.x + 10 * id.y + 100 * id.z + 1000 * l, same);
+    }`;
+  runWgsl(text, { out }, { shape: [x, y, z] });
+  const expected: number[] = [];
+  for (let k = 0; k < z; k++) {
+    for (let j = 0; j < y; j++) {
+      for (let i = 0; i < x; i++) expected.push(i + 10 * j + 100 * k + 1000 * ((i % 4) + 4 * (j % 2) + 8 * (k % 3)));
+    }
+  }
+  assert.deepEqual([...out], expected);
+});
+
 test("constants: overrides by name and by id, abstract numbers are exact, aliases, const_assert", () => {
   const out = new Int32Array(6);
   const text = `

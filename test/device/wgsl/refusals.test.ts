@@ -70,7 +70,6 @@ const REFUSED: readonly (readonly [text: string, reason: RegExp])[] = [
     /texture_2d is not supported/,
   ],
   [global("struct S { a: f32 }", "  let s = S(1); let x = ⟨s.b;"), /no member "b"/],
-  [`${OUT}@compute @workgroup_size(8, 8)\nfn ⟨main() { out[0] = 1; }`, /8 by 8 by 1 has more than one dimension/],
   [
     `${OUT}@compute @workgroup_size(1)\nfn main(@builtin(⟨subgroup_size) n: u32) { out[0] = 1; }`,
     /builtin subgroup_size/,

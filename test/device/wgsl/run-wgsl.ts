@@ -1,11 +1,14 @@
 // Runs kernels in WGSL over typed arrays, without a memory around them.
 
+import type { DispatchShape } from "../../../src/device/driver.js";
 import { createStepKernel } from "../../../src/device/wgsl/index.js";
 
 export type Numbers = Float32Array | Int32Array | Uint32Array;
 
 export interface Run {
   readonly invocations?: number;
+  /** In place of `invocations`, of more than one dimension. */
+  readonly shape?: DispatchShape;
   readonly uniforms?: Record<string, Uint8Array>;
   readonly constants?: Record<string, number>;
   readonly entryPoint?: string;
@@ -16,13 +19,21 @@ export interface Run {
 /** Runs all invocations in one step; every invocation may use every element. */
 export function runWgsl(text: string, arrays: Record<string, Numbers>, options: Run = {}): void {
   const { invocations = 1, uniforms = {}, constants = {}, entryPoint = "main", strides = {} } = options;
+  const { shape = [invocations, 1, 1] } = options;
   const names = Object.keys(arrays);
   const every = <T>(value: (name: string) => T): Record<string, T> =>
     Object.fromEntries(names.map((name) => [name, value(name)]));
-  const kernel = createStepKernel({ text, entryPoint, constants, footprint: every(() => "whole" as const) });
+  const kernel = createStepKernel({
+    text,
+    entryPoint,
+    constants,
+    footprint: every(() => "whole" as const),
+    bindings: [],
+  });
   const lengths = every((name) => (arrays[name]?.length ?? 0) / (strides[name] ?? 1));
   const base = every(() => 0);
-  kernel.run({ first: 0, count: invocations, invocations, arrays, base, lengths, uniforms });
+  const count = shape[0] * shape[1] * shape[2];
+  kernel.run({ first: 0, count, shape, arrays, base, lengths, uniforms });
 }
 
 const VIEWS = { f32: Float32Array, i32: Int32Array, u32: Uint32Array } as const;
