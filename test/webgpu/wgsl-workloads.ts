@@ -18,7 +18,7 @@ export interface WgslWorkload {
   /** Changes the arrays as the kernel has to. */
   // The plain loops know which typed arrays they have.
   // oxlint-disable-next-line no-explicit-any
-  expect(arrays: Record<string, any>): void;
+  readonly expect: (arrays: Record<string, any>) => void;
 }
 
 const CELL = struct({ place: "vec2f", count: "u32", unused: "u32" });
@@ -207,17 +207,17 @@ export function wgslWorkloads(words: number): WgslWorkload[] {
       },
       footprint: { cells: { each: 1 }, turns: { each: 1 }, points: { each: 1 } },
       invocations: words + 1,
-      expect: ({ cells, turns, points }: Record<string, Float32Array>) => {
-        const { place, count } = CELL.views(cells as unknown as Uint8Array);
+      expect: ({ cells, turns, points }) => {
+        const { place, count } = CELL.views(cells);
         for (let i = 0; i < words + 1; i++) {
-          const [a, b, c, d] = turns!.subarray(4 * i);
-          const [x, y] = [i % 7, place[CELL.step * i + 1]! % 8];
+          const [a, b, c, d] = turns.subarray(4 * i);
+          const [x, y] = [i % 7, place[CELL.step * i + 1] % 8];
           place[CELL.step * i] = a! * x + c! * y;
           place[CELL.step * i + 1] = b! * x + d! * y;
           count[CELL.step * i] += i;
-          points![4 * i]! += 1;
-          points![4 * i + 1]! += 2;
-          points![4 * i + 2]! += words + 3;
+          points[4 * i] += 1;
+          points[4 * i + 1] += 2;
+          points[4 * i + 2] += words + 3;
         }
       },
     },

@@ -5,6 +5,7 @@ import type { KernelDescription } from "../wgsl/describe.js";
 import { errorAt } from "../wgsl/error-at.js";
 import { rewriteStep, type StepModule, type StepVariant } from "../wgsl/rewrite/step.js";
 import type { DeviceGone } from "./device-gone.js";
+import { gpuMessage } from "./gpu-message.js";
 import { STAGE_COMPUTE } from "./usage.js";
 
 export interface StepPipeline {
@@ -79,8 +80,7 @@ export class StepPipelines {
 
 /** What the GPU says of a pipeline, at the kernel's entry point. */
 function refusal({ source: { text, entry } }: KernelDescription, cause: unknown): KernelError {
-  const { message } = cause as { message: string };
-  return errorAt(text, entry.start, `the GPU refuses the kernel: ${message.split("\n", 1)[0]}`);
+  return errorAt(text, entry.start, `the GPU refuses the kernel: ${gpuMessage(cause)}`);
 }
 
 function keyOf({ based, writable, dimensions }: StepVariant): string {

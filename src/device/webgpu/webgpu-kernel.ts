@@ -10,6 +10,7 @@ import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
 import { resourceOf } from "./binding-resource.js";
 import type { DeviceGone } from "./device-gone.js";
 import type { GpuBuffers } from "./gpu-buffers.js";
+import { gpuMessage } from "./gpu-message.js";
 import type { Pools } from "./pools.js";
 import type { Scratch } from "./scratch.js";
 import { type ArrayVariable, gather, placeSlices, scatter, scratchBytesOf, type SlicePlace } from "./slice-places.js";
@@ -184,9 +185,8 @@ export class WebgpuKernel implements DeviceKernel {
   }
 
   #failed(cause: unknown, isOutOfMemory: boolean): MemoryError {
-    const [why] = (cause as { message: string }).message.split("\n", 1);
     const code = isOutOfMemory ? "ENOMEM" : "EINVAL";
-    return new MemoryError(code, `the GPU does not run kernel "${this.#label}": ${why}`, { cause });
+    return new MemoryError(code, `the GPU does not run kernel "${this.#label}": ${gpuMessage(cause)}`, { cause });
   }
 }
 
