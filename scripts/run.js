@@ -10,13 +10,13 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, "dist");
-const usage = "usage: node scripts/run.js start|test|bench|build [ARGUMENT ...]";
+const usage = "usage: node scripts/run.js start|test|test:chromium|bench|build [ARGUMENT ...]";
 
 /** Test files whose subject is no machine, or one that they alter, measure or share by themselves: not run a second time. */
 const RUN_ONCE = [
   "bench",
   "docs",
-  "nearest-words",
+  "examples",
   "packaging",
   "property/seeded-bugs",
   "conform/protocol-rows",
@@ -40,6 +40,10 @@ switch (task) {
   case "test":
     prepare();
     await test();
+    break;
+  case "test:chromium":
+    prepare();
+    await become("test/chromium/main.js");
     break;
   case "build":
     prepare();
@@ -131,17 +135,26 @@ async function test() {
     const chosen = again
       ? files.filter((file) => !RUN_ONCE.some((path) => file.startsWith(`dist/test/${path}`)))
       : files;
-    const code = await runTests(options, chosen, shared);
+    const complete = filters.length === 0 && !shared && !options.some((option) => option.startsWith("--test-name"));
+    const code = await runTests(options, chosen, { shared, complete });
     if (code !== 0) process.exitCode = code;
     if (stopped) return;
   }
 }
 
 /** @returns {Promise<number>} */
-function runTests(/** @type {string[]} */ options, /** @type {string[]} */ files, /** @type {boolean} */ shared) {
+function runTests(
+  /** @type {string[]} */ options,
+  /** @type {string[]} */ files,
+  /** @type {{ shared: boolean, complete: boolean }} */ { shared, complete },
+) {
   // A runner started from within a test would otherwise report to that test's runner instead of to us.
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
-  const env = { ...inherited, PAGEFERRY_TEST_SHARED: shared ? "1" : "0" };
+  const env = {
+    ...inherited,
+    PAGEFERRY_TEST_SHARED: shared ? "1" : "0",
+    PAGEFERRY_COMPLETE_RUN: complete ? "1" : "0",
+  };
   const tests = spawn(process.execPath, ["--expose-gc", "--enable-source-maps", "--test", ...options, ...files], {
     cwd: root,
     env,

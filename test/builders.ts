@@ -26,11 +26,12 @@ import type { SwapStore } from "../src/mm/swap/swap.js";
 import { MIGRATE_PFN_MIGRATE, MIGRATE_PFN_VALID, migratePfn } from "../src/migrate/entry.js";
 import { MigrateVma } from "../src/migrate/migrate-vma.js";
 import { TestEnvironment } from "./environments.js";
+import { setting } from "./setting.js";
 
 export const PAGE = 4096;
 
 /** Does this run of the tests open shared machines (`npm test -- --shared`)? */
-export const SHARED = process.env["PAGEFERRY_TEST_SHARED"] === "1";
+export const SHARED = setting("PAGEFERRY_TEST_SHARED") === "1";
 
 /** An error of the engine with this code, and a message that names what the pattern asks for. */
 export function memoryError(code: string, message: RegExp): (error: unknown) => boolean {

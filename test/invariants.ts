@@ -61,6 +61,7 @@ import { ADDRESS_SPACE_PAGES, TABLE_WORDS } from "../src/mm/table/page-table.js"
 import { type AnonVma, isAccessible, VM_SHARED, VM_WRITE, type Vma } from "../src/mm/space/vma.js";
 import { BLOCK_FRAMES, ZONE_PRIVATE, ZONE_SYSTEM } from "../src/mm/frames/zone.js";
 import { MIGRATE_PFN_SHIFT, MIGRATE_PFN_VALID } from "../src/migrate/entry.js";
+import { sameBytes } from "./bytes.js";
 
 /** What the test itself holds. */
 export interface Holders {
@@ -623,7 +624,7 @@ class Survey {
 
   #copyIsTrue(home: number, device: number): void {
     const bytes = this.#deviceBytes(device);
-    if (bytes !== null && Buffer.compare(bytes, this.#machine.zones.bytes(home)) !== 0) {
+    if (bytes !== null && !sameBytes(bytes, this.#machine.zones.bytes(home))) {
       this.#report(`retained frame ${home} does not hold the bytes of device frame ${device}`);
     }
   }

@@ -1,58 +1,26 @@
 /**
  * The project's main job: exact nearest neighbours by cosine over word vectors that do not fit into device memory.
- * It reads as it runs: command line, vectors, search, verification, report. Exit codes: 0 when the answer is verified,
- * 1 when the reference disagrees, 2 when the command line or the machine is in the way, with a sentence and no stack.
+ * It reads as it runs: command line, vectors, search, verification, report.
  */
 
-import { createUnifiedMemory, MemoryError, type Stats } from "../../src/index.js";
-import { mirrorDevice } from "../../src/device/mirror/index.js";
+import { createUnifiedMemory, type Stats } from "../../src/index.js";
+import { type ChosenDevice, chooseDevice } from "../program/device.js";
+import { JobFailure } from "../program/failure.js";
+import { judged, runProgram } from "../program/program.js";
+import type { Progress } from "../program/progress.js";
+import { bytesPerNumber, hasDirection, type VectorFile } from "../word-vectors/vector-file.js";
+import { placeOf } from "../word-vectors/word-list.js";
+import { findWordVectors } from "../word-vectors/word-vectors.js";
 import { readCommandLine, usage, type CommandLine } from "./command-line.js";
-import { explain, JobFailure } from "./failure.js";
-import { Progress } from "./progress.js";
 import { verify } from "./reference.js";
 import { asJson, asText, type Findings } from "./report.js";
 import { search, type SearchResult } from "./search.js";
-import { bytesPerNumber, hasDirection, type VectorFile } from "./vector-file.js";
-import { placeOf } from "./word-list.js";
-import { findWordVectors } from "./word-vectors.js";
 
 const wordsWhenNoneGiven = ["queen", "physics", "guitar", "linux"];
-const faultsShown = 5;
 
-const progress = new Progress(process.stderr);
-const interruption = new AbortController();
+await runProgram({ command: "npm start", fittingMemory: "--device-memory 32MiB --page-size 64KiB", run });
 
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // Whoever read our output has seen enough.
-  if (error.code === "EPIPE") process.exit();
-  const failure = explain(error, "cannot write to standard output");
-  if (!(failure instanceof JobFailure)) throw error;
-  // An exit code that was set would be overwritten when `run` ends.
-  report(failure, () => process.exit(2));
-});
-// Where messages cannot be written there is nowhere to say so; the answer and the exit code still tell.
-process.stderr.on("error", () => {});
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    if (interruption.signal.aborted) process.exit(2);
-    interruption.abort(new JobFailure("EINTR", "interrupted; nothing was left behind"));
-  });
-}
-
-try {
-  process.exitCode = await run(process.argv.slice(2), interruption.signal);
-} catch (error) {
-  report(failureOf(error));
-  process.exitCode = 2;
-}
-
-function report(failure: JobFailure, done?: () => void): void {
-  progress.stop();
-  const lines = [`pageferry: ${failure.message}`, ...failure.waysOut.map((way) => `  ${way}`), ""];
-  process.stderr.write(lines.join("\n"), done);
-}
-
-async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
+async function run(args: readonly string[], progress: Progress, signal: AbortSignal): Promise<number> {
   const commandLine = readCommandLine(args);
   if (commandLine.help) {
     process.stdout.write(usage);
@@ -72,7 +40,15 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
     );
   }
 
-  const { neighbours, report, stats } = await searchInUnifiedMemory(commandLine, file, queries, signal);
+  const chosen = await chooseDevice(commandLine.device, commandLine.deviceMemory);
+  const { neighbours, report, stats } = await searchInUnifiedMemory(
+    commandLine,
+    chosen,
+    file,
+    queries,
+    progress,
+    signal,
+  );
 
   const verification = progress.phase("verify", 1, "share");
   const claims = queries.map((query, i) => ({ query, neighbours: neighbours[i] }));
@@ -87,6 +63,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
       word,
       neighbours: neighbours[i].map(({ index, similarity }) => ({ word: words[index], similarity })),
     })),
+    chosen,
     stats,
     verdict,
     time: {
@@ -97,26 +74,18 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
     },
   };
   process.stdout.write(commandLine.json ? asJson(findings) : `\n${asText(findings, process.stdout.columns ?? 100)}`);
-  if (verdict.verified) return 0;
-  const more = verdict.faults.length - faultsShown;
-  process.stderr.write(
-    [
-      "pageferry: the answer is wrong; the reference disagrees:",
-      ...verdict.faults.slice(0, faultsShown).map((fault) => `  ${fault}`),
-      ...(more > 0 ? [`  and ${more} more`] : []),
-      "",
-    ].join("\n"),
-  );
-  return 1;
+  return judged(verdict.faults);
 }
 
 async function searchInUnifiedMemory(
-  { deviceMemory, pageSize, k }: CommandLine,
+  { pageSize, k }: CommandLine,
+  { driver }: ChosenDevice,
   file: VectorFile,
   queries: readonly number[],
+  progress: Progress,
   signal: AbortSignal,
 ): Promise<SearchResult & { stats: Stats }> {
-  const memory = await createUnifiedMemory({ device: mirrorDevice({ budget: deviceMemory }), pageSize, signal });
+  const memory = await createUnifiedMemory({ device: driver, pageSize, signal });
   try {
     const load = progress.phase("load", file.rows * file.dimensions * bytesPerNumber);
     let searching = null as ReturnType<Progress["phase"]> | null;
@@ -149,18 +118,4 @@ async function suggestions(words: readonly string[], file: VectorFile): Promise<
   const directed: string[] = [];
   for (const word of candidates) if (await hasDirection(file, words.indexOf(word))) directed.push(word);
   return directed.length > 0 ? directed : candidates;
-}
-
-/** The memory's refusals (a budget too small for one step) are the user's to change, too. */
-function failureOf(error: unknown): JobFailure {
-  if (error instanceof JobFailure) return error;
-  if (interruption.signal.aborted) return interruption.signal.reason as JobFailure;
-  if (error instanceof MemoryError && (error.code === "EINVAL" || error.code === "ENOMEM")) {
-    const message = error.message.replace(`${error.code}: `, "");
-    return new JobFailure(error.code, message, {
-      waysOut: ["npm start -- --device-memory 32MiB --page-size 64KiB"],
-      cause: error,
-    });
-  }
-  throw error;
 }

@@ -4,9 +4,12 @@
  */
 
 import type { Stats } from "../../src/index.js";
-import { seconds } from "./progress.js";
+import { type ChosenDevice, deviceLine } from "../program/device.js";
+import { migrationTable } from "../program/migration-table.js";
+import { seconds } from "../program/progress.js";
 import { tolerance, type Verdict } from "./reference.js";
-import { count, fileSize, memorySize } from "./sizes.js";
+import { count, fileSize, memorySize } from "../program/sizes.js";
+import { columnsOf, pad, printable } from "../program/text.js";
 
 export interface QueryResult {
   readonly word: string;
@@ -18,28 +21,28 @@ export interface Findings {
   readonly rows: number;
   readonly dimensions: number;
   readonly queries: readonly QueryResult[];
+  readonly chosen: ChosenDevice;
   readonly stats: Stats;
   readonly verdict: Verdict;
   /** Milliseconds by phase; the middle three are parts of the search. */
   readonly time: Readonly<Record<"load" | "search" | "upload" | "compute" | "evict" | "verify", number>>;
 }
 
-export function asJson({ queries, stats, verdict, time }: Findings): string {
+export function asJson({ queries, chosen, stats, verdict, time }: Findings): string {
   const { device, pageSize, migrations, droppedClean, evictions, faults } = stats;
   return `${JSON.stringify({
     queries,
-    device: { ...device, pageSize },
+    device: { ...device, pageSize, why: chosen.why },
     migrations: { ...migrations, droppedClean, evictions, faults, time },
     verified: verdict.verified,
   })}\n`;
 }
 
 export function asText(findings: Findings, width: number): string {
-  const { source, rows, dimensions, queries, stats } = findings;
-  const { device, pageSize } = stats;
+  const { source, rows, dimensions, queries, chosen, stats } = findings;
   return [
-    `${count(rows)} words x ${dimensions} numbers, ${fileSize(rows * dimensions * 4)}, through ${memorySize(device.budgetBytes)} of device memory`,
-    `device: ${device.name}, pages of ${memorySize(pageSize)}`,
+    `${count(rows)} words x ${dimensions} numbers, ${fileSize(rows * dimensions * 4)}, through ${memorySize(stats.device.budgetBytes)} of device memory`,
+    deviceLine(chosen, stats),
     source,
     "",
     ...neighbourColumns(queries, width),
@@ -88,53 +91,7 @@ function neighbourColumns(queries: readonly QueryResult[], width: number): strin
   return output;
 }
 
-/** Pages are those that changed place; bytes those really copied, which may be fewer. */
-function migrationTable({ migrations, droppedClean, evictions, faults }: Stats): string[] {
-  const line = (what: string, cause: string, pages: string, bytes = ""): string =>
-    `${what.padEnd(14)}${cause.padEnd(12)}${pages.padStart(10)}${bytes.padStart(12)}`.trimEnd();
-  const moved = (
-    direction: string,
-    causes: Stats["migrations"]["toDevice"] | Stats["migrations"]["toHost"],
-  ): string[] =>
-    Object.entries(causes).map(([cause, { pages, bytes }], i) =>
-      line(i === 0 ? direction : "", cause, count(pages), memorySize(bytes)),
-    );
-  return [
-    line("migrations", "cause", "pages", "copied"),
-    ...moved("to device", migrations.toDevice),
-    ...moved("to host", migrations.toHost),
-    `${line("dropped clean", "", count(droppedClean.pages))} of these, saving copies of ${memorySize(droppedClean.bytes)}`,
-    line("evictions", "", count(evictions)),
-    ...Object.entries(faults).map(([kind, number], i) => line(i === 0 ? "faults" : "", kind, count(number))),
-  ];
-}
-
 function timeLine({ load, search, upload, compute, evict, verify }: Findings["time"]): string {
   const parts = `upload ${seconds(upload)}, compute ${seconds(compute)}, evict ${seconds(evict)}`;
   return `time: load ${seconds(load)}, search ${seconds(search)} (${parts}), verify ${seconds(verify)}`;
-}
-
-const longestWord = 32;
-
-function printable(word: string): string {
-  const visible = Array.from(word.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u{fffd}"));
-  return visible.length <= longestWord ? visible.join("") : `${visible.slice(0, longestWord - 1).join("")}…`;
-}
-
-/** How many columns of a terminal the text takes: two for East Asian characters, none for combining marks. */
-function columnsOf(text: string): number {
-  let columns = 0;
-  for (const character of text) {
-    if (/\p{M}/u.test(character)) continue;
-    columns += /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}]/u.test(
-      character,
-    )
-      ? 2
-      : 1;
-  }
-  return columns;
-}
-
-function pad(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - columnsOf(text)));
 }

@@ -6,7 +6,7 @@
 
 import type { DispatchReport, UnifiedMemory } from "../../src/index.js";
 import { nearest, type Neighbour } from "./nearest.js";
-import { readChunks, type VectorFile } from "./vector-file.js";
+import { readChunks, type VectorFile } from "../word-vectors/vector-file.js";
 
 export interface SearchResult {
   /** For each query, in order. */

@@ -16,6 +16,7 @@ import type {
 } from "../../src/device/index.js";
 import { viewOf } from "../../src/device/index.js";
 import { MemoryError } from "../../src/mm/errors.js";
+import { joined } from "../bytes.js";
 
 export type Method = "open" | "upload" | "download" | "clear" | "createKernel" | "execute" | "close";
 
@@ -96,7 +97,7 @@ class LedgerDevice implements Device {
   }
 
   async #execute(host: HostKernel, { first, count, slices, uniforms }: KernelStep): Promise<void> {
-    const scratch = slices.map((slice) => Buffer.concat(Array.from(slice.frames, (frame) => this.#page(frame))).buffer);
+    const scratch = slices.map((slice) => joined(Array.from(slice.frames, (frame) => this.#page(frame))).buffer);
     await this.#driver.note("execute", `${first}+${count}`);
     const views = slices.map(({ type, offset, length }, i) =>
       viewOf(type, scratch[i] ?? new ArrayBuffer(0), offset, length),

@@ -11,6 +11,7 @@ import { createMachine, load, mapPages, PAGE, store } from "../builders.js";
 import { SeededEnvironment } from "../environments.js";
 import { checkInvariants } from "../invariants.js";
 import { TestDevice } from "../test-device.js";
+import { setting } from "../setting.js";
 
 const PAGES = 12;
 const PROGRAMS = 3;
@@ -120,8 +121,8 @@ async function whileMapped(move: () => Promise<boolean[]>): Promise<boolean[]> {
 }
 
 describe("programs and migrations at once", () => {
-  const first = Number(process.env["SEED"] ?? 1);
-  const seeds = process.env["SEED"] === undefined ? 12 : 1;
+  const first = Number(setting("SEED") ?? 1);
+  const seeds = setting("SEED") === undefined ? 12 : 1;
   for (let seed = first; seed < first + seeds; seed++) {
     test(`lose no byte and leak nothing (SEED=${seed})`, async () => {
       const moved = await run(seed, 60);

@@ -9,7 +9,7 @@ import { writeNpyHeader } from "../../src/npy/header.js";
 import { mapNpy } from "../../src/npy/index.js";
 import { FileSource } from "../../src/unified/local/file-source.js";
 import { memoryError, PAGE } from "../builders.js";
-import { temporaryFolder } from "../nearest-words/temporary-folder.js";
+import { temporaryFolder } from "../temporary-folder.js";
 import { openMemory } from "../unified/opened-memory.js";
 import { numpyBytes } from "./numpy-files.js";
 

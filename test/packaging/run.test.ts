@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
-import { SampleProject } from "./sample-project.js";
+import { type Outcome, SampleProject } from "./sample-project.js";
 
 const lockfile = (version: string) => JSON.stringify({ packages: { "": {}, "node_modules/dependency": { version } } });
 
@@ -130,10 +130,38 @@ describe("running the tests", () => {
     const project = withTests(context, { "a.test": test("0"), "b.test": test("1"), "docs/c.test": test("0") });
     const { code, stdout, stderr } = project.node("scripts/run.js", "test");
     assert.equal(code, 0);
-    assert.equal(stderr, "pageferry: tests over machines of one thread\npageferry: tests over shared machines\n");
+    assert.deepEqual(stderr.split("\n"), [
+      "pageferry: tests over machines of one thread",
+      "pageferry: tests executed, mirror in Node: 2",
+      "pageferry: tests executed, webgpu in Node: 0",
+      "pageferry: tests over shared machines",
+      "",
+    ]);
     assert.deepEqual(stdout.match(/^ℹ (pass|skipped) .*$/gm), ["ℹ pass 2", "ℹ skipped 1", "ℹ pass 1", "ℹ skipped 1"]);
     assert.equal(project.node("scripts/run.js", "test", "--shared", "b").code, 0);
     assert.equal(project.node("scripts/run.js", "test", "--unshared", "b").code, 1, "no test ran");
+  });
+
+  test("fewer tests than recorded fail a run of all of them, where all they need has to be there", (context) => {
+    const record = JSON.stringify({ "mirror in Node": 2, "webgpu in Node": 2 });
+    const project = withTests(context, {
+      "a.test": passing.replace("water", "WebGPU"),
+      "webgpu/b.test": passing,
+      "c.test": passing,
+    });
+    project.write("test/webgpu/tests-executed.json", record);
+    const run = (...args: string[]): Outcome => project.node("scripts/run.js", "test", ...args);
+    project.environment["PAGEFERRY_REQUIRE_WEBGPU"] = "0";
+    const { code, stderr } = run();
+    assert.equal(code, 0);
+    assert.match(stderr, /^pageferry: tests executed, mirror in Node: 1, FEWER than the 2 recorded$/m);
+    assert.match(stderr, /^pageferry: tests executed, webgpu in Node: 2$/m);
+    project.environment["PAGEFERRY_REQUIRE_WEBGPU"] = "1";
+    assert.equal(run("c.test").code, 0, "a part of the tests is compared with nothing");
+    assert.equal(run("--grep", "wet").code, 0);
+    const refused = run();
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /^pageferry: fewer tests ran than test\/webgpu\/tests-executed\.json has$/m);
   });
 
   test("a failure in the first pass fails the run", (context) => {

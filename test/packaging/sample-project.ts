@@ -19,6 +19,9 @@ export const repository = fileURLToPath(new URL("../../../", import.meta.url));
 export class SampleProject {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), "pageferry-sample-")));
 
+  /** What its programs find in the environment besides. */
+  readonly environment: Record<string, string> = {};
+
   constructor(context: TestContext, files: Record<string, string> = {}) {
     context.after(() => rmSync(this.root, { recursive: true, force: true }));
     cpSync(join(repository, "scripts"), join(this.root, "scripts"), { recursive: true });
@@ -36,7 +39,7 @@ export class SampleProject {
   }
 
   node(...args: string[]): Outcome {
-    const env = { ...process.env, npm_execpath: join(this.root, "stub", "npm-cli.js") };
+    const env = { ...process.env, ...this.environment, npm_execpath: join(this.root, "stub", "npm-cli.js") };
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: this.root, encoding: "utf8", env });
     return { code: status, stdout, stderr };
   }

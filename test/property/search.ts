@@ -6,6 +6,7 @@
  */
 
 import fc from "fast-check";
+import { setting } from "../setting.js";
 
 const PROGRAMS_A_BATCH = 20;
 
@@ -29,7 +30,7 @@ export async function search<P, R extends { readonly steps: number }>(searching:
   print(`${name}: seed ${first}, at least ${steps} steps`);
   const runs: R[] = [];
   let made = 0;
-  const path = process.env["PAGEFERRY_PATH"];
+  const path = setting("PAGEFERRY_PATH");
   for (let seed = first; made < steps; seed++) {
     const property = fc.asyncProperty(programs, async (program) => {
       const result = await run(program);
@@ -55,7 +56,7 @@ export async function search<P, R extends { readonly steps: number }>(searching:
 }
 
 function numberFrom(variable: string): number | undefined {
-  const text = process.env[variable];
+  const text = setting(variable);
   if (text === undefined || text === "") return undefined;
   const number = Number(text);
   if (!Number.isSafeInteger(number)) throw new Error(`${variable}=${text} is not a whole number`);

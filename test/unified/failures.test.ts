@@ -11,6 +11,7 @@ import type { PagedArray } from "../../src/unified/paged-array.js";
 import { memoryError, PAGE } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
 import { openMemory, type MemorySetup, openUntended, type OpenedMemory } from "./opened-memory.js";
+import { sameBytes } from "../bytes.js";
 
 const addOne: HostKernel = {
   writes: ["y"],
@@ -133,8 +134,7 @@ class Program {
         if (!(error instanceof MemoryError)) throw error;
         this.#opened.check();
         for (const [array, expected] of untouched) {
-          const bytes = Buffer.from(expected.buffer, expected.byteOffset, expected.byteLength);
-          assert.ok(bytes.equals(this.#opened.contents(array)), `array ${array.label} after "${error.message}"`);
+          assert.ok(sameBytes(expected, this.#opened.contents(array)), `array ${array.label} after "${error.message}"`);
         }
       }
     }
@@ -249,7 +249,7 @@ test("a link that is broken for good: everything that needs it is refused, every
   await other.fill(1);
   assert.ok((await other.read()).every((byte) => byte === 1));
   breakLink(false);
-  assert.ok(Buffer.from(before).equals(Buffer.from(await y.read())), "what was on the device is still there");
+  assert.ok(sameBytes(before, await y.read()), "what was on the device is still there");
   await dispatch();
   opened.check();
 });

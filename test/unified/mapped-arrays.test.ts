@@ -1,15 +1,10 @@
-// Arrays over files and blobs: only what is used is read, writes stay in memory, and a source that fails loses nothing.
+// Arrays over blobs, and what holds for files too: only what is used is read, writes stay in memory, and a source that fails loses nothing.
 
 import assert from "node:assert/strict";
-import { readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { HostKernel } from "../../src/device/driver.js";
-import type { ByteSource } from "../../src/unified/byte-source.js";
-import { FileSource } from "../../src/unified/local/file-source.js";
 import { createUnifiedMemory } from "../../src/index.js";
 import { memoryError, PAGE, TestSwapStore } from "../builders.js";
-import { temporaryFolder } from "../nearest-words/temporary-folder.js";
 import { abortAtEveryWait } from "./aborts-at-every-wait.js";
 import { type MemorySetup, openMemory, openUntended } from "./opened-memory.js";
 
@@ -320,87 +315,11 @@ test("of a mapped array only what was written is dirty", async (t) => {
   opened.check();
 });
 
-test("a file is mapped as it is: deleted or written over elsewhere, it stays; cut, it is EIO", async (t) => {
-  const path = join(await temporaryFolder(t), "numbers");
-  const bytes = pattern(20 * PAGE);
-  await writeFile(path, bytes);
-  const { memory } = await openMemory(t, { hostPages: 8 });
-  const array = await memory.mapFile(path, { type: "u8" });
-  await array.fill(1, { length: PAGE });
-  assert.deepEqual(new Uint8Array(await readFile(path)), bytes, "the file is as it was");
-  bytes.fill(1, 0, PAGE);
-  assert.deepEqual(await array.read(), bytes);
-  await rm(path);
-  assert.deepEqual(await array.read(), bytes, "what is open is still there");
-
-  await writeFile(path, bytes);
-  const cut = await memory.mapFile(path, { type: "u8" });
-  await truncate(path, 5 * PAGE);
-  assert.deepEqual(await cut.read({ length: 5 * PAGE }), bytes.slice(0, 5 * PAGE));
-  await assert.rejects(
-    cut.read({ start: 6 * PAGE }),
-    memoryError("EIO", /numbers had 81920 bytes when it was mapped and ends at 20480 now/),
-  );
-});
-
-test("what cannot be opened is refused by name, with the system's reason", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { memory } = await openMemory(t);
-  await assert.rejects(
-    memory.mapFile(join(folder, "none"), { type: "u8" }),
-    memoryError("ENOENT", /none cannot be mapped/),
-  );
-  await assert.rejects(memory.mapFile(folder, { type: "u8" }), memoryError("EINVAL", /is no file whose bytes/));
-  await assert.rejects(memory.mapFile("", { type: "u8" }), memoryError("EINVAL", /a path or a file URL/));
-  await assert.rejects(memory.mapFile(3 as unknown as string, { type: "u8" }), memoryError("EINVAL", /not 3/));
-  const empty = join(folder, "empty");
-  await writeFile(empty, "");
-  await assert.rejects(memory.mapFile(empty, { type: "u8" }), memoryError("EINVAL", /has 0 bytes/));
-});
-
-test("a file is closed with its array, with the last snapshot of it, and with the memory", async (t) => {
-  const path = join(await temporaryFolder(t), "numbers");
-  await writeFile(path, pattern(4 * PAGE));
-  const openFiles: FileSource[] = [];
-  const closed = new Set<ByteSource>();
-  const original = FileSource.open.bind(FileSource);
-  t.mock.method(FileSource, "open", async (given: string) => {
-    const source = await original(given);
-    openFiles.push(source);
-    const close = source.close.bind(source);
-    source.close = () => {
-      closed.add(source);
-      return close();
-    };
-    return source;
-  });
-  const opened = await openUntended();
-  const { memory } = opened;
-  const first = await memory.mapFile(path, { type: "u8" });
-  const second = await memory.mapFile(path, { type: "u8" });
-  await memory.mapFile(path, { type: "u8" });
-  await assert.rejects(memory.mapFile(path, { type: "u8", offset: 99_999 }));
-  assert.ok(closed.has(openFiles[3] ?? assert.fail()), "refused, it is closed at once");
-  await second.fill(1, { length: 10 });
-  const snapshot = second.snapshot();
-  first.destroy();
-  second.destroy();
-  await snapshot.read();
-  assert.deepEqual(
-    openFiles.map((source) => closed.has(source)),
-    [true, false, false, true],
-  );
-  snapshot.destroy();
-  const last = memory.mapFile(path, { type: "u8" });
-  await opened.destroyed();
-  await last.catch(() => {});
-  assert.equal(closed.size, openFiles.length);
-});
-
 test("where there is no Node a file is refused in words, and a blob is not", async (t) => {
   const memory = await createUnifiedMemory();
   t.after(() => memory.destroy());
-  t.mock.method(process, "getBuiltinModule", () => undefined);
+  const { process: node } = globalThis as { process?: { getBuiltinModule(module: string): unknown } };
+  if (node !== undefined) t.mock.method(node, "getBuiltinModule", () => undefined);
   await assert.rejects(
     memory.mapFile("numbers", { type: "u8" }),
     memoryError("ENOTSUP", /mapping file numbers needs the files of Node 20.16 or later/),

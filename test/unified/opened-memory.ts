@@ -25,12 +25,13 @@ import { PAGE, SHARED } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
 import { checkInvariants } from "../invariants.js";
 import { openRemote } from "./remote-memory.js";
+import { setting } from "../setting.js";
 
 /** Are memories asked for by messages, as by another thread? `threads/remote-front.test.ts` sets it. */
-export const REMOTE = process.env["PAGEFERRY_TEST_REMOTE"] === "1";
+export const REMOTE = setting("PAGEFERRY_TEST_REMOTE") === "1";
 
 /** Is the device a GPU, where a test asks for no other? `webgpu/arrays.test.ts` sets it. */
-const WEBGPU = process.env["PAGEFERRY_TEST_DEVICE"] === "webgpu";
+const WEBGPU = setting("PAGEFERRY_TEST_DEVICE") === "webgpu";
 
 export interface MemorySetup {
   devicePages?: number;

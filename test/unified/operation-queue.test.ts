@@ -61,6 +61,7 @@ test("one that fails does not keep the next from running", async () => {
   const next = queue.run(() => Promise.resolve("ran"));
   await assert.rejects(failed, failure);
   assert.equal(await next, "ran");
+  await settle();
   assert.ok(queue.quiet);
 });
 

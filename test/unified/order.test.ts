@@ -7,6 +7,7 @@ import type { Footprint } from "../../src/unified/footprint.js";
 import { PAGE } from "../builders.js";
 import { openMemory } from "./opened-memory.js";
 import { between, withSeeds } from "./random-operands.js";
+import { bytesOf } from "../bytes.js";
 
 const addUniform: HostKernel = {
   writes: ["x"],
@@ -48,8 +49,7 @@ test("calls made at once, on several arrays, take effect one after another", asy
     }
     const outcomes = await Promise.allSettled(done);
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-    for (const [what, actual, expected] of reads)
-      assert.deepEqual(Buffer.from(await actual), Buffer.from(expected), what);
+    for (const [what, actual, expected] of reads) assert.deepEqual(bytesOf(await actual), bytesOf(expected), what);
     for (const [i, array] of arrays.entries()) assert.deepEqual(await array.read(), shadows[i]);
     opened.check();
   });

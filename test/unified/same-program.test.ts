@@ -6,6 +6,7 @@ import { loadNpy, npyStream } from "../../src/npy/index.js";
 import { struct } from "../../src/struct/index.js";
 import { TestSwapStore } from "../builders.js";
 import { openUntended, type MemorySetup } from "./opened-memory.js";
+import { bytesOf, sameBytes } from "../bytes.js";
 
 const LENGTH = 60_001 * 4;
 const cell = struct({ count: "u32", weight: "f32" });
@@ -124,11 +125,11 @@ for (const [machine, setup] of Object.entries(MACHINES)) {
     test(`${machine}, ${mode}: arrays, snapshots, views of other types, streams, files and structures hold what they must`, async () => {
       const results = await program(setup, mode);
       for (const [name, result] of Object.entries(results)) {
-        const bytes = (view: ArrayBufferView | undefined): Buffer =>
-          view === undefined ? assert.fail() : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+        const bytes = (view: ArrayBufferView | undefined): Uint8Array =>
+          view === undefined ? assert.fail() : bytesOf(view);
         const wanted = bytes(expected[name]);
         const actual = bytes(result);
-        const at = wanted.equals(actual) ? -1 : wanted.findIndex((byte, i) => byte !== actual[i]);
+        const at = sameBytes(wanted, actual) ? -1 : wanted.findIndex((byte, i) => byte !== actual[i]);
         assert.equal(at, -1, `${name} differs from byte ${at} on, or has ${actual.length} bytes, not ${wanted.length}`);
       }
     });

@@ -10,6 +10,7 @@ import { SeededEnvironment, TestEnvironment } from "../environments.js";
 import { type MemorySetup, openUntended, type OpenedMemory } from "./opened-memory.js";
 import { between, pick, withSeeds } from "./random-operands.js";
 import { plainly, startsOf, type Workload, workloads } from "./workloads.js";
+import { bytesOf, sameBytes } from "../bytes.js";
 
 const KiB = 1024;
 
@@ -36,8 +37,8 @@ async function load(workload: Workload, setup: MemorySetup): Promise<Loaded> {
 }
 
 function assertEqualBytes(actual: Uint8Array, expected: View, what: string): void {
-  const wanted = Buffer.from(expected.buffer, expected.byteOffset, expected.byteLength);
-  if (wanted.equals(actual)) return;
+  const wanted = bytesOf(expected);
+  if (sameBytes(wanted, actual)) return;
   const at = wanted.findIndex((byte, i) => byte !== actual[i]);
   assert.fail(`${what} differs from byte ${at} on: ${actual[at]} instead of ${wanted[at]}`);
 }

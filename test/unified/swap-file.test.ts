@@ -18,7 +18,7 @@ import {
 } from "../../src/index.js";
 import { MemorySwapStore } from "../../src/mm/swap/swap-store.js";
 import { memoryError, PAGE } from "../builders.js";
-import { temporaryFolder } from "../nearest-words/temporary-folder.js";
+import { temporaryFolder } from "../temporary-folder.js";
 
 const MiB = 1024 * 1024;
 const PROGRAM = fileURLToPath(new URL("swapping-program.js", import.meta.url));

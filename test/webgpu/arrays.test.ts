@@ -1,7 +1,9 @@
 // Suites of the arrays once more, over pages that are on a GPU. Kernels in them are functions, which no GPU runs: they run
 // over a copy of its memory, that everything which comes back is compared with.
 
-process.env["PAGEFERRY_TEST_DEVICE"] = "webgpu";
+import { choose } from "../setting.js";
+
+choose("PAGEFERRY_TEST_DEVICE", "webgpu");
 const { skip } = await import("./gpu.js");
 if (skip === false) {
   await import("../unified/array-views.test.js");

@@ -21,6 +21,7 @@ import { runStep } from "../../src/device/mirror/run-step.js";
 import type { StepKernel } from "../../src/device/step-kernel.js";
 import { webgpuDevice, type WebgpuLimits } from "../../src/device/webgpu/index.js";
 import { WebgpuDevice } from "../../src/device/webgpu/webgpu-device.js";
+import { joined, sameBytes } from "../bytes.js";
 import { assertNothingUncaught, sharedDevice } from "./opened-device.js";
 
 /** Numbers of host frames from here on mean frames of the copy. */
@@ -99,7 +100,7 @@ class ShadowedDevice implements Device {
     for (let i = 0; i < copies.length; i++) {
       const [host, frame, count] = [copies.host[i], copies.device[i], copies.count[i]];
       assert.ok(
-        Buffer.from(this.#host.bytes(host, count)).equals(this.run(frame, count)),
+        sameBytes(this.#host.bytes(host, count), this.run(frame, count)),
         `frames ${frame} to ${frame + count} do not come back as they were written`,
       );
     }
@@ -183,13 +184,14 @@ class FunctionKernel implements DeviceKernel {
   }
 
   async execute(step: KernelStep): Promise<void> {
-    const before = step.slices.map(({ frames }) =>
-      Buffer.concat([...frames].map((frame) => this.#device.run(frame, 1))),
-    );
+    const before = step.slices.map(({ frames }) => joined([...frames].map((frame) => this.#device.run(frame, 1))));
     for (const [i, { frames, name }] of step.slices.entries()) {
       await this.#device.fetch(frames);
-      const now = Buffer.concat([...frames].map((frame) => this.#device.run(frame, 1)));
-      assert.ok(now.equals(before[i] ?? Buffer.of()), `pages of "${name}" are not on the GPU as they were written`);
+      const now = joined([...frames].map((frame) => this.#device.run(frame, 1)));
+      assert.ok(
+        sameBytes(now, before[i] ?? assert.fail()),
+        `pages of "${name}" are not on the GPU as they were written`,
+      );
     }
     const memory = {
       pageSize: this.#pageSize,

@@ -5,26 +5,26 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import { DeviceLostError } from "../device-lost-error.js";
+import { onLoss } from "./device-loss.js";
 
 export class DeviceGone {
   /** Resolves when the device is lost; never with `close`. */
   readonly lost: Promise<DeviceLostError>;
   readonly #name: string;
   readonly #pending = new Set<(reason: unknown) => void>();
+  readonly #forget: () => void;
   #error: MemoryError | null = null;
 
   constructor(name: string, device: GPUDevice) {
     this.#name = name;
-    this.lost = new Promise((resolve) => {
-      device.lost.then(
-        ({ reason, message }) => {
-          if (this.#error !== null) return;
-          const error = new DeviceLostError(name, reason, message);
-          this.#end(error);
-          resolve(error);
-        },
-        () => {},
-      );
+    let resolve: (error: DeviceLostError) => void = () => {};
+    this.lost = new Promise((resolved) => {
+      resolve = resolved;
+    });
+    this.#forget = onLoss(device, ({ reason, message }) => {
+      const error = new DeviceLostError(name, reason, message);
+      this.#end(error);
+      resolve(error);
     });
   }
 
@@ -65,6 +65,7 @@ export class DeviceGone {
   }
 
   #end(error: MemoryError): void {
+    this.#forget();
     this.#error ??= error;
     for (const reject of this.#pending) reject(this.#error);
     this.#pending.clear();

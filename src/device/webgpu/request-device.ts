@@ -5,6 +5,7 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import { DeviceLostError } from "../device-lost-error.js";
+import { lossOf } from "./device-loss.js";
 import { gpuMessage } from "./gpu-message.js";
 import { LIMITS } from "./limits.js";
 
@@ -52,8 +53,8 @@ export function adapterName({ description, device, architecture, vendor }: GPUAd
 }
 
 /** Is the device lost already? Then nothing works on it, and nothing says so. */
-export async function lossOf(name: string, device: GPUDevice): Promise<DeviceLostError | null> {
-  const info = await Promise.race([device.lost, Promise.resolve(null)]);
+export async function lossErrorOf(name: string, device: GPUDevice): Promise<DeviceLostError | null> {
+  const info = await lossOf(device);
   return info === null ? null : new DeviceLostError(name, info.reason, info.message);
 }
 

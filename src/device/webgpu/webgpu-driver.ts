@@ -4,7 +4,7 @@ import { MemoryError } from "../../mm/errors.js";
 import type { Device, DeviceDriver, DeviceHost } from "../driver.js";
 import { checkOptions, type OptionNames } from "../options.js";
 import { checkLimits, type EffectiveLimits, effectiveLimits, type WebgpuLimits } from "./limits.js";
-import { type AdapterRequest, adapterName, lossOf, requestAdapter, requestDevice } from "./request-device.js";
+import { type AdapterRequest, adapterName, lossErrorOf, requestAdapter, requestDevice } from "./request-device.js";
 import { WebgpuDevice, type WebgpuShape } from "./webgpu-device.js";
 
 /** Of a WebGPU device; all but the budget may be left out. */
@@ -106,7 +106,7 @@ class GivenDevice {
   }
 
   async usable(name: string): Promise<GPUDevice> {
-    const lost = await lossOf(name, this.device);
+    const lost = await lossErrorOf(name, this.device);
     if (lost !== null) throw lost;
     return this.device;
   }
@@ -130,7 +130,7 @@ class OwnDevice {
   }
 
   async usable(name: string): Promise<GPUDevice> {
-    if (this.#closed || (await lossOf(name, this.device)) !== null) {
+    if (this.#closed || (await lossErrorOf(name, this.device)) !== null) {
       this.device = await requestDevice(await requestAdapter(this.#request));
       this.#closed = false;
     }

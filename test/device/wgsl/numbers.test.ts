@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { evaluate, type Scalar } from "./run-wgsl.js";
+import { setting } from "../../setting.js";
 
 const f = Math.fround;
 const I32_EDGES = [0, 1, -1, 2, -2, 7, 31, 32, 33, 255, 65535, 65536, -65537, 2147483647, -2147483647, -2147483648];
@@ -49,7 +50,7 @@ const ANY: Record<Scalar, fc.Arbitrary<number>> = {
 };
 
 /** A failure says which seed it had; SEED=… has it again. */
-const seed = Number(process.env["SEED"] ?? Date.now() % 1e9);
+const seed = Number(setting("SEED") ?? Date.now() % 1e9);
 
 /** All edges with each other, for up to two operands, and seeded values. */
 function rowsOf(types: readonly Scalar[]): number[][] {

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { InvariantError } from "../../../src/mm/errors.js";
 import { MmapLock } from "../../../src/mm/space/mmap-lock.js";
 import { SeededEnvironment, seededRandom, TestEnvironment } from "../../environments.js";
+import { setting } from "../../setting.js";
 
 /** Runs whatever is scheduled. */
 function turn(): Promise<void> {
@@ -105,7 +106,7 @@ describe("the mmap lock", () => {
     assert.throws(() => lock.writeUnlock(), InvariantError);
   });
 
-  const seed = Number(process.env["SEED"] ?? 20_261);
+  const seed = Number(setting("SEED") ?? 20_261);
   test(`serves everyone, in order, whatever the order of wake-ups (SEED=${seed})`, async () => {
     const environment = new SeededEnvironment(seed);
     const random = seededRandom(seed + 1);

@@ -21,6 +21,7 @@ import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/s
 import { alteredDriver } from "../../device/ledger-driver.js";
 import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
 import { INTEGER_TYPES, type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
+import { sameBytes } from "../../bytes.js";
 
 /** What fails without memory or without a link; EBUSY is a page that could not be moved for want of a frame. */
 const SHORTAGES = new Set(["ENOMEM", "EIO", "EBUSY"]);
@@ -583,9 +584,7 @@ export class ArraysUnderTest {
   }
 
   #compare(what: string, actual: NumberArray, expected: NumberArray): void {
-    const given = Buffer.from(actual.buffer, actual.byteOffset, actual.byteLength);
-    const wanted = Buffer.from(expected.buffer, expected.byteOffset, expected.byteLength);
-    if (given.equals(wanted)) return;
+    if (sameBytes(actual, expected)) return;
     assert.equal(actual.length, expected.length, `${what} has another length`);
     const at = expected.findIndex((element, i) => element !== actual[i]);
     assert.fail(`${what} differs from element ${at} on: ${actual[at]} instead of ${expected[at]}`);

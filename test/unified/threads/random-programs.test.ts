@@ -9,15 +9,16 @@ import { createUnifiedMemory, KiB } from "../../../src/index.js";
 import { PAGE } from "../../builders.js";
 import { runRandomThread, type Tally } from "./random-thread.js";
 import type { RandomWork } from "./random-worker.js";
+import { setting } from "../../setting.js";
 
-const STEPS = Number(process.env["PAGEFERRY_STEPS"] ?? 150);
+const STEPS = Number(setting("PAGEFERRY_STEPS") ?? 150);
 const kernels = new URL("./kernels-under-test.js", import.meta.url).href;
 
 for (const kind of ["private", "coherent"] as const) {
   for (const pager of ["here", "worker"] as const) {
     const where = pager === "here" ? "in the main thread" : "in a worker of its own";
     test(`three threads over a ${kind} device, with the pager ${where}`, async (t) => {
-      const seed = Number(process.env["PAGEFERRY_SEED"] ?? Date.now() % 1_000_000);
+      const seed = Number(setting("PAGEFERRY_SEED") ?? Date.now() % 1_000_000);
       t.diagnostic(`seed ${seed}`);
       const memory = await createUnifiedMemory({
         shared: true,

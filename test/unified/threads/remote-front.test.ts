@@ -2,7 +2,9 @@
 // can look into the machine all the same. Suites that count the pager's own steps, or look at it while a message is on its
 // way, run in front of the engine alone.
 
-process.env["PAGEFERRY_TEST_REMOTE"] = "1";
+import { choose } from "../../setting.js";
+
+choose("PAGEFERRY_TEST_REMOTE", "1");
 await import("../checkpoints.test.js");
 await import("../coherent.test.js");
 await import("../dirty-ranges.test.js");

@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads";
 import { createUnifiedMemory, mirrorDevice } from "../../../src/index.js";
 import { PAGE } from "../../builders.js";
 import type { StressWork } from "./stress-worker.js";
+import { setting } from "../../setting.js";
 
 const ON_A_PAGE = PAGE / 4;
 const PAGES = 16;
@@ -31,7 +32,7 @@ test("no update is lost while threads pin pages that the pager moves back and fo
   const array = memory.createArray("u32", PAGES * ON_A_PAGE, { label: "counters" });
   await array.fill(0);
   const shared = new Int32Array(new SharedArrayBuffer(4 * (1 + WORKERS)));
-  const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
+  const seed = Number(setting("SEED") ?? Date.now() % 1_000_000);
   t.diagnostic(`seed ${seed}`);
   const results: Promise<Uint32Array>[] = [];
   for (let element = 0; element < WORKERS; element++) {
