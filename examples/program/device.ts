@@ -3,9 +3,8 @@
  * there. Invariant: what is asked for by name is what runs, or the job ends and says what is missing; only "auto" chooses.
  */
 
-import { type DeviceDriver, MemoryError, mirrorDevice, type Stats } from "../../src/index.js";
+import { type DeviceDriver, MemoryError, mirrorDevice } from "../../src/index.js";
 import { JobFailure } from "./failure.js";
-import { memorySize } from "./sizes.js";
 
 export const deviceNames = ["auto", "webgpu", "mirror"] as const;
 
@@ -78,10 +77,6 @@ export function softwareName(info: GPUAdapterInfo): string | null {
     info.isFallbackAdapter === true ||
     names.some((name) => /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b|\bcpu\b/i.test(name));
   return isSoftware ? (names[0] ?? "a fallback adapter") : null;
-}
-
-export function deviceLine({ why }: ChosenDevice, { device, pageSize }: Stats): string {
-  return `device: ${device.name}, pages of ${memorySize(pageSize)}: ${why}`;
 }
 
 function mirror(budget: number, why: string): ChosenDevice {

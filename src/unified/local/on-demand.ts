@@ -1,5 +1,6 @@
 /**
- * What a pager loads when it is first asked for: kernels, swap, mapped sources. All are one part, because a bundler puts what
+ * What a pager loads when it is first asked for: kernels, swap, mapped sources, looks at
+ * where pages are. All are one part, because a bundler puts what
  * two parts share with the first script into scripts of their own, which takes more than it saves.
  */
 
@@ -7,3 +8,4 @@ export { swapOn } from "../../mm/stores.js";
 export { LocalKernel } from "./local-kernel.js";
 export { mapSource } from "./map-source.js";
 export { openSwap } from "./open-swap.js";
+export { residentRanges } from "./resident-ranges.js";
