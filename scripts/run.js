@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, "dist");
-const usage = "usage: node scripts/run.js start|test|test:chromium|example:browser|bench|build [ARGUMENT ...]";
+const usage = "usage: node scripts/run.js start|test|test:chromium|bench|build|example NAME [ARGUMENT ...]";
 
 /** Test files whose subject is no machine, or one that they alter, measure or share by themselves: not run a second time. */
 const RUN_ONCE = [
@@ -37,10 +37,10 @@ switch (task) {
     prepare();
     await become("bench/main.js");
     break;
-  case "example:browser":
+  case "example":
     prepare();
     preparePage();
-    await become("examples/browser/main.js");
+    await become(`examples/${args.shift() ?? fail(usage)}/main.js`);
     break;
   case "test":
     prepare();

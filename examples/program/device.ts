@@ -3,9 +3,8 @@
  * there. Invariant: what is asked for by name is what runs, or the job ends and says what is missing; only "auto" chooses.
  */
 
-import { type DeviceDriver, MemoryError, mirrorDevice, type Stats } from "../../src/index.js";
+import { type DeviceDriver, MemoryError, mirrorDevice } from "../../src/index.js";
 import { JobFailure } from "./failure.js";
-import { memorySize } from "./sizes.js";
 import { softwareName } from "./software-adapter.js";
 
 export const deviceNames = ["auto", "webgpu", "mirror"] as const;
@@ -70,10 +69,6 @@ export async function chooseDevice(
       cause: error,
     });
   }
-}
-
-export function deviceLine({ why }: ChosenDevice, { device, pageSize }: Stats): string {
-  return `device: ${device.name}, pages of ${memorySize(pageSize)}: ${why}`;
 }
 
 function mirror(budget: number, why: string): ChosenDevice {
