@@ -25,6 +25,7 @@ import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, type Operation } from "./operation-queue.js";
 import { GONE, type Mapping, type PinnedRange, type UseBytes } from "./pager.js";
 import { Pin, type PinMode, type PinPlace } from "./pin.js";
+import type { ResidentRange } from "./resident-range.js";
 import { type ChunkSource, chunksOf, untypedBytes, writeChunks } from "./write-source.js";
 import { WrittenPages } from "./written-pages.js";
 
@@ -334,6 +335,17 @@ export class PagedArray<
     const { label = `${this.label} as ${nameOf(type)}` } = options;
     const source: PagedArray<ElementType, ArrayBufferLike> = this.#source ?? this;
     return new PagedArray(this.#core, type, this.byteLength / stride, label, this.mapping, source);
+  }
+
+  /**
+   * Where the elements are at this moment: all of them, whole pages, in ascending order, neighbours in one place joined. It
+   * waits for nothing that was called before, so that it can be looked at while a kernel runs, and moves nothing.
+   */
+  async residency(): Promise<ResidentRange[]> {
+    this.#assertAlive();
+    const { length } = this;
+    const ranges = await this.mapping.residency(this.#core.pager.pageSize / strideOf(this.type), length);
+    return ranges.length > 0 ? ranges : [{ start: 0, length, place: "none" }];
   }
 
   /**

@@ -18,6 +18,7 @@ import type { DeviceModule } from "./local/device-module.js";
 import type { MapSourceOptions } from "./map-options.js";
 import type { Checkpoint, Operation } from "./operation-queue.js";
 import type { PinMode } from "./pin.js";
+import type { ResidentRange } from "./resident-range.js";
 import type { Stats } from "./stats.js";
 
 export interface Pager {
@@ -134,6 +135,8 @@ export interface Mapping {
   prefetch(to: "device" | "host", first: number, end: number, operation: Operation): Promise<void>;
   /** The same pages, as they are when the snapshot is mapped: copy-on-write, and never written. */
   snapshot(): Mapping;
+  /** Where the pages are at this moment, whatever is under way; empty where none is mapped. `length` counts elements. */
+  residency(elementsPerPage: number, length: number): Promise<ResidentRange[]>;
   /** First and end of each run of pages that were written, in ascending order. */
   writtenRuns(operation: Operation): Promise<number[]>;
   /** Forgets what was written, save for what is pinned for writing. */

@@ -75,6 +75,10 @@ test("what a kernel has written is reported and refused; what it has read is the
     },
   );
   assert.equal(loss.ranges[0]?.array, y);
+  assert.deepEqual(await y.residency(), [
+    { start: 0, length: 3 * EACH, place: "lost" },
+    { start: 3 * EACH, length: 2 * EACH - 7, place: "host" },
+  ]);
   opened.check();
   assert.deepEqual(await x.read(), all(3, x.length));
   assert.deepEqual(await y.read({ start: 3 * EACH }), all(8, 2 * EACH - 7));

@@ -13,6 +13,7 @@ import { munmap } from "../../mm/space/mapping.js";
 import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../mm/space/soft-dirty.js";
 import type { Operation } from "../operation-queue.js";
 import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
+import type { ResidentRange } from "../resident-range.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
 import { alone, type Engine } from "./engine.js";
 import { loadOnDemand } from "./load-on-demand.js";
@@ -189,6 +190,13 @@ export class LocalMapping implements Mapping {
   /** The pages as they are when they are mapped there. */
   snapshotPlace(): ArrayPlace {
     return snapshotPages(this.#engine, () => this.#page, this.#pages);
+  }
+
+  async residency(perPage: number, length: number): Promise<ResidentRange[]> {
+    const { residentRanges } = await loadOnDemand("residency");
+    const { mm } = this.#engine;
+    // Not mapped yet or not any more, it has no page anywhere.
+    return residentRanges(mm, this.#page, this.#page + (this.#page < 0 ? 0 : this.#pages), perPage, length);
   }
 
   async writtenRuns({ checkpoint }: Operation): Promise<number[]> {

@@ -1,6 +1,7 @@
 /**
- * What a pager loads when it is first asked for: kernels, prefetches, swap, mapped sources, what a lost device leaves. All are one part, because a bundler puts what
- * two parts share with the first script into scripts of their own, which takes more than it saves.
+ * What a pager loads when it is first asked for: kernels, prefetches, swap, mapped sources, what a lost device leaves, looks at
+ * where pages are. All are one part, because a bundler puts what two parts share with the first script into scripts of their
+ * own, which takes more than it saves.
  */
 
 export { swapOn } from "../../mm/stores.js";
@@ -9,3 +10,4 @@ export { recover, replace, rewriteLost } from "./lost-device.js";
 export { mapSource } from "./map-source.js";
 export { prefetch } from "./prefetch.js";
 export { openSwap } from "./open-swap.js";
+export { residentRanges } from "./resident-ranges.js";

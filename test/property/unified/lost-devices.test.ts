@@ -24,8 +24,8 @@ const accumulate: HostKernel = {
   writes: ["y"],
   run({ first, count, arrays, base }) {
     for (let i = first; i < first + count; i++) {
-      const at = i - base["y"]!;
-      arrays["y"][at] = ((arrays["y"][at] as number) + (arrays["x"][i - base["x"]!] as number) + 1) % MODULUS;
+      const at = i - base["y"];
+      arrays["y"][at] = ((arrays["y"][at] as number) + (arrays["x"][i - base["x"]] as number) + 1) % MODULUS;
     }
   },
 };
@@ -105,7 +105,7 @@ class Program {
   }
 
   async #step(): Promise<void> {
-    const shadowed = this.#arrays[this.#below(this.#arrays.length)]!;
+    const shadowed = this.#arrays[this.#below(this.#arrays.length)];
     const { array } = shadowed;
     const start = this.#below(array.length);
     const length = 1 + this.#below(array.length - start);
@@ -182,7 +182,7 @@ class Program {
     }
     if (failure.code === "EIO") this.#tally.refused++;
     // Pages before the one that it stopped at are written: each of them, as a whole.
-    await this.#adopt(shadowed, (i) => (i >= start && i < start + length ? source[i - start]! : null));
+    await this.#adopt(shadowed, (i) => (i >= start && i < start + length ? source[i - start] : null));
   }
 
   async #read({ array, values, lost }: Shadowed, start: number, length: number): Promise<void> {
@@ -202,12 +202,12 @@ class Program {
 
   async #dispatch(): Promise<void> {
     const writable = this.#arrays.filter(({ array }) => !array.readOnly);
-    const y = writable[this.#below(writable.length)]!;
+    const y = writable[this.#below(writable.length)];
     const others = this.#arrays.filter((shadowed) => shadowed !== y);
-    const x = others[this.#below(others.length)]!;
+    const x = others[this.#below(others.length)];
     const invocations = 1 + this.#below(Math.min(x.array.length, y.array.length));
     const next = Float32Array.from(y.values);
-    for (let i = 0; i < invocations; i++) next[i] = (y.values[i]! + x.values[i]! + 1) % MODULUS;
+    for (let i = 0; i < invocations; i++) next[i] = (y.values[i] + x.values[i] + 1) % MODULUS;
     const uses = ({ lost }: Shadowed): boolean => [...lost].some((page) => page * EACH < invocations);
     const expected = uses(x) || uses(y);
     const failure = await this.#failure(
@@ -224,7 +224,7 @@ class Program {
       this.#tally.refused++;
       return;
     }
-    await this.#adopt(y, (i) => (i < invocations ? next[i]! : null));
+    await this.#adopt(y, (i) => (i < invocations ? next[i] : null));
   }
 
   async #snapshot({ array, values, lost }: Shadowed): Promise<void> {
@@ -281,7 +281,7 @@ class Program {
       }
       if (lost.delete(page)) this.#tally.healed++;
       for (let i = 0; i < length; i++) {
-        const was = values[start + i]!;
+        const was = values[start + i];
         const would = next(start + i);
         assert.ok(
           now[i] === was || now[i] === would,
