@@ -5,6 +5,7 @@ import type { AddressSpace } from "../../mm/space/address-space.js";
 import type { Machine } from "../../mm/machine.js";
 import type { Operation } from "../operation-queue.js";
 import type { ArrayPlace } from "./array-place.js";
+import type { BoundPages } from "./bound-pages.js";
 import type { LocalMapping } from "./local-mapping.js";
 import type { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
@@ -15,6 +16,8 @@ export interface Engine {
   readonly mm: AddressSpace;
   readonly attached: AttachedDevice;
   readonly residency: Residency;
+  /** What the program uses on the device by itself. */
+  readonly bound: BoundPages;
   /** What mapped arrays are read from. */
   readonly sources: Sources;
   /** Those whose turn to be mapped has not come. */

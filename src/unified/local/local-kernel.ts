@@ -12,10 +12,11 @@ import { type ElementRange, elementsOf, elementsOn, type Operand, pagesOf } from
 import type { DispatchReport } from "../kernel.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
 import type { BoundArray, Dispatch, PagerKernel } from "../pager.js";
-import type { PinMode } from "../pin.js";
 import { alone, type Engine } from "./engine.js";
+import { framesLeft, type PageRange } from "./frames-left.js";
+import { refuseHeld } from "./refuse-held.js";
 import { planSteps, type StepPlan } from "./step-plan.js";
-import { findThreadPin, loadPastCopies } from "./thread-pins.js";
+import { loadPastCopies } from "./thread-pins.js";
 import { Turns } from "./turn.js";
 
 type BoundOperand = BoundArray & Operand;
@@ -49,18 +50,18 @@ export class LocalKernel implements PagerKernel {
     { invocations, arrays, shape, uniforms, bindings, mode, onProgress }: Dispatch,
     { checkpoint, signal }: Operation,
   ): Promise<DispatchReport> {
-    const { machine, attached, residency } = this.#engine;
+    const { machine, attached, bound, residency } = this.#engine;
     const operands = arrays.map((array) => ({ ...array, stride: strideOf(array.type) }));
     const lookahead = this.#kernel.lookahead ?? attached.device.lookahead;
     checkpoint();
-    this.#refusePinned(operands, invocations);
+    this.#refuseHeld(operands, invocations);
     const before = { ...attached.counters.time };
     const plan = planSteps({
       kernel: this.#label,
       operands,
       invocations,
       pageSize: machine.pageSize,
-      frames: residency.frames,
+      frames: framesLeft(bound, residency.frames, rangesOf(operands, invocations, machine.pageSize)),
       runFrames: residency.runFrames,
       lookahead,
       mode,
@@ -172,7 +173,7 @@ export class LocalKernel implements PagerKernel {
     const end = start + pages;
     const inPlace = this.#readsInPlace(operand);
     const load = (): Promise<Int32Array> => residency.load(start, end, "kernel", checkpoint, inPlace);
-    const refuse = (): void => this.#refusePinnedPages(operand, page, pages);
+    const refuse = (): void => this.#refuseHeldPages(operand, page, pages);
     const frames = await (sharing === null
       ? load()
       : loadPastCopies(sharing.ports, machine.environment, start, end, checkpoint, refuse, load));
@@ -199,42 +200,33 @@ export class LocalKernel implements PagerKernel {
     return this.#engine.attached.driver.kind === "coherent" && !written;
   }
 
-  /** A page that a pin holds in host memory cannot go to the device: better to say so before anything has run. */
-  #refusePinned(operands: readonly BoundOperand[], invocations: number): void {
+  /** A page that a pin holds in host memory cannot go to the device, one that is bound there cannot be written: better to say so before anything has run. */
+  #refuseHeld(operands: readonly BoundOperand[], invocations: number): void {
     for (const operand of operands) {
       const elements = elementsOf(operand, 0, invocations);
       const { page, pages } = pagesOf(operand, elements, this.#engine.machine.pageSize);
-      if (pages > 0) this.#refusePinnedPages(operand, page, pages, elements);
+      if (pages > 0) this.#refuseHeldPages(operand, page, pages, elements);
     }
   }
 
-  #refusePinnedPages(
+  #refuseHeldPages(
     operand: BoundOperand,
     page: number,
     pages: number,
-    needed: ElementRange = elementsOn(operand, page, page + pages, this.#engine.machine.pageSize),
+    elements: ElementRange = elementsOn(operand, page, page + pages, this.#engine.machine.pageSize),
   ): void {
-    const { mapping, label } = operand;
-    const reads = this.#readsInPlace(operand);
-    const refuse = (mode: PinMode, { first, length }: ElementRange, whose: string): never => {
-      throw new MemoryError(
-        "EBUSY",
-        `kernel "${this.#label}" needs elements ${needed.first} to ${needed.first + needed.length} of array "${label}", on a page that a ${mode} pin of ${first} to ${first + length}${whose} holds in host memory`,
-      );
-    };
-    for (const pin of mapping.pins) {
-      if ((pin.mode === "read" && reads) || pin.first >= page + pages || pin.end <= page) continue;
-      const whose = pin.label === label ? "" : ` of "${pin.label}"`;
-      const thread = pin.owner === undefined ? "" : ` by "${pin.owner}"`;
-      refuse(pin.mode, { first: pin.start, length: pin.length }, `${whose}${thread}`);
-    }
-    const { machine, sharing } = this.#engine;
-    if (sharing === null) return;
-    const origin = mapping.page;
-    findThreadPin(sharing.ports, origin + page, origin + page + pages, reads, (mode, first, end, thread) =>
-      refuse(mode, elementsOn(operand, first - origin, end - origin, machine.pageSize), ` by "${thread}"`),
-    );
+    const inPlace = this.#readsInPlace(operand);
+    refuseHeld(this.#engine, { array: operand, by: `kernel "${this.#label}"`, elements, inPlace }, page, pages);
   }
+}
+
+/** The pages that a dispatch uses. */
+function rangesOf(operands: readonly BoundOperand[], invocations: number, pageSize: number): PageRange[] {
+  return operands.map((operand) => {
+    const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), pageSize);
+    const start = operand.mapping.page + page;
+    return { start, end: start + pages };
+  });
 }
 
 /** A promise that is awaited later: its rejection is not unhandled meanwhile. */

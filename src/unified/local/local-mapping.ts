@@ -12,10 +12,11 @@ import { MemoryError } from "../../mm/errors.js";
 import { munmap } from "../../mm/space/mapping.js";
 import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../mm/space/soft-dirty.js";
 import type { Operation } from "../operation-queue.js";
-import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
+import { GONE, type Mapping, type MappingInterop, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
 import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
 import { alone, type Engine } from "./engine.js";
+import { loadOnDemand } from "./load-on-demand.js";
 
 interface Waiting {
   readonly resolve: () => void;
@@ -91,8 +92,9 @@ export class LocalMapping implements Mapping {
     const page = this.#page;
     this.#setPage(GONE);
     this.#engine.unmapped.delete(this);
-    const { mm, machine } = this.#engine;
+    const { bound, mm, machine } = this.#engine;
     const { pageSize } = machine;
+    if (page >= 0) bound.letGoOf(page, page + this.#pages);
     if (page >= 0) await alone(this.#engine, operation, () => munmap(mm, page * pageSize, this.#pages * pageSize));
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
@@ -102,7 +104,7 @@ export class LocalMapping implements Mapping {
   }
 
   async access(at: number, length: number, write: boolean, use: UseBytes, operation: Operation): Promise<void> {
-    const { attached, mm, machine } = this.#engine;
+    const { attached, bound, mm, machine } = this.#engine;
     const { pageSize } = machine;
     const origin = this.#page;
     const first = origin + Math.floor(at / pageSize);
@@ -114,16 +116,22 @@ export class LocalMapping implements Mapping {
       use(bytes.subarray(from - runStart, to - runStart), from - at);
     };
     const { checkpoint } = operation;
-    await alone(this.#engine, operation, () => accessHost(attached, mm, first, end, write, useRun, checkpoint));
+    await alone(this.#engine, operation, () => {
+      bound.refuseCpu(first, end);
+      return accessHost(attached, mm, first, end, write, useRun, checkpoint);
+    });
   }
 
   async pin(range: PinnedRange, operation: Operation): Promise<PinnedPages> {
-    const { attached, mm } = this.#engine;
+    const { attached, bound, mm } = this.#engine;
     const write = range.mode === "write";
     const first = this.#page + range.first;
     const end = this.#page + range.end;
     const { checkpoint } = operation;
-    const pages = await alone(this.#engine, operation, () => pinPages(attached, mm, first, end, write, checkpoint));
+    const pages = await alone(this.#engine, operation, () => {
+      bound.refuseCpu(first, end);
+      return pinPages(attached, mm, first, end, write, checkpoint);
+    });
     this.#hold(range);
     return pages;
   }
@@ -168,6 +176,11 @@ export class LocalMapping implements Mapping {
     });
   }
 
+  async interop(): Promise<MappingInterop> {
+    const { LocalInterop } = await loadOnDemand("GPU buffers");
+    return new LocalInterop(this.#engine, this);
+  }
+
   snapshot(): LocalMapping {
     return new LocalMapping(this.#engine, this.#pages, this.snapshotPlace(), this.#engine.sharing?.next(true) ?? null);
   }
@@ -192,6 +205,8 @@ export class LocalMapping implements Mapping {
     const { mm } = this.#engine;
     await alone(this.#engine, operation, () => clearSoftDirtyRange(mm, this.#page, this.#page + this.#pages));
     for (const { mode, first, end } of this.pins) if (mode === "write") this.markWritten(first, end);
+    for (const { range } of this.#engine.bound.within(this.#page, this.#page + this.#pages))
+      if (range.mode === "write") this.markWritten(range.first, range.end);
     const mark = (first: number, end: number): void => markSoftDirty(mm, first, end);
     this.#engine.sharing?.markPinned(this.#page, this.#page + this.#pages, mark);
   }

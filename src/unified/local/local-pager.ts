@@ -13,6 +13,7 @@ import type { MappedPages, Mapping, Pager, PagerKernel, Port, SharedMapping } fr
 import type { Stats } from "../stats.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
+import { BoundPages } from "./bound-pages.js";
 import type { Engine, MakeMapping } from "./engine.js";
 import { loadOnDemand } from "./load-on-demand.js";
 import { LocalMapping } from "./local-mapping.js";
@@ -34,6 +35,7 @@ export class LocalPager implements Pager {
       mm,
       attached,
       residency: new Residency(attached, mm),
+      bound: new BoundPages(),
       sources: new Sources(),
       unmapped: new Set(),
       sharing: share === null ? null : share(mm),
@@ -95,13 +97,14 @@ export class LocalPager implements Pager {
   }
 
   async close(): Promise<void> {
-    const { machine, mm, attached, sources, unmapped, sharing } = this.#engine;
+    const { machine, mm, attached, bound, sources, unmapped, sharing } = this.#engine;
     if (sharing !== null) {
       const reason = new MemoryError("EINVAL", "the memory is destroyed");
       this.stopKernels(reason);
       await sharing.close(reason);
     }
     for (const mapping of unmapped) mapping.fail();
+    bound.letGoOf();
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);

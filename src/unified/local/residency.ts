@@ -105,6 +105,67 @@ export class Residency {
   }
 
   /**
+   * The same, side by side in one buffer of the device. Throws ENOMEM where what is held leaves no such place, EBUSY when a
+   * page does not let itself be moved.
+   */
+  async loadRun(start: number, end: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<Int32Array> {
+    const frames = new Int32Array(end - start);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      this.#loading = ++this.#clock;
+      const missing = this.#lookUp(start, frames, false);
+      if (missing === 0 && !isScattered(frames, this.runFrames)) return frames;
+      const first = this.#placeForRun(frames);
+      for (let i = 0; i < frames.length;) {
+        const run = sideBySide(frames, i);
+        if (frames[i] >= 0 && frames[i] !== first + i) {
+          await this.#vacate(frames[i], run, checkpoint);
+          frames.fill(MISSING, i, i + run);
+        }
+        i += run;
+      }
+      for (let i = 0; i < frames.length;) {
+        const run = runOfMissing(frames, i);
+        if (run > 0) await this.#placeAt(start + i, first + i, run, cause, checkpoint);
+        i += Math.max(run, 1);
+      }
+    }
+    throw new MemoryError("EBUSY", `a page of ${start} to ${end} is in use and cannot move to where the others are`);
+  }
+
+  /** Where pages can lie side by side: around those that are held, else where what is there was used longest ago. */
+  #placeForRun(frames: Int32Array): number {
+    const held = frames.findIndex((frame) => frame >= 0 && this.#holds[frame] > 0);
+    let first = held < 0 ? -1 : frames[held] - held;
+    if (held < 0) {
+      this.#rankFrames(FREE);
+      first = leastRecentlyUsedRun(this.#uses, frames.length, this.runFrames);
+    } else if (!this.#isPlaceForRun(frames, first)) first = -1;
+    if (first >= 0) return first;
+    throw new MemoryError(
+      "ENOMEM",
+      `there are no ${frames.length * this.#mm.machine.pageSize} bytes side by side beside what is held on the device`,
+    );
+  }
+
+  /** Is there nothing from frame `first` on, in one buffer, that is held for other pages, or elsewhere for these? */
+  #isPlaceForRun(frames: Int32Array, first: number): boolean {
+    const last = first + frames.length - 1;
+    if (first < 0 || last >= this.frames) return false;
+    if (Math.floor(first / this.runFrames) !== Math.floor(last / this.runFrames)) return false;
+    return frames.every((frame, i) => {
+      if (frame === first + i) return true;
+      return this.#holds[first + i] === 0 && (frame < 0 || this.#holds[frame] === 0);
+    });
+  }
+
+  /** Frames that nothing holds. */
+  get freeable(): number {
+    let frames = 0;
+    for (const holds of this.#holds) if (holds === 0) frames++;
+    return frames;
+  }
+
+  /**
    * Loads what can be loaded, ahead of its use. Pages that do not let themselves be moved stay; for those that are pinned
    * nothing has to leave the device.
    */
@@ -238,11 +299,8 @@ export class Residency {
     this.#rankFrames(FREE);
     if (leastRecentlyUsedRun(this.#uses, frames.length, this.runFrames) < 0) return missing;
     for (let i = 0; i < frames.length;) {
-      let run = 1;
-      if (frames[i] >= 0) {
-        while (i + run < frames.length && frames[i + run] === frames[i] + run) run++;
-        await evictFrames(this.#attached, frames[i], run, checkpoint);
-      }
+      const run = sideBySide(frames, i);
+      if (frames[i] >= 0) await evictFrames(this.#attached, frames[i], run, checkpoint);
       i += run;
     }
     return this.#lookUp(start, frames, false);
@@ -250,7 +308,6 @@ export class Residency {
 
   /** Brings up to `count` pages from `page` on to the device; returns how many were tried. */
   async #place(page: number, count: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<number> {
-    const { allocator } = this.#attached;
     this.#rankFrames(HELD);
     let length = Math.min(count, this.runFrames);
     let first = leastRecentlyUsedRun(this.#uses, length, this.runFrames);
@@ -261,9 +318,22 @@ export class Residency {
     if (first < 0) {
       throw new MemoryError(
         "ENOMEM",
-        `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps`,
+        `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps or held by bindings`,
       );
     }
+    await this.#placeAt(page, first, length, cause, checkpoint);
+    return length;
+  }
+
+  /** Brings pages from `page` on into frames from `first` on, which nothing holds. */
+  async #placeAt(
+    page: number,
+    first: number,
+    length: number,
+    cause: ToDeviceCause,
+    checkpoint: Checkpoint,
+  ): Promise<void> {
+    const { allocator } = this.#attached;
     await this.#vacate(first, length, checkpoint);
     const placement = (moving: number): number => {
       const frame = first + (moving - page);
@@ -278,7 +348,6 @@ export class Residency {
       if (homeless >= 0) throw outOfHostMemory(this.#mm.machine, homeless);
       await migrateToDevice(this.#attached, this.#mm, from, to, cause, placement, checkpoint);
     }
-    return length;
   }
 
   /** Fills in what the policy is asked with; frames of the present load count as `own`. */
@@ -315,6 +384,13 @@ export class Residency {
 function isScattered(frames: Int32Array, runFrames: number): boolean {
   for (let i = 1; i < frames.length; i++) if (frames[i] !== frames[0] + i || frames[i] % runFrames === 0) return true;
   return false;
+}
+
+/** Pages from `from` on that are in frames side by side. */
+function sideBySide(frames: Int32Array, from: number): number {
+  let end = from + 1;
+  while (end < frames.length && frames[from] >= 0 && frames[end] === frames[from] + end - from) end++;
+  return end - from;
 }
 
 function runOfMissing(frames: Int32Array, from: number): number {
