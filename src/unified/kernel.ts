@@ -38,8 +38,11 @@ export interface KernelDescriptor {
   entryPoint?: string;
   /** Values of the module's `override`s, by name or by the number of their `@id`. */
   constants?: Record<string, number>;
-  /** Which elements of each array an invocation uses; its keys are the names of the kernel's arrays. */
-  footprint: Record<string, Footprint>;
+  /**
+   * Which elements of each array an invocation uses; its keys are the names of the kernel's arrays. A kernel in WGSL may
+   * leave arrays out, of which nobody knows what it uses before it runs: where they are larger than the device, it is paged.
+   */
+  footprint?: Record<string, Footprint>;
 }
 
 /** How far a dispatch is. */
@@ -53,14 +56,17 @@ export interface Progress {
 export interface DispatchOptions {
   /** How many, or how many in each dimension, of which x changes fastest. */
   invocations: number | readonly [x: number, y: number, z: number];
-  /** By the names that the footprint uses. */
+  /** By the names of the kernel's arrays. */
   arrays: Record<string, PagedArray<ElementType, ArrayBufferLike>>;
   /**
    * Passed to a function as they are. To WGSL by the names of its uniform variables: numbers, typed arrays of the variable's
    * own numbers, or bytes, laid out as WGSL has them.
    */
   uniforms?: Record<string, unknown>;
-  /** Default "auto": resident when everything fits at once, else streamed. */
+  /**
+   * Default "auto": resident when everything fits at once; else streamed, where footprints say what each step uses and a step
+   * fits; else paged.
+   */
   mode?: "auto" | DispatchMode;
   /**
    * The caller's own buffers, textures and samplers, by the names of the kernel's variables: those that the kernel was created
@@ -71,17 +77,28 @@ export interface DispatchOptions {
   onProgress?(progress: Progress): void;
 }
 
-/** Everything on the device from the start, or step by step. */
-export type DispatchMode = "resident" | "streamed";
+/** Everything on the device from the start; step by step, as footprints say; or page by page, as the kernel asks for them. */
+export type DispatchMode = "resident" | "streamed" | "paged";
 
 /** How a dispatch was run. */
 export interface DispatchReport {
   readonly mode: DispatchMode;
+  /** Why it was run in that mode, as a sentence. */
+  readonly why: string;
+  /** Times that the kernel was started: steps, or rounds of a paged dispatch. */
   readonly steps: number;
   readonly invocations: number;
+  /** Bytes that were copied during the dispatch: to the device, and from it. */
+  readonly moved: { readonly toDevice: number; readonly toHost: number };
+  /** Bytes of the pages that it used. */
+  readonly footprintBytes: number;
+  /** What would have been better, as a sentence, if anything. */
+  readonly advice?: string;
   /** Milliseconds in copies to the device, in copies from it (evictions), and in the kernel. */
   readonly phases: { readonly upload: number; readonly evict: number; readonly compute: number };
 }
+
+const MODES: readonly ("auto" | DispatchMode)[] = ["auto", "resident", "streamed", "paged"];
 
 const KERNEL_OPTIONS: OptionNames<KernelDescriptor> = {
   label: true,
@@ -110,6 +127,8 @@ interface Bound extends BoundArray {
 /** What a kernel is made of, whatever it is written in. */
 export interface KernelCode {
   readonly device: DeviceKernelDescriptor;
+  /** The names of all arrays; missing where only the footprint tells. */
+  readonly arrays?: readonly string[];
   readonly writes: readonly string[];
   /** Missing where invocations are not grouped. */
   readonly workgroups?: WorkgroupShape;
@@ -126,14 +145,15 @@ export class Kernel {
   readonly label: string;
   readonly #core: MemoryCore;
   readonly #kernel: PagerKernel;
-  readonly #footprint: Record<string, Footprint>;
+  /** Of all arrays; null of one whose use nobody knows before. */
+  readonly #footprint: Readonly<Record<string, Footprint | null>>;
   readonly #code: KernelCode;
 
   private constructor(
     core: MemoryCore,
     kernel: PagerKernel,
     label: string,
-    footprint: Record<string, Footprint>,
+    footprint: Readonly<Record<string, Footprint | null>>,
     code: KernelCode,
   ) {
     this.label = label;
@@ -146,19 +166,22 @@ export class Kernel {
   /** Made by `UnifiedMemory.createKernel`. */
   static async create(core: MemoryCore, descriptor: KernelDescriptor): Promise<Kernel> {
     checkOptions("createKernel", descriptor, KERNEL_OPTIONS);
-    const { label = "kernel", footprint: asked } = descriptor;
-    if (typeof asked !== "object" || asked === null || Object.keys(asked).length === 0) {
+    const { label = "kernel", footprint: asked = {} } = descriptor;
+    const isKnown = descriptor.wgsl === undefined ? Object.keys(asked ?? {}).length > 0 : true;
+    if (typeof asked !== "object" || asked === null || !isKnown) {
       throw new MemoryError("EINVAL", `kernel "${label}" needs a footprint for each of its arrays`);
     }
     const footprint = { ...asked };
     for (const [name, used] of Object.entries(footprint)) checkFootprint(name, used);
     const code = await codeOf(label, descriptor, footprint);
+    const arrays = code.arrays ?? Object.keys(footprint);
     for (const name of code.writes) {
-      if (!Object.hasOwn(footprint, name))
+      if (!arrays.includes(name))
         throw new MemoryError("EINVAL", `kernel "${label}" writes "${name}", which has no footprint`);
     }
     core.queue.assertOpen();
-    return new Kernel(core, await core.pager.createKernel(code.device), label, footprint, code);
+    const used = Object.fromEntries(arrays.map((name) => [name, footprint[name] ?? null]));
+    return new Kernel(core, await core.pager.createKernel(code.device), label, used, code);
   }
 
   /**
@@ -212,9 +235,8 @@ export class Kernel {
   }
 
   #bind({ arrays = {}, mode = "auto" }: Partial<DispatchOptions>, invocations: number): Bound[] {
-    if (mode !== "auto" && mode !== "resident" && mode !== "streamed") {
-      throw new MemoryError("EINVAL", `mode is "auto", "resident" or "streamed", not "${String(mode)}"`);
-    }
+    if (!MODES.includes(mode))
+      throw new MemoryError("EINVAL", `mode is "auto", "resident", "streamed" or "paged", not "${String(mode)}"`);
     if (typeof arrays !== "object" || arrays === null)
       throw new MemoryError("EINVAL", `kernel "${this.label}" takes arrays by name, not ${String(arrays)}`);
     for (const name of Object.keys(arrays)) {
@@ -238,7 +260,7 @@ export class Kernel {
 
   #bindArray(
     name: string,
-    footprint: Footprint,
+    footprint: Footprint | null,
     array: PagedArray<ElementType, ArrayBufferLike> | undefined,
     invocations: number,
   ): Bound {
@@ -254,7 +276,7 @@ export class Kernel {
       throw new MemoryError("EINVAL", `array "${array.label}" belongs to another memory`);
     // Of whole workgroups the last may reach past the end of an array; what is there is for the kernel to say.
     const mayExceed = this.#code.workgroups?.whole === true;
-    if (footprint !== "whole" && !mayExceed && invocations * footprint.each > array.length) {
+    if (footprint !== null && footprint !== "whole" && !mayExceed && invocations * footprint.each > array.length) {
       throw new MemoryError(
         "EINVAL",
         `${invocations} invocations of ${footprint.each} elements each exceed the ${array.length} elements of array "${array.label}"`,

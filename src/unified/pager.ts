@@ -162,7 +162,8 @@ export interface BoundArray {
   readonly mapping: Mapping;
   readonly type: ElementType;
   readonly length: number;
-  readonly footprint: Footprint;
+  /** null: nobody knows before the kernel runs. */
+  readonly footprint: Footprint | null;
   readonly written: boolean;
 }
 

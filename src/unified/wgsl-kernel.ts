@@ -36,9 +36,6 @@ export function prepareWgsl({ label, text, entryPoint, constants, footprint, bin
   for (const name of Object.keys(footprint)) {
     if (!arrays.has(name)) refuse(`kernel "${label}" has no storage "${name}" that ${kernel.entryPoint} uses`);
   }
-  for (const name of arrays.keys()) {
-    if (!Object.hasOwn(footprint, name)) refuse(`kernel "${label}" needs a footprint for array "${name}"`);
-  }
   for (const { name, length } of kernel.arrays) {
     if (length !== null && (footprint[name] ?? "whole") !== "whole")
       refuse(`array "${name}" of kernel "${label}" has a fixed length: its footprint is "whole"`);
@@ -46,6 +43,7 @@ export function prepareWgsl({ label, text, entryPoint, constants, footprint, bin
   const wgsl: WgslKernel = { text, entryPoint: kernel.entryPoint, constants: known, footprint, bindings: own };
   return {
     device: { label, wgsl } satisfies DeviceKernelDescriptor,
+    arrays: [...arrays.keys()],
     writes: kernel.arrays.filter(({ written }) => written).map(({ name }) => name),
     workgroups,
     bindings: kernel.bindings.map(({ name }) => name),

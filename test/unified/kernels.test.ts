@@ -181,7 +181,7 @@ test("a dispatch with wrong options is refused before anything happens", async (
     [
       "a mode that does not exist",
       { invocations: 1, arrays, mode: "fast" },
-      /mode is "auto", "resident" or "streamed", not "fast"/,
+      /mode is "auto", "resident", "streamed" or "paged", not "fast"/,
     ],
   ];
   for (const [what, options, message] of refused) {

@@ -1,6 +1,6 @@
 /**
- * Dispatches on the engine of this thread: each is cut into steps, and each step loads what it uses, runs, and lets it go.
- * The next step's pages are loaded while a kernel runs, where the device can do both at once.
+ * Dispatches on the engine of this thread. One that is not paged is cut into steps, and each step loads what it uses, runs, and
+ * lets it go. The next step's pages are loaded while a kernel runs, where the device can do both at once.
  */
 
 import type { DeviceKernel, DispatchResources, KernelSlice } from "../../device/driver.js";
@@ -8,18 +8,18 @@ import { strideOf } from "../../device/element.js";
 import { unsharePages } from "../../device/unshare.js";
 import { MemoryError } from "../../mm/errors.js";
 import { DispatchError } from "../dispatch-error.js";
-import { type ElementRange, elementsOf, elementsOn, type Operand, pagesOf } from "../footprint.js";
+import { elementsOf, pagesOf } from "../footprint.js";
 import type { DispatchReport } from "../kernel.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
-import type { BoundArray, Dispatch, PagerKernel } from "../pager.js";
+import type { Dispatch, PagerKernel } from "../pager.js";
+import { granuleOf, planDispatch } from "./dispatch-plan.js";
+import { DispatchTally } from "./dispatch-tally.js";
 import { alone, type Engine } from "./engine.js";
-import { framesLeft, type PageRange } from "./frames-left.js";
-import { refuseHeld } from "./refuse-held.js";
-import { planSteps, type StepPlan } from "./step-plan.js";
-import { loadPastCopies } from "./thread-pins.js";
+import { framesLeft } from "./frames-left.js";
+import { type BoundOperand, OperandPages } from "./operand-pages.js";
+import { dispatchPaged } from "./paged-dispatch.js";
+import type { StepPlan } from "./step-plan.js";
 import { Turns } from "./turn.js";
-
-type BoundOperand = BoundArray & Operand;
 
 /** A step whose pages are held on the device. */
 interface LoadedStep {
@@ -35,37 +35,67 @@ export class LocalKernel implements PagerKernel {
   readonly #engine: Engine;
   readonly #kernel: DeviceKernel;
   readonly #label: string;
+  readonly #pages: OperandPages;
 
   constructor(engine: Engine, kernel: DeviceKernel, label: string) {
     this.#engine = engine;
     this.#kernel = kernel;
     this.#label = label;
+    this.#pages = new OperandPages(engine, label);
   }
 
   dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
     return alone(this.#engine, operation, () => this.#dispatch(dispatch, operation));
   }
 
-  async #dispatch(
-    { invocations, arrays, shape, uniforms, bindings, mode, onProgress }: Dispatch,
-    { checkpoint, signal }: Operation,
-  ): Promise<DispatchReport> {
+  async #dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
     const { machine, attached, bound, residency } = this.#engine;
-    const operands = arrays.map((array) => ({ ...array, stride: strideOf(array.type) }));
-    const lookahead = this.#kernel.lookahead ?? attached.device.lookahead;
-    checkpoint();
-    this.#refuseHeld(operands, invocations);
-    const before = { ...attached.counters.time };
-    const plan = planSteps({
+    const { invocations, arrays, shape, mode } = dispatch;
+    const operands = arrays.map((array): BoundOperand => ({
+      ...array,
+      footprint: array.footprint ?? "whole",
+      stride: strideOf(array.type),
+    }));
+    operation.checkpoint();
+    this.#pages.refuseHeld(operands, invocations);
+    const tally = new DispatchTally(attached);
+    const plan = planDispatch({
       kernel: this.#label,
       operands,
+      unknown: arrays.filter(({ footprint }) => footprint === null).map(({ name }) => name),
       invocations,
+      granule: granuleOf(this.#kernel.workgroups, shape),
       pageSize: machine.pageSize,
-      frames: framesLeft(bound, residency.frames, rangesOf(operands, invocations, machine.pageSize)),
+      frames: framesLeft(bound, residency.frames, this.#pages.rangesOf(operands, invocations)),
       runFrames: residency.runFrames,
-      lookahead,
+      lookahead: this.#kernel.lookahead ?? attached.device.lookahead,
+      canPage: this.#kernel.beginPaged !== undefined,
       mode,
     });
+    if (plan.steps !== null) {
+      const steps = await this.#runSteps(plan.steps, operands, dispatch, operation);
+      return tally.report(plan, steps, plan.pages, invocations);
+    }
+    const { rounds, pages } = await dispatchPaged(
+      this.#engine,
+      this.#label,
+      this.#kernel,
+      operands,
+      this.#pages,
+      dispatch,
+      operation,
+    );
+    return tally.report(plan, rounds, pages, invocations);
+  }
+
+  /** How many steps it took. */
+  async #runSteps(
+    plan: StepPlan,
+    operands: readonly BoundOperand[],
+    { invocations, shape, uniforms, bindings, onProgress }: Dispatch,
+    { checkpoint, signal }: Operation,
+  ): Promise<number> {
+    const { machine, residency } = this.#engine;
     const held: Int32Array[] = [];
     let completed = 0;
     let steps = 0;
@@ -102,13 +132,7 @@ export class LocalKernel implements PagerKernel {
     } finally {
       for (const frames of held) residency.release(frames);
     }
-    const { time } = attached.counters;
-    const phases = {
-      upload: time.upload - before.upload,
-      evict: time.download - before.download,
-      compute: time.compute - before.compute,
-    };
-    return { mode: plan.mode, steps, invocations, phases };
+    return steps;
   }
 
   /**
@@ -168,16 +192,9 @@ export class LocalKernel implements PagerKernel {
   }
 
   async #hold(operand: BoundOperand, page: number, pages: number, checkpoint: Checkpoint): Promise<Int32Array> {
-    const { machine, residency, sharing } = this.#engine;
-    const start = operand.mapping.page + page;
-    const end = start + pages;
-    const inPlace = this.#readsInPlace(operand);
-    const load = (): Promise<Int32Array> => residency.load(start, end, "kernel", checkpoint, inPlace);
-    const refuse = (): void => this.#refuseHeldPages(operand, page, pages);
-    const frames = await (sharing === null
-      ? load()
-      : loadPastCopies(sharing.ports, machine.environment, start, end, checkpoint, refuse, load));
-    if (operand.written) residency.grantWrite(start, frames);
+    const { residency } = this.#engine;
+    const frames = await this.#pages.load(operand, page, pages, checkpoint);
+    if (operand.written) residency.grantWrite(operand.mapping.page + page, frames);
     residency.hold(frames);
     return frames;
   }
@@ -194,39 +211,6 @@ export class LocalKernel implements PagerKernel {
       for (const frames of step.held) residency.release(frames);
     }
   }
-
-  /** A coherent device reaches host memory: what it only reads, and a pin only reads, can stay there. */
-  #readsInPlace({ written }: BoundOperand): boolean {
-    return this.#engine.attached.driver.kind === "coherent" && !written;
-  }
-
-  /** A page that a pin holds in host memory cannot go to the device, one that is bound there cannot be written: better to say so before anything has run. */
-  #refuseHeld(operands: readonly BoundOperand[], invocations: number): void {
-    for (const operand of operands) {
-      const elements = elementsOf(operand, 0, invocations);
-      const { page, pages } = pagesOf(operand, elements, this.#engine.machine.pageSize);
-      if (pages > 0) this.#refuseHeldPages(operand, page, pages, elements);
-    }
-  }
-
-  #refuseHeldPages(
-    operand: BoundOperand,
-    page: number,
-    pages: number,
-    elements: ElementRange = elementsOn(operand, page, page + pages, this.#engine.machine.pageSize),
-  ): void {
-    const inPlace = this.#readsInPlace(operand);
-    refuseHeld(this.#engine, { array: operand, by: `kernel "${this.#label}"`, elements, inPlace }, page, pages);
-  }
-}
-
-/** The pages that a dispatch uses. */
-function rangesOf(operands: readonly BoundOperand[], invocations: number, pageSize: number): PageRange[] {
-  return operands.map((operand) => {
-    const { page, pages } = pagesOf(operand, elementsOf(operand, 0, invocations), pageSize);
-    const start = operand.mapping.page + page;
-    return { start, end: start + pages };
-  });
 }
 
 /** A promise that is awaited later: its rejection is not unhandled meanwhile. */

@@ -186,10 +186,25 @@ export class Residency {
     }
   }
 
+  /** The frame of a page, as `load` returns it; -1 of one that is not resident. */
+  frameOf(page: number, inPlace: boolean): number {
+    const table = this.#attached.table(this.#mm);
+    const { first } = this.#attached.zone;
+    let frame = table.lookup(page, false);
+    if (frame < 0) frame = this.#enter(table, page);
+    if (frame >= first && frame < first + this.frames) return frame - first;
+    return inPlace ? -1 - this.#stayingHostFrame(page) : MISSING;
+  }
+
   /** A step begins to use the frames. */
   hold(frames: Int32Array): void {
+    this.keep(frames);
+    this.use(frames);
+  }
+
+  /** The frames stay, until `release`, whether they are used or not. */
+  keep(frames: Int32Array): void {
     const { machine, zone } = this.#attached;
-    const now = ++this.#clock;
     for (const frame of frames) {
       if (frame < 0) {
         this.#holdInPlace(-1 - frame);
@@ -197,8 +212,12 @@ export class Residency {
       }
       machine.frames.get(zone.first + frame);
       this.#holds[frame]++;
-      this.#lastUse[frame] = now;
     }
+  }
+
+  use(frames: Int32Array): void {
+    const now = ++this.#clock;
+    for (const frame of frames) if (frame >= 0) this.#lastUse[frame] = now;
   }
 
   release(frames: Int32Array): void {

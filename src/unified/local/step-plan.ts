@@ -7,8 +7,7 @@
  */
 
 import { MemoryError } from "../../mm/errors.js";
-import { alignment, elementsOf, type Operand, pagesOf } from "../footprint.js";
-import type { DispatchMode } from "../kernel.js";
+import { alignment, elementsOf, type Footprint, type Operand, pagesOf } from "../footprint.js";
 
 /** Bytes that one streamed step uses at most: small enough to stay in a processor's cache between copy and kernel. */
 const STREAMED_STEP_BYTES = 4 * 1024 * 1024;
@@ -17,7 +16,7 @@ const OVERLAPPED_STEP_BYTES = 8 * 1024 * 1024;
 const RESIDENT_STEP_BYTES = 32 * 1024 * 1024;
 
 export interface StepPlan {
-  readonly mode: DispatchMode;
+  readonly mode: "resident" | "streamed";
   /** Pages that whole arrays, and in resident mode all others, hold during the dispatch. */
   readonly heldPages: number;
   /** Steps that may be loaded beside the one that runs: fewer than asked for where both would not fit. */
@@ -37,11 +36,30 @@ export interface PlanRequest {
   readonly runFrames?: number;
   /** Steps in flight beside the one that runs. */
   readonly lookahead: number;
-  readonly mode: "auto" | DispatchMode;
+  /** Invocations that a step is a multiple of, unless it is the last: default 1. */
+  readonly granule?: number;
+  readonly mode: "auto" | StepPlan["mode"];
 }
 
 /** Throws ENOMEM, with both numbers, when one step, what it uses of one array, or the resident whole exceeds device memory. */
 export function planSteps(request: PlanRequest): StepPlan {
+  const { granule = 1, invocations: count } = request;
+  if (granule === 1) return planSingle(request);
+  // A step of whole granules is one of invocations that use as much as a granule does.
+  const operands = request.operands.map((operand) => ({
+    ...operand,
+    footprint: timesAsMuch(operand.footprint, granule),
+  }));
+  const plan = planSingle({ ...request, operands, invocations: Math.ceil(count / granule) });
+  const stepAt = (first: number): number => Math.min(plan.stepAt(first / granule) * granule, count - first);
+  return { ...plan, stepAt };
+}
+
+function timesAsMuch(footprint: Footprint, granule: number): Footprint {
+  return footprint === "whole" ? footprint : { ...footprint, each: footprint.each * granule };
+}
+
+function planSingle(request: PlanRequest): StepPlan {
   const { operands, invocations, pageSize, frames, runFrames = frames, lookahead, mode, kernel } = request;
   if (runFrames < frames) for (const operand of operands) refuseLongRun(operand, request, runFrames);
   const total = countPages(operands, 0, invocations, pageSize);
@@ -119,7 +137,7 @@ function planStreamed({
   return needed <= share ? stream(share, lookahead) : stream(Math.max(needed, Math.min(available, target)), 0);
 }
 
-function countPages(operands: readonly Operand[], first: number, count: number, pageSize: number): number {
+export function countPages(operands: readonly Operand[], first: number, count: number, pageSize: number): number {
   let pages = 0;
   for (let i = 0; i < operands.length; i++) {
     const { page, pages: used } = pagesOf(operands[i], elementsOf(operands[i], first, count), pageSize);
@@ -175,7 +193,7 @@ function stretches(operands: readonly Operand[], invocations: number): number[] 
 }
 
 /** The largest step from `first` on within `limit` pages, and `runFrames` of each array: to the end, to a page boundary of all arrays, or as far as it goes. */
-function largestStep(
+export function largestStep(
   operands: readonly Operand[],
   first: number,
   invocations: number,

@@ -36,7 +36,7 @@ export interface RemoteArray {
   readonly mapping: number;
   readonly type: ElementType;
   readonly length: number;
-  readonly footprint: Footprint;
+  readonly footprint: Footprint | null;
   readonly written: boolean;
 }
 
