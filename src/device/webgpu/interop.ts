@@ -59,10 +59,8 @@ export class WebgpuInterop implements DeviceInterop {
     }
     const error = await gone.until(refusalOf(device, pools.pools[0].buffer, buffer, use));
     if (error !== null) {
-      const [why] = error.message.split("\n", 1);
-      throw new MemoryError("EINVAL", `${labelOf(buffer)} cannot be the ${use} of a copy by ${name}: ${why}`, {
-        cause: error,
-      });
+      const what = `${labelOf(buffer)} cannot be the ${use} of a copy by ${name}`;
+      throw new MemoryError("EINVAL", `${what}: ${reasonOf(error)}`, { cause: error });
     }
     return buffer;
   }
@@ -78,6 +76,10 @@ function bufferFrom(given: unknown, use: BufferUse): GPUBuffer {
 
 function labelOf({ label, size }: GPUBuffer): string {
   return label === "" ? `the buffer of ${size} bytes` : `buffer "${label}"`;
+}
+
+function reasonOf({ message }: { readonly message: string }): string {
+  return (message.split("\n", 1)[0] ?? "").replace(/\.$/, "");
 }
 
 /** What WebGPU says to a copy of no bytes: whether the buffer is of this device, and neither mapped nor destroyed. */
@@ -151,8 +153,7 @@ class Copies implements BufferCopies {
     const [, ...results] = await gone.until(Promise.all([device.queue.onSubmittedWorkDone(), ...refusals]));
     const cause = results.find((result) => result !== null);
     if (cause === undefined) return;
-    const [why] = cause.message.split("\n", 1);
-    throw new MemoryError("EIO", `${labelOf(this.buffer)} was not copied: ${why}`, { cause });
+    throw new MemoryError("EIO", `${labelOf(this.buffer)} was not copied: ${reasonOf(cause)}`, { cause });
   }
 
   /** Notes what WebGPU says to what is done. */

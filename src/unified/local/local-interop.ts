@@ -5,7 +5,7 @@
 
 import { accessHost } from "../../access/host-access.js";
 import type { BufferCopies, DeviceInterop, TargetCopies } from "../../device/driver.js";
-import { unsharePages } from "../../device/unshare.js";
+import { unshareHeldPages, unsharePages } from "../../device/unshare.js";
 import { MemoryError } from "../../mm/errors.js";
 import { dontNeed, munmap } from "../../mm/space/mapping.js";
 import { isDevicePrivateEntry, PTE_EXCLUSIVE, pteFrame } from "../../mm/table/entry.js";
@@ -370,7 +370,7 @@ export async function leaveBoundPages(
 ): Promise<number> {
   try {
     for (const { start, end, range, frames } of held) {
-      await unsharePages(attached, mm, start, end);
+      await unshareHeldPages(attached, mm, start, end, (frame) => residency.holdsOf(frame));
       if (range.mode === "write") residency.grantWrite(start, frames);
     }
     return page;

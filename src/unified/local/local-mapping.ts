@@ -172,7 +172,7 @@ export class LocalMapping implements Mapping {
       if (to === "host") {
         await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
         await prefetchFromStores(mm, first, end, checkpoint);
-      } else await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+      } else await residency.prefetch(first, Math.min(end, first + residency.freeable), checkpoint);
     });
   }
 

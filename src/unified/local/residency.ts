@@ -158,6 +158,11 @@ export class Residency {
     });
   }
 
+  /** How often a frame of the machine is held; 0 of one that is not the device's. */
+  holdsOf(frame: number): number {
+    return this.#holds[frame - this.#attached.zone.first] ?? 0;
+  }
+
   /** Frames that nothing holds. */
   get freeable(): number {
     let frames = 0;
