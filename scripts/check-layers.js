@@ -31,8 +31,8 @@ const layersFromTheTop = [
 const observer = "trace";
 /** Subpath exports that exist for Node alone. */
 const exportsForNode = ["./package.json"];
-/** Files that must not depend on src/, because they judge what it computes. */
-const independent = ["examples/nearest-words/reference.ts"];
+/** The judges in examples/ must not depend on src/, for they judge what it computes. */
+const judgeName = "reference.ts";
 
 const STATIC_IMPORTS = [/^(?:import|export)\s[^"';]*?\bfrom\s*["']([^"']+)["']/gm, /^import\s*["']([^"']+)["']/gm];
 const IMPORTS_ON_DEMAND = [
@@ -61,7 +61,10 @@ for (const file of sources) {
 for (const [subpath, target] of Object.entries(exports)) {
   if (!exportsForNode.includes(subpath)) checkBrowserEntry(subpath, target.default ?? target);
 }
-for (const file of independent) checkIndependence(file);
+for (const example of readdirSync(join(root, "examples"))) {
+  const path = `examples/${example}/${judgeName}`;
+  if (existsSync(join(root, path))) checkIndependence(path);
+}
 
 for (const complaint of complaints) process.stderr.write(`${complaint}\n`);
 if (complaints.length > 0) process.exit(1);

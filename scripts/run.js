@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, "dist");
-const usage = "usage: node scripts/run.js start|test|test:chromium|bench|build [ARGUMENT ...]";
+const usage = "usage: node scripts/run.js start|test|test:chromium|bench|build|example NAME [ARGUMENT ...]";
 
 /** Test files whose subject is no machine, or one that they alter, measure or share by themselves: not run a second time. */
 const RUN_ONCE = [
@@ -37,12 +37,19 @@ switch (task) {
     prepare();
     await become("bench/main.js");
     break;
+  case "example":
+    prepare();
+    preparePage();
+    await become(`examples/${args.shift() ?? fail(usage)}/main.js`);
+    break;
   case "test":
     prepare();
+    preparePage();
     await test();
     break;
   case "test:chromium":
     prepare();
+    preparePage();
     await become("test/chromium/main.js");
     break;
   case "build":
@@ -59,6 +66,13 @@ function prepare() {
   }
   removeStaleOutputs();
   step("compiling", process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--project", root]);
+}
+
+/** The page of an example is compiled with the types of a browser. */
+function preparePage() {
+  const page = join(root, "examples/browser/page");
+  if (existsSync(page))
+    step("compiling the page", process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--project", page]);
 }
 
 /** Whether every package of the lockfile is installed at its version; optional ones are for other platforms. */

@@ -4,8 +4,8 @@
  */
 
 import type { Stats } from "../../src/index.js";
-import { type ChosenDevice, deviceLine } from "../program/device.js";
-import { migrationTable } from "../program/migration-table.js";
+import type { ChosenDevice } from "../program/device.js";
+import { deviceLine, memoryJson, migrationTable } from "../program/memory-report.js";
 import { seconds } from "../program/progress.js";
 import { tolerance, type Verdict } from "./reference.js";
 import { count, fileSize, memorySize } from "../program/sizes.js";
@@ -29,11 +29,9 @@ export interface Findings {
 }
 
 export function asJson({ queries, chosen, stats, verdict, time }: Findings): string {
-  const { device, pageSize, migrations, droppedClean, evictions, faults } = stats;
   return `${JSON.stringify({
     queries,
-    device: { ...device, pageSize, why: chosen.why },
-    migrations: { ...migrations, droppedClean, evictions, faults, time },
+    ...memoryJson(chosen, stats, time),
     verified: verdict.verified,
   })}\n`;
 }

@@ -3,9 +3,9 @@
  * there. Invariant: what is asked for by name is what runs, or the job ends and says what is missing; only "auto" chooses.
  */
 
-import { type DeviceDriver, MemoryError, mirrorDevice, type Stats } from "../../src/index.js";
+import { type DeviceDriver, MemoryError, mirrorDevice } from "../../src/index.js";
 import { JobFailure } from "./failure.js";
-import { memorySize } from "./sizes.js";
+import { softwareName } from "./software-adapter.js";
 
 export const deviceNames = ["auto", "webgpu", "mirror"] as const;
 
@@ -69,19 +69,6 @@ export async function chooseDevice(
       cause: error,
     });
   }
-}
-
-/** The name of an adapter that is no GPU but a program on the CPU; null for all others. */
-export function softwareName(info: GPUAdapterInfo): string | null {
-  const names = [info.description, info.device, info.architecture, info.vendor].filter((name) => name !== "");
-  const isSoftware =
-    info.isFallbackAdapter === true ||
-    names.some((name) => /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b|\bcpu\b/i.test(name));
-  return isSoftware ? (names[0] ?? "a fallback adapter") : null;
-}
-
-export function deviceLine({ why }: ChosenDevice, { device, pageSize }: Stats): string {
-  return `device: ${device.name}, pages of ${memorySize(pageSize)}: ${why}`;
 }
 
 function mirror(budget: number, why: string): ChosenDevice {

@@ -181,7 +181,8 @@ async function download(attached: AttachedDevice, { copies }: Transfer, taken: r
 function giveCopy({ counters }: AttachedDevice, { vma, page, frame, copy }: Copy, held: number): void {
   const { machine, pageTable } = vma.mm;
   if (copy !== 0) {
-    if (machine.frames.mapcount(frame) > 1 && moveSharers(vma, page, frame, copy, held)) counters.toHost.unshare.pages++;
+    if (machine.frames.mapcount(frame) > 1 && moveSharers(vma, page, frame, copy, held))
+      counters.toHost.unshare.pages++;
     else machine.put(copy);
   }
   machine.pageLocks.unlock(frame);

@@ -24,8 +24,17 @@ import { fillView, patternOf } from "./fill-pattern.js";
 import type { GpuBuffer } from "./gpu-buffer.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, type Operation } from "./operation-queue.js";
-import { type ElementBytes, GONE, type Mapping, type MappingInterop, type PinnedRange, type UseBytes } from "./pager.js";
+import {
+  type ElementBytes,
+  GONE,
+  type Mapping,
+  type MappingInterop,
+  type PinnedRange,
+  type UseBytes,
+} from "./pager.js";
+import { namePinned } from "./pin-leaks.js";
 import { Pin, type PinMode, type PinPlace } from "./pin.js";
+import type { ResidentRange } from "./resident-range.js";
 import { type ChunkSource, chunksOf, untypedBytes, writeChunks } from "./write-source.js";
 import { WrittenPages } from "./written-pages.js";
 
@@ -306,17 +315,9 @@ export class PagedArray<
   async bind(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<DevicePin> {
     this.#assertAlive();
     const place = this.#placeOf("bind", mode, range);
-    const { leaks } = this.#core;
-    return this.#core.queue.run(async (operation) => {
-      const interop = await this.#interop();
-      const onRelease = (): void => {
-        this.#written.release(place);
-        leaks?.unregister(pin);
-      };
-      const pin = await interop.bind(place, this.#elements(place), onRelease, operation);
-      leaks?.register(pin, `${mode} binding of ${this.#named(place)}`, "on the device");
-      return pin;
-    }, range.signal);
+    return this.#interop(range.signal, (interop, operation) =>
+      interop.bind(place, this.#elements(place), this.#core.leaks, () => this.#written.release(place), operation),
+    );
   }
 
   /**
@@ -328,10 +329,9 @@ export class PagedArray<
   async copyTo(target: GpuBuffer, options: CopyToOptions = {}): Promise<void> {
     this.#assertAlive();
     const elements = this.#elements(this.#rangeOf("copyTo", options, COPY_TO_OPTIONS));
-    const { targetOffset = 0, signal } = options;
-    return this.#core.queue.run(async (operation) => {
-      await (await this.#interop()).copyTo(target, targetOffset, elements, operation);
-    }, signal);
+    return this.#interop(options.signal, (interop, operation) =>
+      interop.copyTo(target, options.targetOffset ?? 0, elements, operation),
+    );
   }
 
   /**
@@ -342,10 +342,9 @@ export class PagedArray<
   async copyFrom(source: GpuBuffer, options: CopyFromOptions = {}): Promise<void> {
     this.assertWritable();
     const elements = this.#elements(this.#rangeOf("copyFrom", options, COPY_FROM_OPTIONS));
-    const { sourceOffset = 0, signal } = options;
-    return this.#core.queue.run(async (operation) => {
-      await (await this.#interop()).copyFrom(source, sourceOffset, elements, operation);
-    }, signal);
+    return this.#interop(options.signal, (interop, operation) =>
+      interop.copyFrom(source, options.sourceOffset ?? 0, elements, operation),
+    );
   }
 
   /**
@@ -404,6 +403,17 @@ export class PagedArray<
     const { label = `${this.label} as ${nameOf(type)}` } = options;
     const source: PagedArray<ElementType, ArrayBufferLike> = this.#source ?? this;
     return new PagedArray(this.#core, type, this.byteLength / stride, label, this.mapping, source);
+  }
+
+  /**
+   * Where the elements are at this moment: all of them, whole pages, in ascending order, neighbours in one place joined. It
+   * waits for nothing that was called before, so that it can be looked at while a kernel runs, and moves nothing.
+   */
+  async residency(): Promise<ResidentRange[]> {
+    this.#assertAlive();
+    const { length } = this;
+    const ranges = await this.mapping.residency(this.#core.pager.pageSize / strideOf(this.type), length);
+    return ranges.length > 0 ? ranges : [{ start: 0, length, place: "none" }];
   }
 
   /**
@@ -540,24 +550,24 @@ export class PagedArray<
       this.#written.release(place);
       leaks?.unregister(pin);
     });
-    leaks?.register(pin, `${place.mode} pin of ${this.#named(place)}`, "in host memory");
+    leaks?.register(pin, `${place.mode} pin of ${namePinned(place)}`, "in host memory");
     return pin;
-  }
-
-  #named({ start, length }: DirtyRange): string {
-    return `"${this.label}", elements ${start} to ${start + length}`;
   }
 
   #elements({ start, length }: DirtyRange): ElementBytes {
     return { label: this.label, stride: strideOf(this.type), start, length, total: this.length };
   }
 
-  /** For an operation whose turn has come. */
-  async #interop(): Promise<MappingInterop> {
-    this.assertMapped();
-    const { mapping } = this;
-    if (mapping.interop !== undefined) return mapping.interop();
-    throw new MemoryError("ENOTSUP", `the device of array "${this.label}" is in another thread, where its buffers are`);
+  #interop<R>(
+    signal: AbortSignal | undefined,
+    use: (interop: MappingInterop, operation: Operation) => Promise<R>,
+  ): Promise<R> {
+    return this.#core.queue.run(async (operation) => {
+      this.assertMapped();
+      const { mapping } = this;
+      if (mapping.interop !== undefined) return use(await mapping.interop(), operation);
+      throw new MemoryError("ENOTSUP", `array "${this.label}" has no GPUBuffers here: the device is in another thread`);
+    }, signal);
   }
 
   #pagesOf(start: number, length: number): { first: number; end: number } {
@@ -569,7 +579,11 @@ export class PagedArray<
     };
   }
 
-  #rangeOf<R extends Range>(what: string, range: R, names: OptionNames<R> = RANGE_OPTIONS as OptionNames<R>): DirtyRange {
+  #rangeOf<R extends Range>(
+    what: string,
+    range: R,
+    names: OptionNames<R> = RANGE_OPTIONS as OptionNames<R>,
+  ): DirtyRange {
     checkOptions(what, range, names);
     const { start = 0, length } = range;
     const elements = length ?? this.length - Number(start);

@@ -17,6 +17,8 @@ import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
 import type { MapSourceOptions } from "./map-options.js";
 import type { Checkpoint, Operation } from "./operation-queue.js";
 import type { PinMode } from "./pin.js";
+import type { PinLeaks } from "./pin-leaks.js";
+import type { ResidentRange } from "./resident-range.js";
 import type { Stats } from "./stats.js";
 
 export interface Pager {
@@ -120,6 +122,8 @@ export interface Mapping {
   prefetch(to: "device" | "host", first: number, end: number, operation: Operation): Promise<void>;
   /** The same pages, as they are when the snapshot is mapped: copy-on-write, and never written. */
   snapshot(): Mapping;
+  /** Where the pages are at this moment, whatever is under way; empty where none is mapped. `length` counts elements. */
+  residency(elementsPerPage: number, length: number): Promise<ResidentRange[]>;
   /** First and end of each run of pages that were written, in ascending order. */
   writtenRuns(operation: Operation): Promise<number[]>;
   /** Forgets what was written, save for what is pinned for writing. */
@@ -132,7 +136,13 @@ export interface Mapping {
 /** The pages of one array as buffers of a device, which are objects of the program's own thread. */
 export interface MappingInterop {
   /** Holds pages on the device, side by side. `onRelease` is called when the program lets them go. */
-  bind(range: PinnedRange, elements: ElementBytes, onRelease: () => void, operation: Operation): Promise<DevicePin>;
+  bind(
+    range: PinnedRange,
+    elements: ElementBytes,
+    leaks: PinLeaks | null,
+    onRelease: () => void,
+    operation: Operation,
+  ): Promise<DevicePin>;
   /** Copies elements to a buffer of the program's, from byte `offset` of it on. */
   copyTo(buffer: unknown, offset: unknown, elements: ElementBytes, operation: Operation): Promise<void>;
   /** Copies bytes of a buffer, from byte `offset` of it on, to elements. */

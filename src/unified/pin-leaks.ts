@@ -3,6 +3,8 @@
  * stack that made it.
  */
 
+import type { PinnedRange } from "./pager.js";
+
 declare const console: { warn(message: string): void };
 
 export class PinLeaks {
@@ -11,14 +13,15 @@ export class PinLeaks {
   /** `where` its pages stay. */
   register(pin: object, what: string, where: string): void {
     const { stack = "" } = new Error("pinned here");
-    this.#registry.register(
-      pin,
-      `pageferry: ${what} was collected unreleased; its pages stay ${where}\n${stack}`,
-      pin,
-    );
+    this.#registry.register(pin, `pageferry: ${what} was collected unreleased; its pages stay ${where}\n${stack}`, pin);
   }
 
   unregister(pin: object): void {
     this.#registry.unregister(pin);
   }
+}
+
+/** For messages. */
+export function namePinned({ label, start, length }: Pick<PinnedRange, "label" | "start" | "length">): string {
+  return `"${label}", elements ${start} to ${start + length}`;
 }

@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { repository } from "../packaging/sample-project.js";
+import { skip as withoutGpu } from "../webgpu/gpu.js";
 
 interface Example {
   /** File and line. */
@@ -17,6 +18,8 @@ interface Example {
   readonly code: string;
   /** Why it is not run; undefined if it is. */
   readonly notRun: string | undefined;
+  /** Modules that are loaded before it. */
+  readonly modules: readonly string[];
   /** Files of its page, by name. */
   readonly beside: ReadonlyMap<string, string>;
 }
@@ -34,11 +37,13 @@ function examplesOf(file: string): Example[] {
       beside.set(name, code);
       continue;
     }
+    const isOnGpu = code.includes("pageferry/webgpu");
     found.push({
+      modules: isOnGpu ? [new URL("../webgpu/navigator.js", import.meta.url).href] : [],
       place: `${file}:${text.slice(0, index).split("\n").length}`,
       language: language.startsWith("t") ? "ts" : "js",
       code,
-      notRun,
+      notRun: notRun ?? (isOnGpu && withoutGpu !== false ? withoutGpu : undefined),
       beside,
     });
   }
@@ -52,7 +57,7 @@ const files = ["README.md", ...readdirSync(join(repository, "docs")).map((file) 
 const examples = files.flatMap(examplesOf);
 
 /** Runs the code as a program of a user, to whom the package is known by its name. */
-function run(t: TestContext, { language, code, beside }: Example): string[] {
+function run(t: TestContext, { language, code, beside, modules }: Example): string[] {
   mkdirSync(join(repository, "dist"), { recursive: true });
   const folder = mkdtempSync(join(repository, "dist", "example-"));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -64,7 +69,9 @@ function run(t: TestContext, { language, code, beside }: Example): string[] {
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts", ...typed] }));
     node(folder, join(repository, "node_modules", "typescript", "bin", "tsc"), "--project", ".");
   }
-  return node(folder, "example.js").split("\n").slice(0, -1);
+  return node(folder, ...modules.map((module) => `--import=${module}`), "example.js")
+    .split("\n")
+    .slice(0, -1);
 }
 
 function node(cwd: string, ...args: string[]): string {

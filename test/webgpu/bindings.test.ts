@@ -83,49 +83,56 @@ test("pages that lie apart, and in several buffers, come to lie side by side in 
   );
 });
 
-test("while a range is bound, what needs it elsewhere is refused by name, and the rest goes on", { skip }, async (t) => {
-  const opened = await openGpuMemory(t);
-  const { memory, gpu } = opened;
-  const array = memory.createArray("u32", 4 * WORDS, { label: "bound" });
-  await array.fill(1);
-  const buffer = bufferOf(t, gpu, array.byteLength);
-  const within = { start: WORDS + 10, length: 5 };
-  const onTheCpu = [
-    () => array.read(within),
-    () => array.write(Uint32Array.of(1), { start: WORDS }),
-    () => array.fill(2),
-    () => array.pin("read", within),
-    () => array.pin("write", within),
-    () => array.as("f32").read(),
-    () => new Response(array.stream()).arrayBuffer(),
-  ];
-  for (const mode of ["read", "write"] as const) {
-    const pin = await array.bind(mode, { start: WORDS, length: WORDS });
-    const held = `a ${mode} binding of elements 1024 to 2048 of array "bound"`;
-    for (const use of onTheCpu)
-      await assert.rejects(use(), memoryError("EBUSY", new RegExp(`wait for pages that ${held} holds on the device`)));
-    assert.equal(array.tryPin("read", within), null);
-    const refused = (by: string): ((error: unknown) => boolean) =>
-      memoryError("EBUSY", new RegExp(`${by} needs elements \\d+ to \\d+ of array "bound", on a page that ${held}`));
-    await assert.rejects(array.bind("write"), refused("bind"));
-    await assert.rejects(array.copyFrom(buffer), refused("copyFrom"));
-    if (mode === "write") {
-      await assert.rejects(array.bind("read"), refused("bind"));
-      await assert.rejects(array.copyTo(buffer), refused("copyTo"));
-    } else {
-      (await array.bind("read", { start: WORDS, length: 64 })).release();
-      await array.copyTo(buffer);
-      assert.deepEqual(new Set(new Uint32Array((await bytesOf(gpu, buffer)).buffer)), new Set([1]));
+test(
+  "while a range is bound, what needs it elsewhere is refused by name, and the rest goes on",
+  { skip },
+  async (t) => {
+    const opened = await openGpuMemory(t);
+    const { memory, gpu } = opened;
+    const array = memory.createArray("u32", 4 * WORDS, { label: "bound" });
+    await array.fill(1);
+    const buffer = bufferOf(t, gpu, array.byteLength);
+    const within = { start: WORDS + 10, length: 5 };
+    const onTheCpu = [
+      () => array.read(within),
+      () => array.write(Uint32Array.of(1), { start: WORDS }),
+      () => array.fill(2),
+      () => array.pin("read", within),
+      () => array.pin("write", within),
+      () => array.as("f32").read(),
+      () => new Response(array.stream()).arrayBuffer(),
+    ];
+    for (const mode of ["read", "write"] as const) {
+      const pin = await array.bind(mode, { start: WORDS, length: WORDS });
+      const held = `a ${mode} binding of elements 1024 to 2048 of array "bound"`;
+      for (const use of onTheCpu)
+        await assert.rejects(
+          use(),
+          memoryError("EBUSY", new RegExp(`wait for pages that ${held} holds on the device`)),
+        );
+      assert.equal(array.tryPin("read", within), null);
+      const refused = (by: string): ((error: unknown) => boolean) =>
+        memoryError("EBUSY", new RegExp(`${by} needs elements \\d+ to \\d+ of array "bound", on a page that ${held}`));
+      await assert.rejects(array.bind("write"), refused("bind"));
+      await assert.rejects(array.copyFrom(buffer), refused("copyFrom"));
+      if (mode === "write") {
+        await assert.rejects(array.bind("read"), refused("bind"));
+        await assert.rejects(array.copyTo(buffer), refused("copyTo"));
+      } else {
+        (await array.bind("read", { start: WORDS, length: 64 })).release();
+        await array.copyTo(buffer);
+        assert.deepEqual(new Set(new Uint32Array((await bytesOf(gpu, buffer)).buffer)), new Set([1]));
+      }
+      await array.prefetch("host");
+      assert.equal(opened.onDevice(array), 1, "only what is bound stays");
+      await array.write(Uint32Array.of(1), { start: 2 * WORDS });
+      assert.deepEqual(await array.read({ start: 0, length: 1 }), Uint32Array.of(1));
+      check(opened, [array, pin]);
+      pin.release();
+      assert.ok((await array.read()).every((word) => word === 1));
     }
-    await array.prefetch("host");
-    assert.equal(opened.onDevice(array), 1, "only what is bound stays");
-    await array.write(Uint32Array.of(1), { start: 2 * WORDS });
-    assert.deepEqual(await array.read({ start: 0, length: 1 }), Uint32Array.of(1));
-    check(opened, [array, pin]);
-    pin.release();
-    assert.ok((await array.read()).every((word) => word === 1));
-  }
-});
+  },
+);
 
 test("a range that is bound stays where it is while everything else passes through the device", { skip }, async (t) => {
   const opened = await openGpuMemory(t, { frames: 8 });
@@ -147,52 +154,59 @@ test("a range that is bound stays where it is while everything else passes throu
   assert.deepEqual(await other.read(), words);
 });
 
-test("a range that cannot be bound is refused with the value and its bound, and nothing is held", { skip }, async (t) => {
-  const opened = await openGpuMemory(t, { frames: 8, runFrames: 4 });
-  const { memory } = opened;
-  const array = memory.createArray("u32", 6 * WORDS, { label: "long" });
-  await array.fill(1);
-  await assert.rejects(
-    array.bind("read", { length: 5 * WORDS }),
-    memoryError("ENOMEM", /elements 0 to 5120 of array "long" take 20480 bytes side by side, more than the 16384 of one/),
-  );
-  await assert.rejects(
-    array.bind("read", { start: 32, length: 32 }),
-    memoryError("EINVAL", /begin at byte 128: a binding begins at a multiple of 256 bytes/),
-  );
-  const bytes = array.as("u8");
-  await assert.rejects(
-    bytes.bind("read", { start: 0, length: 6 }),
-    memoryError("EINVAL", /are 6 bytes: a binding has a multiple of 4/),
-  );
-  // oxlint-disable-next-line no-explicit-any
-  await assert.rejects(array.bind("both" as any), memoryError("EINVAL", /"both"/));
-  await assert.rejects(array.bind("read", { length: 0 }), memoryError("EINVAL", /0 elements/));
-  await assert.rejects(array.bind("read", { start: 6 * WORDS, length: 1 }), memoryError("EINVAL", /not within/));
-  const snapshot = array.snapshot();
-  await assert.rejects(snapshot.bind("write"), memoryError("EPERM", /snapshot/));
-  check(opened);
-  using pinned = await array.pin("read", { start: 0, length: 1 });
-  await assert.rejects(
-    array.bind("read", { length: WORDS }),
-    memoryError("EBUSY", /bind needs elements 0 to 1024 of array "long", on a page that a read pin of 0 to 1 holds/),
-  );
-  pinned.release();
-  // Both buffers have room, but not side by side.
-  const others = memory.createArray("u32", 8 * WORDS);
-  const held = [
-    await others.bind("read", { start: 0, length: 3 * WORDS }),
-    await others.bind("read", { start: 4 * WORDS, length: 3 * WORDS }),
-  ];
-  await assert.rejects(
-    array.bind("read", { length: 2 * WORDS }),
-    memoryError("ENOMEM", /no 8192 bytes side by side beside what is held on the device/),
-  );
-  check(opened, ...held.map((pin) => [others, pin] as const));
-  for (const pin of held) pin.release();
-  (await array.bind("read", { length: 4 * WORDS })).release();
-  check(opened);
-});
+test(
+  "a range that cannot be bound is refused with the value and its bound, and nothing is held",
+  { skip },
+  async (t) => {
+    const opened = await openGpuMemory(t, { frames: 8, runFrames: 4 });
+    const { memory } = opened;
+    const array = memory.createArray("u32", 6 * WORDS, { label: "long" });
+    await array.fill(1);
+    await assert.rejects(
+      array.bind("read", { length: 5 * WORDS }),
+      memoryError(
+        "ENOMEM",
+        /elements 0 to 5120 of array "long" take 20480 bytes side by side, more than the 16384 of one/,
+      ),
+    );
+    await assert.rejects(
+      array.bind("read", { start: 32, length: 32 }),
+      memoryError("EINVAL", /begin at byte 128: a binding begins at a multiple of 256 bytes/),
+    );
+    const bytes = array.as("u8");
+    await assert.rejects(
+      bytes.bind("read", { start: 0, length: 6 }),
+      memoryError("EINVAL", /are 6 bytes: a binding has a multiple of 4/),
+    );
+    // oxlint-disable-next-line no-explicit-any
+    await assert.rejects(array.bind("both" as any), memoryError("EINVAL", /"both"/));
+    await assert.rejects(array.bind("read", { length: 0 }), memoryError("EINVAL", /0 elements/));
+    await assert.rejects(array.bind("read", { start: 6 * WORDS, length: 1 }), memoryError("EINVAL", /not within/));
+    const snapshot = array.snapshot();
+    await assert.rejects(snapshot.bind("write"), memoryError("EPERM", /snapshot/));
+    check(opened);
+    using pinned = await array.pin("read", { start: 0, length: 1 });
+    await assert.rejects(
+      array.bind("read", { length: WORDS }),
+      memoryError("EBUSY", /bind needs elements 0 to 1024 of array "long", on a page that a read pin of 0 to 1 holds/),
+    );
+    pinned.release();
+    // Both buffers have room, but not side by side.
+    const others = memory.createArray("u32", 8 * WORDS);
+    const held = [
+      await others.bind("read", { start: 0, length: 3 * WORDS }),
+      await others.bind("read", { start: 4 * WORDS, length: 3 * WORDS }),
+    ];
+    await assert.rejects(
+      array.bind("read", { length: 2 * WORDS }),
+      memoryError("ENOMEM", /no 8192 bytes side by side beside what is held on the device/),
+    );
+    check(opened, ...held.map((pin) => [others, pin] as const));
+    for (const pin of held) pin.release();
+    (await array.bind("read", { length: 4 * WORDS })).release();
+    check(opened);
+  },
+);
 
 test("bindings for reading overlap where they lie as one run", { skip }, async (t) => {
   const opened = await openGpuMemory(t, { frames: 12 });
@@ -373,10 +387,14 @@ async function releaseABinding(array: PagedArray): Promise<void> {
   (await array.bind("read", { length: 64 })).release();
 }
 
-test("kernels read what is bound for reading, and are refused what is bound for writing or they write", { skip }, async (t) => {
-  const opened = await openGpuMemory(t, { frames: 8 });
-  await kernelsBesideBindings(t, opened);
-});
+test(
+  "kernels read what is bound for reading, and are refused what is bound for writing or they write",
+  { skip },
+  async (t) => {
+    const opened = await openGpuMemory(t, { frames: 8 });
+    await kernelsBesideBindings(t, opened);
+  },
+);
 
 async function kernelsBesideBindings(t: TestContext, opened: GpuMemory): Promise<void> {
   const { memory, gpu } = opened;
@@ -412,7 +430,10 @@ async function kernelsBesideBindings(t: TestContext, opened: GpuMemory): Promise
   check(opened, [input, reading]);
   reading.release();
   const needs = (name: string, mode: string): ((error: unknown) => boolean) =>
-    memoryError("EBUSY", new RegExp(`kernel "double" needs elements 0 to 3072 of array "${name}", on a page that a ${mode}`));
+    memoryError(
+      "EBUSY",
+      new RegExp(`kernel "double" needs elements 0 to 3072 of array "${name}", on a page that a ${mode}`),
+    );
   for (const [array, mode] of [
     [output, "read"],
     [output, "write"],

@@ -122,23 +122,27 @@ test("an array that was never written is copied as zeros", { skip }, async (t) =
   assert.deepEqual(await bytesOf(gpu, target), new Uint8Array(3 * PAGE));
 });
 
-test("a snapshot keeps what it has when its array is overwritten by a copy, and is copied itself", { skip }, async (t) => {
-  const opened = await openGpuMemory(t, { frames: 8 });
-  const { memory, gpu } = opened;
-  const array = memory.createArray("u32", 12 * WORDS);
-  const words = counting(array.length);
-  await array.write(words);
-  await array.prefetch("device", { start: 0, length: 5 * WORDS });
-  const snapshot = array.snapshot();
-  await array.copyFrom(bufferOf(t, gpu, 10 * PAGE), { start: 32, length: 10 * WORDS });
-  opened.check();
-  const target = bufferOf(t, gpu, array.byteLength);
-  await snapshot.copyTo(target);
-  assert.deepEqual(await bytesOf(gpu, target), bytesIn(words));
-  await assert.rejects(snapshot.copyFrom(target), memoryError("EPERM", /snapshot/));
-  assert.deepEqual(await snapshot.read(), words);
-  assert.deepEqual(await array.read(), words.fill(0, 32, 32 + 10 * WORDS));
-});
+test(
+  "a snapshot keeps what it has when its array is overwritten by a copy, and is copied itself",
+  { skip },
+  async (t) => {
+    const opened = await openGpuMemory(t, { frames: 8 });
+    const { memory, gpu } = opened;
+    const array = memory.createArray("u32", 12 * WORDS);
+    const words = counting(array.length);
+    await array.write(words);
+    await array.prefetch("device", { start: 0, length: 5 * WORDS });
+    const snapshot = array.snapshot();
+    await array.copyFrom(bufferOf(t, gpu, 10 * PAGE), { start: 32, length: 10 * WORDS });
+    opened.check();
+    const target = bufferOf(t, gpu, array.byteLength);
+    await snapshot.copyTo(target);
+    assert.deepEqual(await bytesOf(gpu, target), bytesIn(words));
+    await assert.rejects(snapshot.copyFrom(target), memoryError("EPERM", /snapshot/));
+    assert.deepEqual(await snapshot.read(), words);
+    assert.deepEqual(await array.read(), words.fill(0, 32, 32 + 10 * WORDS));
+  },
+);
 
 test("pages that a pin holds in host memory are copied from there, and not overwritten", { skip }, async (t) => {
   const { memory, gpu } = await openGpuMemory(t);
@@ -151,7 +155,10 @@ test("pages that a pin holds in host memory are copied from there, and not overw
   assert.deepEqual(await bytesOf(gpu, buffer), bytesIn(expected));
   await assert.rejects(
     array.copyFrom(buffer),
-    memoryError("EBUSY", /copyFrom needs elements 0 to 4096 of array "held", on a page that a write pin of 1024 to 1034/),
+    memoryError(
+      "EBUSY",
+      /copyFrom needs elements 0 to 4096 of array "held", on a page that a write pin of 1024 to 1034/,
+    ),
   );
 });
 
@@ -202,7 +209,10 @@ test("a buffer that the device cannot use is refused with what WebGPU says of it
   t.after(() => other.destroy());
   const foreign = bufferOf(t, other, PAGE);
   await assert.rejects(array.copyTo(foreign), memoryError("EINVAL", /cannot be the target of a copy by webgpu.*: \S/));
-  await assert.rejects(array.copyFrom(foreign), memoryError("EINVAL", /cannot be the source of a copy by webgpu.*: \S/));
+  await assert.rejects(
+    array.copyFrom(foreign),
+    memoryError("EINVAL", /cannot be the source of a copy by webgpu.*: \S/),
+  );
   const destroyed = bufferOf(t, gpu, PAGE);
   destroyed.destroy();
   await assert.rejects(array.copyFrom(destroyed), memoryError("EINVAL", /destroyed/));
@@ -238,27 +248,31 @@ test("a copy that is aborted rejects with the reason, and the array goes on", { 
   assert.deepEqual(await array.read({ length: 1 }), word);
 });
 
-test("what an aborted copy has not come to is as it was, and all that it gave up counts as written", { skip }, async (t) => {
-  const { memory, gpu } = await openGpuMemory(t, { frames: 8 });
-  const array = memory.createArray("u32", 64 * WORDS);
-  await array.fill(7);
-  await array.clearDirty();
-  const controller = new AbortController();
-  const copied = array.copyFrom(bufferOf(t, gpu, array.byteLength, COPIED), { signal: controller.signal });
-  setImmediate(() => controller.abort());
-  const done = await copied.then(
-    () => true,
-    () => false,
-  );
-  assert.ok(!done, "the copy was over before it could be aborted");
-  const words = await array.read();
-  const dirty = await array.dirtyRanges();
-  for (let page = 0; page < 64; page++) {
-    const isDirty = dirty.some(({ start, length }) => start <= page * WORDS && page * WORDS < start + length);
-    const part = new Set(words.subarray(page * WORDS, (page + 1) * WORDS));
-    assert.deepEqual(part, new Set([isDirty ? 0 : 7]), `page ${page}`);
-  }
-});
+test(
+  "what an aborted copy has not come to is as it was, and all that it gave up counts as written",
+  { skip },
+  async (t) => {
+    const { memory, gpu } = await openGpuMemory(t, { frames: 8 });
+    const array = memory.createArray("u32", 64 * WORDS);
+    await array.fill(7);
+    await array.clearDirty();
+    const controller = new AbortController();
+    const copied = array.copyFrom(bufferOf(t, gpu, array.byteLength, COPIED), { signal: controller.signal });
+    setImmediate(() => controller.abort());
+    const done = await copied.then(
+      () => true,
+      () => false,
+    );
+    assert.ok(!done, "the copy was over before it could be aborted");
+    const words = await array.read();
+    const dirty = await array.dirtyRanges();
+    for (let page = 0; page < 64; page++) {
+      const isDirty = dirty.some(({ start, length }) => start <= page * WORDS && page * WORDS < start + length);
+      const part = new Set(words.subarray(page * WORDS, (page + 1) * WORDS));
+      assert.deepEqual(part, new Set([isDirty ? 0 : 7]), `page ${page}`);
+    }
+  },
+);
 
 test("without a GPU, and for a thread without the device, there are no copies to buffers of it", async (t) => {
   const { memory } = await openMemory(t);
@@ -266,7 +280,9 @@ test("without a GPU, and for a thread without the device, there are no copies to
   // oxlint-disable-next-line no-explicit-any
   const buffer = {} as any;
   const remote = process.env["PAGEFERRY_TEST_REMOTE"] === "1";
-  const message = remote ? /"there" is in another thread/ : /for devices of WebGPU: mirror \(private, software\) has no GPUBuffers/;
+  const message = remote
+    ? /"there" has no GPUBuffers here: the device is in another thread/
+    : /for devices of WebGPU: mirror \(private, software\) has no GPUBuffers/;
   await assert.rejects(array.copyTo(buffer), memoryError("ENOTSUP", message));
   await assert.rejects(array.copyFrom(buffer), memoryError("ENOTSUP", message));
   await assert.rejects(array.bind("read"), memoryError("ENOTSUP", message));

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { webgpuDevice, type WebgpuLimits } from "../../src/device/webgpu/index.js";
 import { PAGE } from "../builders.js";
-import { type MemorySetup, OpenedMemory, openUntended } from "../unified/opened-memory.js";
+import { type MemorySetup, type OpenedMemory, openUntended } from "../unified/opened-memory.js";
 import { assertNothingUncaught, sharedDevice } from "./opened-device.js";
 
 const COPY_SRC = 0x4;
@@ -45,7 +45,7 @@ export function bufferOf(t: TestContext, gpu: GPUDevice, bytes: Uint8Array | num
   const size = typeof bytes === "number" ? bytes : bytes.byteLength;
   const buffer = gpu.createBuffer({ size, usage });
   t.after(() => buffer.destroy());
-  if (typeof bytes !== "number") gpu.queue.writeBuffer(buffer, 0, bytes as Uint8Array<ArrayBuffer>);
+  if (typeof bytes !== "number") gpu.queue.writeBuffer(buffer, 0, bytes);
   return buffer;
 }
 

@@ -15,6 +15,7 @@ import type {
   DeviceKernelDescriptor,
   KernelSlice,
   KernelStep,
+  WorkgroupShape,
 } from "../../src/device/driver.js";
 import { runStep } from "../../src/device/mirror/run-step.js";
 import type { StepKernel } from "../../src/device/step-kernel.js";
@@ -30,6 +31,8 @@ export class ShadowedDriver implements DeviceDriver {
   readonly kind = "private";
   readonly name: string;
   readonly budget: number;
+  /** Those in WGSL that were made. */
+  readonly kernels: DeviceKernel[] = [];
   readonly #driver: DeviceDriver;
   readonly #gpu: GPUDevice;
 
@@ -54,7 +57,7 @@ export class ShadowedDriver implements DeviceDriver {
         : shadow.subarray((frame - SHADOW) * pageSize, (frame - SHADOW + count) * pageSize);
     const device = await this.#driver.open({ ...host, bytes });
     assert.ok(device instanceof WebgpuDevice);
-    return new ShadowedDevice(device, host, shadow, this.#gpu);
+    return new ShadowedDevice(this, device, host, shadow, this.#gpu);
   }
 }
 
@@ -64,11 +67,13 @@ class ShadowedDevice implements Device {
   readonly runFrames: number;
   readonly lookahead = 1;
   readonly #device: WebgpuDevice;
+  readonly #driver: ShadowedDriver;
   readonly #host: DeviceHost;
   readonly #shadow: Uint8Array;
   readonly #gpu: GPUDevice;
 
-  constructor(device: WebgpuDevice, host: DeviceHost, shadow: Uint8Array, gpu: GPUDevice) {
+  constructor(driver: ShadowedDriver, device: WebgpuDevice, host: DeviceHost, shadow: Uint8Array, gpu: GPUDevice) {
+    this.#driver = driver;
     this.#device = device;
     this.#host = host;
     this.#shadow = shadow;
@@ -114,12 +119,9 @@ class ShadowedDevice implements Device {
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<DeviceKernel> {
     const { host, wgsl } = descriptor;
     if (wgsl === undefined) return new FunctionKernel(host ?? assert.fail(), this, this.#host.pageSize);
-    const kernel = await this.#device.createKernel(descriptor);
-    const execute = async (step: KernelStep): Promise<void> => {
-      await kernel.execute(step);
-      for (const { written, frames } of step.slices) if (written) await this.fetch(frames);
-    };
-    return { ...kernel, execute };
+    const kernel = new FollowedKernel(await this.#device.createKernel(descriptor), this);
+    this.#driver.kernels.push(kernel);
+    return kernel;
   }
 
   stopKernels(reason: MemoryError): void {
@@ -141,6 +143,30 @@ class ShadowedDevice implements Device {
   /** The GPU gets what the copy has. */
   async send({ frames }: KernelSlice): Promise<void> {
     if (frames.length > 0) await this.#device.upload(toShadow(frames));
+  }
+}
+
+/** A kernel that runs on the GPU: the copy gets what it has written. */
+class FollowedKernel implements DeviceKernel {
+  readonly #kernel: DeviceKernel;
+  readonly #device: ShadowedDevice;
+
+  constructor(kernel: DeviceKernel, device: ShadowedDevice) {
+    this.#kernel = kernel;
+    this.#device = device;
+  }
+
+  get scratchBytes(): number {
+    return this.#kernel.scratchBytes;
+  }
+
+  get workgroups(): WorkgroupShape {
+    return this.#kernel.workgroups ?? assert.fail("a kernel in WGSL has workgroups");
+  }
+
+  async execute(step: KernelStep): Promise<void> {
+    await this.#kernel.execute(step);
+    for (const { written, frames } of step.slices) if (written) await this.#device.fetch(frames);
   }
 }
 

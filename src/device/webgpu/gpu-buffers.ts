@@ -5,6 +5,7 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { DeviceGone } from "./device-gone.js";
+import { gpuMessage } from "./gpu-message.js";
 
 export class GpuBuffers {
   readonly device: GPUDevice;
@@ -46,7 +47,7 @@ export class GpuBuffers {
       const [outOfMemory, invalid] = await this.#gone.until(scopes);
       const cause = outOfMemory ?? invalid ?? thrown;
       if (buffer !== null && cause === null) return buffer;
-      const why = (cause as Error | null)?.message.split("\n", 1)[0] ?? "";
+      const why = gpuMessage(cause);
       throw new MemoryError("ENOMEM", `the GPU has no room for ${size} bytes of ${what}: ${why}`, { cause });
     } catch (error) {
       if (buffer !== null) this.destroy(buffer);

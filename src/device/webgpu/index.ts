@@ -1,3 +1,4 @@
 /** WebGPU, in browsers and in Node. */
+export type { Gpu, GpuAdapter, GpuDevice } from "./gpu-types.js";
 export type { WebgpuLimits } from "./limits.js";
 export { webgpuDevice, type WebgpuOptions } from "./webgpu-driver.js";

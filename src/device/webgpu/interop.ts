@@ -69,7 +69,8 @@ export class WebgpuInterop implements DeviceInterop {
 /** What only another implementation of WebGPU would take for a buffer is found when it is used. */
 function bufferFrom(given: unknown, use: BufferUse): GPUBuffer {
   const { usage, size, mapAsync } = (given ?? {}) as Partial<GPUBuffer>;
-  if (typeof usage === "number" && typeof size === "number" && typeof mapAsync === "function") return given as GPUBuffer;
+  if (typeof usage === "number" && typeof size === "number" && typeof mapAsync === "function")
+    return given as GPUBuffer;
   const what = typeof given === "object" && given !== null ? (given.constructor?.name ?? "an object") : String(given);
   throw new MemoryError("EINVAL", `the ${use} of a copy is ${what}, not a GPUBuffer`);
 }
@@ -178,7 +179,7 @@ class CopiesOut extends Copies implements TargetCopies {
     gone.assertUsable();
     this.watched(() => {
       if (source.buffer instanceof ArrayBuffer) {
-        device.queue.writeBuffer(this.buffer, offset, source as Uint8Array<ArrayBuffer>);
+        device.queue.writeBuffer(this.buffer, offset, source);
         return;
       }
       const part = (this.#unshared ??= new Uint8Array(UNSHARED_BYTES));

@@ -35,7 +35,7 @@ export function checkLimits(limits: unknown): asserts limits is WebgpuLimits {
 }
 
 /** Throws EINVAL, with both numbers, for a limit above that of the device. */
-export function effectiveLimits(given: WebgpuLimits, own: GPUSupportedLimits): EffectiveLimits {
+export function effectiveLimits(given: WebgpuLimits, own: EffectiveLimits): EffectiveLimits {
   const limits: Partial<Record<keyof WebgpuLimits, number>> = {};
   for (const name of LIMITS) {
     const value = given[name] ?? own[name];

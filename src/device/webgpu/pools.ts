@@ -61,7 +61,8 @@ export class Pools {
         if (!(error instanceof MemoryError && error.code === "ENOMEM")) throw error;
         runFrames = Math.ceil(runFrames / 2);
         if (runFrames * pageSize >= LEAST_POOL_BYTES) continue;
-        throw new MemoryError("ENOMEM", `the device budget of ${budget} bytes: ${error.message}`, { cause: error });
+        const why = error.message.slice(error.code.length + 2);
+        throw new MemoryError("ENOMEM", `the device budget of ${budget} bytes does not fit: ${why}`, { cause: error });
       }
     }
   }

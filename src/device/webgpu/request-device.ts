@@ -6,6 +6,7 @@
 import { MemoryError } from "../../mm/errors.js";
 import { DeviceLostError } from "../device-lost-error.js";
 import { lossOf } from "./device-loss.js";
+import { gpuMessage } from "./gpu-message.js";
 import { LIMITS } from "./limits.js";
 
 /** Not a literal: bundlers for browsers would look for what only Node needs. */
@@ -42,8 +43,7 @@ export async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   try {
     return await adapter.requestDevice({ label: "pageferry", requiredLimits, requiredFeatures });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new MemoryError("ENODEV", `the WebGPU adapter gives no device: ${why}`, { cause });
+    throw new MemoryError("ENODEV", `the WebGPU adapter gives no device: ${gpuMessage(cause)}`, { cause });
   }
 }
 
@@ -76,7 +76,6 @@ async function importDawn(): Promise<GPU> {
     };
     return create([]);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new MemoryError("ENODEV", `there is no WebGPU here (${INSTALL}): ${why}`, { cause });
+    throw new MemoryError("ENODEV", `there is no WebGPU here (${INSTALL}): ${gpuMessage(cause)}`, { cause });
   }
 }

@@ -7,14 +7,17 @@ import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
 import type { DeviceLostError } from "../device-lost-error.js";
 import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from "../driver.js";
+import { loadPart } from "../load-part.js";
 import { DeviceGone } from "./device-gone.js";
 import { Downloads } from "./downloads.js";
 import { GpuBuffers } from "./gpu-buffers.js";
 import { WebgpuInterop } from "./interop.js";
 import type { EffectiveLimits } from "./limits.js";
 import { Pools } from "./pools.js";
+import { Scratch } from "./scratch.js";
 import { StagingRing } from "./staging-ring.js";
 import { Uploads } from "./uploads.js";
+import type { KernelContext } from "./webgpu-kernel.js";
 
 /** What a discarded frame is filled with under `debug`. */
 const POISON = 0xdb;
@@ -39,6 +42,7 @@ export class WebgpuDevice implements Device {
   readonly #shape: WebgpuShape;
   readonly #uploads: Uploads;
   readonly #downloads: Downloads;
+  readonly #kernels: KernelContext;
   readonly #poison: Uint8Array<ArrayBuffer> | null;
   #closed = false;
 
@@ -61,6 +65,8 @@ export class WebgpuDevice implements Device {
       new StagingRing(buffers, gone, direction, host.pageSize, pools.frames);
     this.#uploads = new Uploads(device, gone, host, pools, ring("upload"));
     this.#downloads = new Downloads(device, gone, host, pools, ring("download"));
+    const { maxComputeWorkgroupsPerDimension: mostWorkgroups } = shape.limits;
+    this.#kernels = { device, gone, buffers, pools, scratch: new Scratch(buffers), mostWorkgroups };
     this.#poison = host.debug ? new Uint8Array(host.pageSize).fill(POISON) : null;
   }
 
@@ -121,7 +127,8 @@ export class WebgpuDevice implements Device {
         "EINVAL",
         `kernel "${label}" is a function: ${this.#shape.name} runs kernels in WGSL (wgsl)`,
       );
-    throw new MemoryError("ENOTSUP", `kernel "${label}" is in WGSL`);
+    const { createKernel } = await loadPart("WGSL on a GPU", () => import("./create-kernel.js"));
+    return createKernel(this.#kernels, this.#shape.limits, label, wgsl);
   }
 
   stopKernels(reason: MemoryError): void {

@@ -3,6 +3,7 @@
 import { MemoryError } from "../../mm/errors.js";
 import type { Device, DeviceDriver, DeviceHost } from "../driver.js";
 import { checkOptions, type OptionNames } from "../options.js";
+import type { Gpu, GpuAdapter, GpuDevice } from "./gpu-types.js";
 import { checkLimits, type EffectiveLimits, effectiveLimits, type WebgpuLimits } from "./limits.js";
 import { type AdapterRequest, adapterName, lossErrorOf, requestAdapter, requestDevice } from "./request-device.js";
 import { WebgpuDevice, type WebgpuShape } from "./webgpu-device.js";
@@ -12,13 +13,13 @@ export interface WebgpuOptions {
   /** Bytes of GPU memory for pages; rounded down to whole pages. Buffers for copies, and a page in each large buffer, come on top. */
   budget: number;
   /** The program's own device, which is never destroyed. Default: one of our own, destroyed with the memory. */
-  device?: GPUDevice;
+  device?: GpuDevice;
   /** Where a device of our own comes from. Default: the one that `gpu` gives. An adapter gives one device only. */
-  adapter?: GPUAdapter;
+  adapter?: GpuAdapter;
   /** WebGPU itself. Default: `navigator.gpu`, in Node that of the package `webgpu`. */
-  gpu?: GPU;
+  gpu?: Gpu;
   /** Which adapter is asked for. */
-  powerPreference?: GPUPowerPreference;
+  powerPreference?: "low-power" | "high-performance";
   /** Limits that are lower than those of the device. */
   limits?: WebgpuLimits;
   /** A name for messages and tools. Default: "webgpu", with the name of the adapter. */

@@ -38,13 +38,13 @@ export function ownPages({ machine, mm }: Engine, pages: number): ArrayPlace {
 
 /** The pages from `firstPage` on, asked for when the turn comes: copy-on-write, and never written here. */
 export function snapshotPages(engine: Engine, firstPage: () => number, pages: number): ArrayPlace {
-  const { bound, machine, mm } = engine;
+  const { machine, mm } = engine;
   const { pageSize } = machine;
   const { host } = machine;
   const take = async (): Promise<number> => {
     const first = firstPage();
     const page = (await snapshotRange(mm, first * pageSize, pages * pageSize)) / pageSize;
-    const held = bound.within(first, first + pages);
+    const held = engine.bound?.within(first, first + pages) ?? [];
     if (held.length === 0) return page;
     const { leaveBoundPages } = await loadOnDemand("GPU buffers");
     return leaveBoundPages(engine, held, page, pages);

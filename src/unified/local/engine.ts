@@ -15,15 +15,22 @@ export interface Engine {
   readonly machine: Machine;
   readonly mm: AddressSpace;
   readonly attached: AttachedDevice;
-  readonly residency: Residency;
-  /** What the program uses on the device by itself. */
-  readonly bound: BoundPages;
+  /** Made when something first goes to the device: a part that is loaded on demand. */
+  residency: Residency | null;
+  /** What the program uses on the device by itself; null before it uses any of it. */
+  bound: BoundPages | null;
   /** What mapped arrays are read from. */
   readonly sources: Sources;
   /** Those whose turn to be mapped has not come. */
   readonly unmapped: Set<LocalMapping>;
   /** With the threads of a shared memory; else null. */
   readonly sharing: Sharing | null;
+}
+
+/** With all that going to the device takes. */
+export interface DeviceEngine extends Engine {
+  residency: Residency;
+  bound: BoundPages;
 }
 
 /** Makes the mapping of a place of so many pages. */

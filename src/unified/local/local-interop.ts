@@ -10,11 +10,14 @@ import { MemoryError } from "../../mm/errors.js";
 import { dontNeed, munmap } from "../../mm/space/mapping.js";
 import { isDevicePrivateEntry, PTE_EXCLUSIVE, pteFrame } from "../../mm/table/entry.js";
 import { DevicePin } from "../device-pin.js";
+import { namePinned, type PinLeaks } from "../pin-leaks.js";
 import type { GpuBuffer } from "../gpu-buffer.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
 import type { ElementBytes, MappingInterop, PinnedRange } from "../pager.js";
 import type { BoundRange } from "./bound-pages.js";
-import { alone, type Engine } from "./engine.js";
+import { deviceEngine } from "./device-engine.js";
+import { alone, type DeviceEngine, type Engine } from "./engine.js";
+import { loadRun } from "./load-run.js";
 import type { LocalMapping } from "./local-mapping.js";
 import { refuseBound, refuseHeld, type Wanted } from "./refuse-held.js";
 import { loadPastCopies } from "./thread-pins.js";
@@ -36,16 +39,34 @@ interface Copy {
 }
 
 export class LocalInterop implements MappingInterop {
-  readonly #engine: Engine;
+  readonly #engine: DeviceEngine;
   readonly #mapping: LocalMapping;
 
   constructor(engine: Engine, mapping: LocalMapping) {
-    this.#engine = engine;
+    this.#engine = deviceEngine(engine);
     this.#mapping = mapping;
   }
 
-  bind(range: PinnedRange, elements: ElementBytes, onRelease: () => void, operation: Operation): Promise<DevicePin> {
-    return alone(this.#engine, operation, () => this.#bind(range, elements, onRelease, operation));
+  async bind(
+    range: PinnedRange,
+    elements: ElementBytes,
+    leaks: PinLeaks | null,
+    onRelease: () => void,
+    operation: Operation,
+  ): Promise<DevicePin> {
+    const pin = await alone(this.#engine, operation, () =>
+      this.#bind(
+        range,
+        elements,
+        () => {
+          onRelease();
+          leaks?.unregister(pin);
+        },
+        operation,
+      ),
+    );
+    leaks?.register(pin, `${range.mode} binding of ${namePinned(range)}`, "on the device");
+    return pin;
   }
 
   copyTo(buffer: unknown, offset: unknown, elements: ElementBytes, operation: Operation): Promise<void> {
@@ -83,7 +104,7 @@ export class LocalInterop implements MappingInterop {
     { checkpoint }: Operation,
   ): Promise<DevicePin> {
     checkpoint();
-    const { attached, bound, mm, residency } = this.#engine;
+    const { attached, bound, machine, mm, residency } = this.#engine;
     const interop = this.#interop("bind");
     const writes = range.mode === "write";
     const { offset, size } = this.#checkBinding(interop, range, elements);
@@ -93,7 +114,7 @@ export class LocalInterop implements MappingInterop {
     const end = this.#mapping.page + range.end;
     await unsharePages(attached, mm, start, end, checkpoint);
     const frames = await this.#load(wanted, start, end, () =>
-      residency.loadRun(start, end, writes ? "kernel" : "prefetch", checkpoint),
+      loadRun(residency, start, end, writes ? "kernel" : "prefetch", checkpoint, machine.pageSize),
     );
     if (writes) {
       residency.grantWrite(start, frames);
@@ -131,7 +152,7 @@ export class LocalInterop implements MappingInterop {
     }
     if (size % COPY_ALIGNMENT !== 0)
       throw new MemoryError("EINVAL", `${what} are ${size} bytes: a binding has a multiple of ${COPY_ALIGNMENT} bytes`);
-    if ((end - first) > residency.runFrames) {
+    if (end - first > residency.runFrames) {
       throw new MemoryError(
         "ENOMEM",
         `${what} take ${(end - first) * pageSize} bytes side by side, more than the ${residency.runFrames * pageSize} of one buffer of ${attached.driver.name}`,
@@ -350,10 +371,7 @@ function copyOf(
     );
   }
   if (offset + bytes > size) {
-    throw new MemoryError(
-      "EINVAL",
-      `${what} needs bytes ${offset} to ${offset + bytes} of a buffer that has ${size}`,
-    );
+    throw new MemoryError("EINVAL", `${what} needs bytes ${offset} to ${offset + bytes} of a buffer that has ${size}`);
   }
   return { from, to: from + bytes, shift: offset - from };
 }
@@ -363,14 +381,15 @@ function copyOf(
  * snapshot's first; it is unmapped again when there is no memory for them.
  */
 export async function leaveBoundPages(
-  { attached, machine, mm, residency }: Engine,
+  engine: Engine,
   held: readonly BoundRange[],
   page: number,
   pages: number,
 ): Promise<number> {
+  const { attached, machine, mm, residency } = deviceEngine(engine);
   try {
     for (const { start, end, range, frames } of held) {
-      await unshareHeldPages(attached, mm, start, end, (frame) => residency.holdsOf(frame));
+      await unshareHeldPages(attached, mm, start, end, (frame) => residency.holdsOf(frame - attached.zone.first));
       if (range.mode === "write") residency.grantWrite(start, frames);
     }
     return page;

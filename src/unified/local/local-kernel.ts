@@ -14,7 +14,8 @@ import type { Checkpoint, Operation } from "../operation-queue.js";
 import type { Dispatch, PagerKernel } from "../pager.js";
 import { granuleOf, planDispatch } from "./dispatch-plan.js";
 import { DispatchTally } from "./dispatch-tally.js";
-import { alone, type Engine } from "./engine.js";
+import { deviceEngine } from "./device-engine.js";
+import { alone, type DeviceEngine, type Engine } from "./engine.js";
 import { framesLeft } from "./frames-left.js";
 import { type BoundOperand, OperandPages } from "./operand-pages.js";
 import { dispatchPaged } from "./paged-dispatch.js";
@@ -32,12 +33,13 @@ interface LoadedStep {
 }
 
 export class LocalKernel implements PagerKernel {
-  readonly #engine: Engine;
+  readonly #engine: DeviceEngine;
   readonly #kernel: DeviceKernel;
   readonly #label: string;
   readonly #pages: OperandPages;
 
-  constructor(engine: Engine, kernel: DeviceKernel, label: string) {
+  constructor(anyEngine: Engine, kernel: DeviceKernel, label: string) {
+    const engine = deviceEngine(anyEngine);
     this.#engine = engine;
     this.#kernel = kernel;
     this.#label = label;

@@ -12,7 +12,16 @@ import { MemoryError } from "../../mm/errors.js";
 import { munmap } from "../../mm/space/mapping.js";
 import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../mm/space/soft-dirty.js";
 import type { Operation } from "../operation-queue.js";
-import { GONE, type Mapping, type MappingInterop, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
+import {
+  GONE,
+  type Mapping,
+  type MappingInterop,
+  type PinnedRange,
+  type SharedMapping,
+  UNMAPPED,
+  type UseBytes,
+} from "../pager.js";
+import type { ResidentRange } from "../resident-range.js";
 import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
 import { alone, type Engine } from "./engine.js";
@@ -94,7 +103,7 @@ export class LocalMapping implements Mapping {
     this.#engine.unmapped.delete(this);
     const { bound, mm, machine } = this.#engine;
     const { pageSize } = machine;
-    if (page >= 0) bound.letGoOf(page, page + this.#pages);
+    if (page >= 0) bound?.letGoOf(page, page + this.#pages);
     if (page >= 0) await alone(this.#engine, operation, () => munmap(mm, page * pageSize, this.#pages * pageSize));
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
@@ -117,7 +126,7 @@ export class LocalMapping implements Mapping {
     };
     const { checkpoint } = operation;
     await alone(this.#engine, operation, () => {
-      bound.refuseCpu(first, end);
+      bound?.refuseCpu(first, end);
       return accessHost(attached, mm, first, end, write, useRun, checkpoint);
     });
   }
@@ -129,7 +138,7 @@ export class LocalMapping implements Mapping {
     const end = this.#page + range.end;
     const { checkpoint } = operation;
     const pages = await alone(this.#engine, operation, () => {
-      bound.refuseCpu(first, end);
+      bound?.refuseCpu(first, end);
       return pinPages(attached, mm, first, end, write, checkpoint);
     });
     this.#hold(range);
@@ -164,7 +173,7 @@ export class LocalMapping implements Mapping {
   }
 
   async prefetch(to: "device" | "host", from: number, until: number, operation: Operation): Promise<void> {
-    const { attached, mm, residency } = this.#engine;
+    const { attached, mm } = this.#engine;
     const first = this.#page + from;
     const end = this.#page + until;
     const { checkpoint } = operation;
@@ -172,7 +181,10 @@ export class LocalMapping implements Mapping {
       if (to === "host") {
         await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
         await prefetchFromStores(mm, first, end, checkpoint);
-      } else await residency.prefetch(first, Math.min(end, first + residency.freeable), checkpoint);
+      } else {
+        const { prefetchToDevice } = await loadOnDemand("devices");
+        await prefetchToDevice(this.#engine, first, end, checkpoint);
+      }
     });
   }
 
@@ -190,6 +202,13 @@ export class LocalMapping implements Mapping {
     return snapshotPages(this.#engine, () => this.#page, this.#pages);
   }
 
+  async residency(perPage: number, length: number): Promise<ResidentRange[]> {
+    const { residentRanges } = await loadOnDemand("residency");
+    const { mm } = this.#engine;
+    // Not mapped yet or not any more, it has no page anywhere.
+    return residentRanges(mm, this.#page, this.#page + (this.#page < 0 ? 0 : this.#pages), perPage, length);
+  }
+
   async writtenRuns({ checkpoint }: Operation): Promise<number[]> {
     checkpoint();
     const origin = this.#page;
@@ -205,7 +224,7 @@ export class LocalMapping implements Mapping {
     const { mm } = this.#engine;
     await alone(this.#engine, operation, () => clearSoftDirtyRange(mm, this.#page, this.#page + this.#pages));
     for (const { mode, first, end } of this.pins) if (mode === "write") this.markWritten(first, end);
-    for (const { range } of this.#engine.bound.within(this.#page, this.#page + this.#pages))
+    for (const { range } of this.#engine.bound?.within(this.#page, this.#page + this.#pages) ?? [])
       if (range.mode === "write") this.markWritten(range.first, range.end);
     const mark = (first: number, end: number): void => markSoftDirty(mm, first, end);
     this.#engine.sharing?.markPinned(this.#page, this.#page + this.#pages, mark);

@@ -13,11 +13,9 @@ import type { MappedPages, Mapping, Pager, PagerKernel, Port, SharedMapping } fr
 import type { Stats } from "../stats.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
-import { BoundPages } from "./bound-pages.js";
 import type { Engine, MakeMapping } from "./engine.js";
 import { loadOnDemand } from "./load-on-demand.js";
 import { LocalMapping } from "./local-mapping.js";
-import { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
 import { Sources } from "./sources.js";
 import { takeStats } from "./take-stats.js";
@@ -34,8 +32,8 @@ export class LocalPager implements Pager {
       machine,
       mm,
       attached,
-      residency: new Residency(attached, mm),
-      bound: new BoundPages(),
+      residency: null,
+      bound: null,
       sources: new Sources(),
       unmapped: new Set(),
       sharing: share === null ? null : share(mm),
@@ -104,7 +102,7 @@ export class LocalPager implements Pager {
       await sharing.close(reason);
     }
     for (const mapping of unmapped) mapping.fail();
-    bound.letGoOf();
+    bound?.letGoOf();
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);

@@ -6,7 +6,7 @@
 import { type ElementRange, elementsOf, elementsOn, type Operand, pagesOf } from "../footprint.js";
 import type { Checkpoint } from "../operation-queue.js";
 import type { BoundArray } from "../pager.js";
-import type { Engine } from "./engine.js";
+import type { DeviceEngine } from "./engine.js";
 import type { PageRange } from "./frames-left.js";
 import { refuseHeld } from "./refuse-held.js";
 import { loadPastCopies } from "./thread-pins.js";
@@ -15,10 +15,10 @@ import { loadPastCopies } from "./thread-pins.js";
 export type BoundOperand = Omit<BoundArray, "footprint"> & Operand;
 
 export class OperandPages {
-  readonly #engine: Engine;
+  readonly #engine: DeviceEngine;
   readonly #kernel: string;
 
-  constructor(engine: Engine, kernel: string) {
+  constructor(engine: DeviceEngine, kernel: string) {
     this.#engine = engine;
     this.#kernel = kernel;
   }

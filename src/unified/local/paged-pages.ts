@@ -12,7 +12,7 @@ import { unsharePages } from "../../device/unshare.js";
 import { alignment, elementsOf, pagesOf } from "../footprint.js";
 import type { Checkpoint } from "../operation-queue.js";
 import { isSameMapping } from "../pager.js";
-import type { Engine } from "./engine.js";
+import type { DeviceEngine } from "./engine.js";
 import { framesLeft } from "./frames-left.js";
 import type { BoundOperand, OperandPages } from "./operand-pages.js";
 import { countPages, largestStep } from "./step-plan.js";
@@ -35,7 +35,7 @@ export interface Used {
 
 export class PagedPages {
   readonly operands: readonly PagedOperand[];
-  readonly #engine: Engine;
+  readonly #engine: DeviceEngine;
   /** Frames that there are, beside those that bindings hold for other pages. */
   readonly frames: number;
   readonly #load: OperandPages;
@@ -52,7 +52,7 @@ export class PagedPages {
   #count = 0;
   #run: PagedRun | null = null;
 
-  constructor(engine: Engine, load: OperandPages, operands: readonly BoundOperand[]) {
+  constructor(engine: DeviceEngine, load: OperandPages, operands: readonly BoundOperand[]) {
     const { pageSize } = engine.machine;
     const numbered: Numbered[] = [];
     let next = 0;

@@ -8,7 +8,7 @@ import { type ElementRange, elementsOn } from "../footprint.js";
 import type { Mapping } from "../pager.js";
 import type { PinMode } from "../pin.js";
 import { nameOf } from "./bound-pages.js";
-import type { Engine } from "./engine.js";
+import type { DeviceEngine } from "./engine.js";
 import { findThreadPin } from "./thread-pins.js";
 
 /** An array whose pages are wanted on the device. */
@@ -32,19 +32,19 @@ export interface Wanted {
 }
 
 /** Throws EBUSY when `pages` pages of the array from `page` on cannot be on the device, or not be used there. */
-export function refuseHeld(engine: Engine, wanted: Wanted, page: number, pages: number): void {
+export function refuseHeld(engine: DeviceEngine, wanted: Wanted, page: number, pages: number): void {
   refusePinned(engine, wanted, page, pages);
   refuseBound(engine, wanted, page, pages);
 }
 
 /** The same, for what can be used wherever it is. */
-export function refuseBound({ bound }: Engine, wanted: Wanted, page: number, pages: number): void {
+export function refuseBound({ bound }: DeviceEngine, wanted: Wanted, page: number, pages: number): void {
   const { mapping, written } = wanted.array;
   for (const { range } of bound.within(mapping.page + page, mapping.page + page + pages))
     if (written || range.mode === "write") refuse(wanted, `${nameOf(range)} holds on the device`);
 }
 
-function refusePinned({ machine, sharing }: Engine, wanted: Wanted, page: number, pages: number): void {
+function refusePinned({ machine, sharing }: DeviceEngine, wanted: Wanted, page: number, pages: number): void {
   const { array, inPlace } = wanted;
   const { mapping, label } = array;
   const refusePin = (mode: PinMode, { first, length }: ElementRange, whose: string): never =>

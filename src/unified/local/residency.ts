@@ -104,63 +104,21 @@ export class Residency {
     return frames;
   }
 
-  /**
-   * The same, side by side in one buffer of the device. Throws ENOMEM where what is held leaves no such place, EBUSY when a
-   * page does not let itself be moved.
-   */
-  async loadRun(start: number, end: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<Int32Array> {
-    const frames = new Int32Array(end - start);
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      this.#loading = ++this.#clock;
-      const missing = this.#lookUp(start, frames, false);
-      if (missing === 0 && !isScattered(frames, this.runFrames)) return frames;
-      const first = this.#placeForRun(frames);
-      for (let i = 0; i < frames.length;) {
-        const run = sideBySide(frames, i);
-        if (frames[i] >= 0 && frames[i] !== first + i) {
-          await this.#vacate(frames[i], run, checkpoint);
-          frames.fill(MISSING, i, i + run);
-        }
-        i += run;
-      }
-      for (let i = 0; i < frames.length;) {
-        const run = runOfMissing(frames, i);
-        if (run > 0) await this.#placeAt(start + i, first + i, run, cause, checkpoint);
-        i += Math.max(run, 1);
-      }
-    }
-    throw new MemoryError("EBUSY", `a page of ${start} to ${end} is in use and cannot move to where the others are`);
+  /** Begins a load: the frames of pages from `start` on, -1 of those that are not on the device; how many those are. */
+  beginLoad(start: number, frames: Int32Array): number {
+    this.#loading = ++this.#clock;
+    return this.#lookUp(start, frames, false);
   }
 
-  /** Where pages can lie side by side: around those that are held, else where what is there was used longest ago. */
-  #placeForRun(frames: Int32Array): number {
-    const held = frames.findIndex((frame) => frame >= 0 && this.#holds[frame] > 0);
-    let first = held < 0 ? -1 : frames[held] - held;
-    if (held < 0) {
-      this.#rankFrames(FREE);
-      first = leastRecentlyUsedRun(this.#uses, frames.length, this.runFrames);
-    } else if (!this.#isPlaceForRun(frames, first)) first = -1;
-    if (first >= 0) return first;
-    throw new MemoryError(
-      "ENOMEM",
-      `there are no ${frames.length * this.#mm.machine.pageSize} bytes side by side beside what is held on the device`,
-    );
+  /** Where so many pages can lie side by side: what is there was used longest ago. -1 where what is held leaves no such place. */
+  placeForRun(count: number): number {
+    this.#rankFrames(FREE);
+    return leastRecentlyUsedRun(this.#uses, count, this.runFrames);
   }
 
-  /** Is there nothing from frame `first` on, in one buffer, that is held for other pages, or elsewhere for these? */
-  #isPlaceForRun(frames: Int32Array, first: number): boolean {
-    const last = first + frames.length - 1;
-    if (first < 0 || last >= this.frames) return false;
-    if (Math.floor(first / this.runFrames) !== Math.floor(last / this.runFrames)) return false;
-    return frames.every((frame, i) => {
-      if (frame === first + i) return true;
-      return this.#holds[first + i] === 0 && (frame < 0 || this.#holds[frame] === 0);
-    });
-  }
-
-  /** How often a frame of the machine is held; 0 of one that is not the device's. */
+  /** How often a frame is held, by its number within the device. */
   holdsOf(frame: number): number {
-    return this.#holds[frame - this.#attached.zone.first] ?? 0;
+    return this.#holds[frame];
   }
 
   /** Frames that nothing holds. */
@@ -345,12 +303,12 @@ export class Residency {
         `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps or held by bindings`,
       );
     }
-    await this.#placeAt(page, first, length, cause, checkpoint);
+    await this.placeAt(page, first, length, cause, checkpoint);
     return length;
   }
 
   /** Brings pages from `page` on into frames from `first` on, which nothing holds. */
-  async #placeAt(
+  async placeAt(
     page: number,
     first: number,
     length: number,
@@ -358,7 +316,7 @@ export class Residency {
     checkpoint: Checkpoint,
   ): Promise<void> {
     const { allocator } = this.#attached;
-    await this.#vacate(first, length, checkpoint);
+    await this.vacate(first, length, checkpoint);
     const placement = (moving: number): number => {
       const frame = first + (moving - page);
       this.#lastUse[frame] = this.#loading;
@@ -386,7 +344,7 @@ export class Residency {
   }
 
   /** Evicts what is in frames `[first, first + count)`. Throws when the host has no room for it. */
-  async #vacate(first: number, count: number, checkpoint: Checkpoint): Promise<void> {
+  async vacate(first: number, count: number, checkpoint: Checkpoint): Promise<void> {
     const { allocator, machine } = this.#attached;
     for (let frame = first; frame < first + count; frame++) {
       if (allocator.isFree(frame)) continue;
@@ -405,13 +363,13 @@ export class Residency {
   }
 }
 
-function isScattered(frames: Int32Array, runFrames: number): boolean {
+export function isScattered(frames: Int32Array, runFrames: number): boolean {
   for (let i = 1; i < frames.length; i++) if (frames[i] !== frames[0] + i || frames[i] % runFrames === 0) return true;
   return false;
 }
 
 /** Pages from `from` on that are in frames side by side. */
-function sideBySide(frames: Int32Array, from: number): number {
+export function sideBySide(frames: Int32Array, from: number): number {
   let end = from + 1;
   while (end < frames.length && frames[from] >= 0 && frames[end] === frames[from] + end - from) end++;
   return end - from;

@@ -14,6 +14,7 @@ import type { Footprint } from "../footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "../kernel.js";
 import type { MapSourceOptions } from "../map-options.js";
 import type { PinnedRange, Port, SharedMapping } from "../pager.js";
+import type { ResidentRange } from "../resident-range.js";
 import type { Stats } from "../stats.js";
 
 /** The version of these messages. */
@@ -56,6 +57,7 @@ export interface Requests {
   write: { given: { mapping: number; at: number; bytes: Uint8Array }; answer: void };
   pin: { given: { mapping: number; range: PinnedRange; pin: number }; answer: PinnedPages };
   prefetch: { given: { mapping: number; to: "device" | "host"; first: number; end: number }; answer: void };
+  residency: { given: { mapping: number; perPage: number; length: number }; answer: ResidentRange[] };
   writtenRuns: { given: { mapping: number }; answer: number[] };
   clearWritten: { given: { mapping: number }; answer: void };
   createKernel: { given: { kernel: number; label: string; code: PostableKernel }; answer: void };

@@ -4,6 +4,7 @@ import type { UserPin } from "../../access/user-mode/user-machine.js";
 import type { PinnedPages } from "../../access/host-pins.js";
 import type { Operation } from "../operation-queue.js";
 import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
+import type { ResidentRange } from "../resident-range.js";
 import { frameAt, sideBySide } from "../pinned-runs.js";
 import type { Connection } from "./connection.js";
 import type { RemotePager } from "./remote-pager.js";
@@ -121,6 +122,10 @@ export class RemoteMapping implements Mapping {
 
   snapshot(): Mapping {
     return this.#pager.snapshot(this.shared, this.#pages);
+  }
+
+  residency(perPage: number, length: number): Promise<ResidentRange[]> {
+    return this.#connection.ask("residency", { mapping: this.shared.number, perPage, length });
   }
 
   async writtenRuns(operation: Operation): Promise<number[]> {

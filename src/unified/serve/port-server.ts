@@ -43,6 +43,7 @@ export interface Grants {
 /** Requests that are no operations of the thread's: they wait for none. */
 const APART: ReadonlySet<keyof Requests> = new Set([
   "stats",
+  "residency",
   "createKernel",
   "mapSource",
   "openPort",
@@ -228,6 +229,7 @@ export class PortServer implements Server {
       return pages;
     },
     prefetch: ({ mapping, to, first, end }, operation) => this.#mapping(mapping).prefetch(to, first, end, operation),
+    residency: async ({ mapping, perPage, length }) => this.#mapped(mapping)?.residency(perPage, length) ?? [],
     writtenRuns: ({ mapping }, operation) => this.#mapping(mapping).writtenRuns(operation),
     clearWritten: ({ mapping }, operation) => this.#mapping(mapping).clearWritten(operation),
     createKernel: async ({ kernel, label, code }) => {

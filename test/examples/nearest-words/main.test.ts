@@ -11,7 +11,7 @@ import { madeArchive, madeJson, madeVectors } from "../data/made-archive.js";
 import { temporaryFolder } from "../../temporary-folder.js";
 
 const main = fileURLToPath(new URL("../../../examples/nearest-words/main.js", import.meta.url));
-const changeBeforeVerification = new URL("change-before-verification.js", import.meta.url).href;
+const changeBeforeVerification = new URL("../change-before-verification.js", import.meta.url).href;
 
 interface Ended {
   readonly code: number | null;
@@ -121,7 +121,7 @@ test("for people there are the neighbours, the migrations, the time, the verdict
 test("page size and device memory change the migrations, never the answer", async () => {
   const [first, ...others] = await Promise.all([
     answer("--demo", "river", "seven", "--k", "20"),
-    answer("--demo", "river", "seven", "--k", "20", "--device-memory", "192KiB"),
+    answer("--demo", "river", "seven", "--k", "20", "--device-memory", "256KiB"),
     answer("--demo", "river", "seven", "--k", "20", "--device-memory", "64KiB", "--page-size", "4KiB"),
   ]);
   for (const other of others) {
@@ -246,7 +246,10 @@ test("what is in the way is said in a sentence, with exit code 2 and no stack tr
     ],
     [["--vectors", raw, "--words", list, "--dim", "1"], /w\.txt has 3 words, but there are 6 vectors/],
     [["--vectors", `${npy}.gone`, "--words", list], /cannot read .*v\.npy\.gone: no such file or folder/],
-    [["--demo", "--device-memory", "64KiB"], /needs \d+ bytes of device memory, more than the 65536 bytes/],
+    [
+      ["--demo", "--device-memory", "64KiB"],
+      /uses at least \d+ bytes at once, more than the 65536 bytes of device memory/,
+    ],
     [["--demo", "--page-size", "16MiB"], /--page-size 16MiB is not a power of two from 4 KiB to 2 MiB/],
   ];
   await Promise.all(

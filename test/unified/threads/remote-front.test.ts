@@ -9,5 +9,6 @@ await import("../checkpoints.test.js");
 await import("../coherent.test.js");
 await import("../dirty-ranges.test.js");
 await import("../order.test.js");
+await import("../residency.test.js");
 await import("../sources.test.js");
 await import("../swapped-snapshots.test.js");

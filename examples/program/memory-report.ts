@@ -1,6 +1,7 @@
-/** What a memory has moved, as a table for people. */
+/** What a memory has moved, and on which device: for people and for programs. */
 
 import type { Stats } from "../../src/index.js";
+import type { ChosenDevice } from "./device.js";
 import { count, memorySize } from "./sizes.js";
 
 /** Pages are those that changed place; bytes those really copied, which may be fewer. */
@@ -22,4 +23,20 @@ export function migrationTable({ migrations, droppedClean, evictions, faults }: 
     line("evictions", "", count(evictions)),
     ...Object.entries(faults).map(([kind, number], i) => line(i === 0 ? "faults" : "", kind, count(number))),
   ];
+}
+
+export function deviceLine({ why }: ChosenDevice, { device, pageSize }: Stats): string {
+  return `device: ${device.name}, pages of ${memorySize(pageSize)}: ${why}`;
+}
+
+/** The members `device` and `migrations` of what `--json` prints; `time` is in milliseconds. */
+export function memoryJson(
+  { why }: ChosenDevice,
+  { device, pageSize, migrations, droppedClean, evictions, faults }: Stats,
+  time: Readonly<Record<string, number>>,
+): object {
+  return {
+    device: { ...device, pageSize, why },
+    migrations: { ...migrations, droppedClean, evictions, faults, time },
+  };
 }

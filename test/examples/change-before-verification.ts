@@ -1,6 +1,6 @@
 /**
- * Loaded with `node --import` before the job: changes one number of the file CHANGED_FILE at the moment between search
- * and verification, so that a right search and a right reference must disagree.
+ * Loaded with `node --import` before the job: changes one number of the file CHANGED_FILE when the phase CHANGED_AFTER
+ * ends, before verification, so that a right answer and a right reference must disagree.
  */
 
 import { closeSync, openSync, statSync, writeSync } from "node:fs";
@@ -8,7 +8,7 @@ import { closeSync, openSync, statSync, writeSync } from "node:fs";
 const write = process.stderr.write.bind(process.stderr);
 
 process.stderr.write = (text: string | Uint8Array) => {
-  if (String(text).startsWith("search")) change(process.env["CHANGED_FILE"] ?? "");
+  if (String(text).startsWith(process.env["CHANGED_AFTER"] ?? "search")) change(process.env["CHANGED_FILE"] ?? "");
   return write(text);
 };
 

@@ -1,0 +1,208 @@
+/**
+ * A kernel in WGSL on a GPU, step by step: plain WGSL over the parts of the arrays that a step has. A step is one submission:
+ * what lies apart is gathered, the workgroups run, what they wrote is scattered back.
+ */
+
+import { MemoryError } from "../../mm/errors.js";
+import type { DeviceKernel, DispatchShape, KernelStep, WorkgroupShape } from "../driver.js";
+import type { KernelDescription } from "../wgsl/describe.js";
+import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
+import { resourceOf } from "./binding-resource.js";
+import type { DeviceGone } from "./device-gone.js";
+import type { GpuBuffers } from "./gpu-buffers.js";
+import { gpuMessage } from "./gpu-message.js";
+import type { Pools } from "./pools.js";
+import type { Scratch } from "./scratch.js";
+import { type ArrayVariable, gather, placeSlices, scatter, scratchBytesOf, type SlicePlace } from "./slice-places.js";
+import type { StepPipeline, StepPipelines } from "./step-pipelines.js";
+import { BUFFER_COPY_DST, BUFFER_UNIFORM } from "./usage.js";
+import { rowsOf, workgroupRange, workgroupsOf, type WorkgroupRows } from "./workgroups.js";
+
+/** No device asks for more. */
+const UNIFORM_ALIGNMENT = 256;
+
+/** What the kernels of a device share. */
+export interface KernelContext {
+  readonly device: GPUDevice;
+  readonly gone: DeviceGone;
+  readonly buffers: GpuBuffers;
+  readonly pools: Pools;
+  readonly scratch: Scratch;
+  /** Workgroups that one dispatch of WebGPU has at most in each dimension. */
+  readonly mostWorkgroups: number;
+}
+
+export class WebgpuKernel implements DeviceKernel {
+  readonly workgroups: WorkgroupShape;
+  scratchBytes = 0;
+  readonly #context: KernelContext;
+  readonly #label: string;
+  readonly #description: KernelDescription;
+  readonly #pipelines: StepPipelines;
+  readonly #arrays: readonly ArrayVariable[];
+  /** The kernel's uniforms, and behind them the parameters of each call of a step. */
+  #uniforms: GPUBuffer | null = null;
+  readonly #uniformOffsets: readonly number[];
+  readonly #uniformEnd: number;
+
+  constructor(
+    context: KernelContext,
+    label: string,
+    description: KernelDescription,
+    pipelines: StepPipelines,
+    arrays: readonly ArrayVariable[],
+  ) {
+    this.#context = context;
+    this.#label = label;
+    this.#description = description;
+    this.#pipelines = pipelines;
+    this.#arrays = arrays;
+    this.workgroups = description.workgroups;
+    let end = 0;
+    this.#uniformOffsets = description.uniforms.map(({ bytes }) => {
+      const offset = end;
+      end += aligned(bytes);
+      return offset;
+    });
+    this.#uniformEnd = end;
+  }
+
+  async execute(step: KernelStep): Promise<void> {
+    const { gone, pools, scratch, mostWorkgroups, buffers } = this.#context;
+    gone.assertUsable();
+    const range = workgroupRange(step, step.shape, this.workgroups);
+    const calls = rowsOf(range, mostWorkgroups);
+    if (calls.length === 0) return;
+    const places = placeSlices(this.#arrays, step.slices, pools);
+    const variant = variantOf(this.#arrays, places, step.shape);
+    const copied = places.filter(({ pool }) => pool === null);
+    const sizes = copied.map((place) => scratchBytesOf(place, pools.pageSize));
+    this.scratchBytes = Math.max(this.scratchBytes, sum(sizes));
+    // What is there already is not awaited: then the step is in the queue when this returns, in front of the next one's copies.
+    const pipeline = this.#pipelines.peek(variant) ?? (await this.#pipelines.take(variant));
+    for (const [n, bytes] of sizes.entries()) if (scratch.peek(n, bytes) === null) await scratch.take(n, bytes);
+    const uniforms = this.#uniformBytes(step, pipeline.module, places, calls, range.end);
+    if (this.#uniforms === null || this.#uniforms.size < uniforms.byteLength) {
+      if (this.#uniforms !== null) buffers.destroy(this.#uniforms);
+      this.#uniforms = null;
+      this.#uniforms = await buffers.create("uniforms", uniforms.byteLength, BUFFER_UNIFORM | BUFFER_COPY_DST);
+    }
+    gone.assertUsable();
+    const copies = copied.map((place, n) => [place, scratch.peek(n, sizes[n])!] as const);
+    await this.#submit(step, pipeline, places, new Map(copies), calls, uniforms, this.#uniforms);
+  }
+
+  /** The step is in the queue when this returns, and done when what it returns settles. */
+  #submit(
+    step: KernelStep,
+    { module, pipeline, layout }: StepPipeline,
+    places: readonly SlicePlace[],
+    scratch: ReadonlyMap<SlicePlace, GPUBuffer>,
+    calls: readonly WorkgroupRows[],
+    uniformBytes: Uint8Array<ArrayBuffer>,
+    uniforms: GPUBuffer,
+  ): Promise<void> {
+    const { device, gone, pools } = this.#context;
+    device.pushErrorScope("validation");
+    device.pushErrorScope("out-of-memory");
+    let thrown: unknown = null;
+    try {
+      device.queue.writeBuffer(uniforms, 0, uniformBytes);
+      const encoder = device.createCommandEncoder();
+      for (const [place, buffer] of scratch) gather(encoder, place, buffer, pools);
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      const entries = this.#entriesOf(step, module, places, scratch, uniforms);
+      for (const [n, { x, y }] of calls.entries()) {
+        const { bytes: size } = module.parameters;
+        const resource = { buffer: uniforms, offset: this.#uniformEnd + n * aligned(size), size };
+        const parameters = { binding: module.parameters.binding, resource };
+        pass.setBindGroup(0, device.createBindGroup({ layout, entries: [...entries, parameters] }));
+        pass.dispatchWorkgroups(x, y);
+      }
+      pass.end();
+      for (const [place, buffer] of scratch) if (place.slice.written) scatter(encoder, place, buffer, pools);
+      device.queue.submit([encoder.finish()]);
+      for (const { pool, writable } of places) if (pool !== null && writable) pool.written = true;
+    } catch (error) {
+      thrown = error;
+    }
+    const done = Promise.all([device.popErrorScope(), device.popErrorScope(), device.queue.onSubmittedWorkDone()]);
+    return gone.until(
+      done.then(([outOfMemory, invalid]) => {
+        const cause = outOfMemory ?? invalid ?? thrown;
+        if (cause !== null) throw this.#failed(cause, outOfMemory !== null);
+      }),
+    );
+  }
+
+  #entriesOf(
+    { bindings }: KernelStep,
+    module: StepModule,
+    places: readonly SlicePlace[],
+    scratch: ReadonlyMap<SlicePlace, GPUBuffer>,
+    uniforms: GPUBuffer,
+  ): GPUBindGroupEntry[] {
+    let uniform = 0;
+    return module.bindings.map(({ name, binding, kind }, n): GPUBindGroupEntry => {
+      if (kind === "bound") return { binding, resource: resourceOf(bindings[name]) };
+      if (kind === "uniform") {
+        const { bytes } = this.#description.uniforms[uniform];
+        return { binding, resource: { buffer: uniforms, offset: this.#uniformOffsets[uniform++], size: bytes } };
+      }
+      const place = places[n];
+      const { pool, offset, size } = place;
+      const resource = pool === null ? { buffer: scratch.get(place)!, size } : { buffer: pool.buffer, offset, size };
+      return { binding, resource };
+    });
+  }
+
+  #uniformBytes(
+    step: KernelStep,
+    { parameters }: StepModule,
+    places: readonly SlicePlace[],
+    calls: readonly WorkgroupRows[],
+    end: number,
+  ): Uint8Array<ArrayBuffer> {
+    const stride = aligned(parameters.bytes);
+    const bytes = new Uint8Array(this.#uniformEnd + calls.length * stride);
+    for (const [n, { name }] of this.#description.uniforms.entries())
+      bytes.set(step.uniforms[name] as Uint8Array, this.#uniformOffsets[n]);
+    const total = workgroupsOf(step.shape, this.workgroups);
+    for (const [n, { first }] of calls.entries()) {
+      const words = new Uint32Array(bytes.buffer, this.#uniformEnd + n * stride, parameters.bytes / 4);
+      words[parameters.firstWorkgroup / 4] = first;
+      words[parameters.endWorkgroup / 4] = end;
+      words.set(step.shape, parameters.shape / 4);
+      words.set(total, parameters.workgroups / 4);
+      for (const { slice, base, isPart } of places) {
+        if (!isPart) continue;
+        words[parameters.base[slice.name] / 4] = base;
+        words[parameters.length[slice.name] / 4] = slice.total;
+      }
+    }
+    return bytes;
+  }
+
+  #failed(cause: unknown, isOutOfMemory: boolean): MemoryError {
+    const code = isOutOfMemory ? "ENOMEM" : "EINVAL";
+    return new MemoryError(code, `the GPU does not run kernel "${this.#label}": ${gpuMessage(cause)}`, { cause });
+  }
+}
+
+function variantOf(arrays: readonly ArrayVariable[], places: readonly SlicePlace[], shape: DispatchShape): StepVariant {
+  return {
+    based: places.filter(({ isPart }) => isPart).map(({ slice }) => slice.name),
+    writable: places.filter(({ writable }, n) => writable && !arrays[n].writable).map(({ slice }) => slice.name),
+    dimensions: shape[1] === 1 && shape[2] === 1 ? 1 : 3,
+  };
+}
+
+/** Where the next uniform can begin. */
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
