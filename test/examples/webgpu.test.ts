@@ -34,7 +34,12 @@ test("the main job gives the same neighbours on WebGPU, verified", { skip }, asy
 test("k-means streams through a quarter of the vectors on WebGPU, and the reference agrees", { skip }, async () => {
   const { device, mode, verified, clusters } = await answer(
     "k-means",
-    ...["--device", "webgpu", "--clusters", "6", "--iterations", "3"],
+    "--device",
+    "webgpu",
+    "--clusters",
+    "6",
+    "--iterations",
+    "3",
   );
   assert.match(device.name, /^webgpu \(/);
   assert.deepEqual([mode, verified], ["streamed", true]);
