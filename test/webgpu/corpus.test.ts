@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { DeviceDriver } from "../../src/device/driver.js";
 import { type ElementType, strideOf, type View } from "../../src/device/element.js";
 import { mirrorDevice } from "../../src/device/mirror/index.js";
+import { webgpuDevice } from "../../src/device/webgpu/index.js";
 import { createUnifiedMemory } from "../../src/index.js";
 import type { DispatchMode } from "../../src/unified/kernel.js";
 import { PAGE } from "../builders.js";
@@ -21,6 +22,7 @@ const SEED = 2026;
 
 const DEVICES: Readonly<Record<string, (budget: number) => Promise<DeviceDriver>>> = {
   mirror: async (budget) => mirrorDevice({ budget }),
+  WebGPU: async (budget) => webgpuDevice({ device: await sharedDevice(), budget }),
 };
 
 for (const shader of ACCEPTED) {

@@ -5,6 +5,7 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { DeviceKernel, DispatchShape, KernelStep, PagedDispatch, PagedRun, WorkgroupShape } from "../driver.js";
+import { uniformBytes } from "../wgsl/bindings.js";
 import type { KernelDescription } from "../wgsl/describe.js";
 import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
 import { resourceOf } from "./binding-resource.js";
@@ -176,8 +177,8 @@ export class WebgpuKernel implements DeviceKernel {
   ): Uint8Array<ArrayBuffer> {
     const stride = aligned(parameters.bytes);
     const bytes = new Uint8Array(this.#uniformEnd + calls.length * stride);
-    for (const [n, { name }] of this.#description.uniforms.entries())
-      bytes.set(step.uniforms[name] as Uint8Array, this.#uniformOffsets[n]);
+    for (const [n, { name, type }] of this.#description.uniforms.entries())
+      bytes.set(uniformBytes(this.#label, name, type, step.uniforms[name]), this.#uniformOffsets[n]);
     const total = workgroupsOf(step.shape, this.workgroups);
     for (const [n, { first }] of calls.entries()) {
       const words = new Uint32Array(bytes.buffer, this.#uniformEnd + n * stride, parameters.bytes / 4);

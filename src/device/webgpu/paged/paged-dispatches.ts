@@ -2,6 +2,7 @@
 
 import type { MemoryError } from "../../../mm/errors.js";
 import type { DispatchShape, PagedDispatch, PagedRun } from "../../driver.js";
+import { uniformBytes } from "../../wgsl/bindings.js";
 import type { KernelDescription } from "../../wgsl/describe.js";
 import { errorAt } from "../../wgsl/error-at.js";
 import { resourceOf } from "../binding-resource.js";
@@ -118,8 +119,8 @@ export class PagedDispatches {
   #uniformBytes({ uniforms }: PagedDispatch): Uint8Array<ArrayBuffer> {
     const { offsets, end } = this.#uniformOffsets();
     const bytes = new Uint8Array(end);
-    for (const [n, { name }] of this.#description.uniforms.entries())
-      bytes.set(uniforms[name] as Uint8Array, offsets[n]);
+    for (const [n, { name, type }] of this.#description.uniforms.entries())
+      bytes.set(uniformBytes(this.#label, name, type, uniforms[name]), offsets[n]);
     return bytes;
   }
 

@@ -60,7 +60,7 @@ export class RoundBuffers {
       made.push(await buffers.create(what, bytes, usage));
     };
     try {
-      await make("page tables", 4 * (layout.list + layout.units), BUFFER_STORAGE | BUFFER_COPY_DST);
+      await make("page tables", 4 * (layout.list + layout.units), BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
       await make("the state of a round", 4 * layout.words, BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
       await make("parameters", Math.max(parameterBytes, ARRAYS * 4), BUFFER_UNIFORM | BUFFER_COPY_DST);
       await make("what a round has found", 4 * (layout.words - layout.counters), BUFFER_MAP_READ | BUFFER_COPY_DST);

@@ -85,24 +85,25 @@ export class Accessors {
 
   #wordOf(number: number, { lookup, write, critical, dependent, site }: AddressUse): string[] {
     const isGood = write ? "word >= 0x80000000u" : "word != 0u";
-    const noted = `atomicLoad(&${STATE_NAME}[page])`;
+    const isNoted = write ? "word >= 0xc0000000u" : "(word & 0x40000000u) != 0u";
+    const known = `atomicLoad(&${STATE_NAME}[page])`;
     switch (lookup) {
       case "look":
-        return [`  let word = ${noted};`, `  ${UNNOTED} = ${UNNOTED} || !(${isGood});`];
+        return [`  let word = ${known};`, `  ${UNNOTED} = ${UNNOTED} || !(${isNoted});`];
       case "trace": {
         const used = `page + 1u${write ? " + 0x80000000u" : ""}`;
-        const word = `${TABLES_NAME}[page]`;
+        const unless = (value: string): string => (dependent ? `select(${value}, 0u, ${STOPPED})` : value);
         return [
-          `  ${traced(site)} = ${dependent ? `select(${used}, 0u, ${STOPPED})` : used};`,
-          `  let word = ${dependent ? `select(${word}, 0u, ${STOPPED})` : word};`,
-          `  ${UNNOTED} = ${UNNOTED} || ${noted} != word;`,
+          `  ${traced(site)} = ${unless(used)};`,
+          `  let word = ${unless(known)};`,
+          `  ${UNNOTED} = ${UNNOTED} || !(${isNoted});`,
           `  ${MISSED} = ${MISSED} || !(${isGood});`,
           ...(critical ? [`  ${STOPPED} = ${STOPPED} || word == 0u;`] : []),
         ];
       }
       case "note": {
         const note = `${this.#note()}(page, ${write}, ${critical}, ${dependent})`;
-        return [`  var word = ${noted};`, `  if (!(${isGood})) { word = ${note}; }`];
+        return [`  var word = ${known};`, `  if (!(${isNoted})) { word = ${note}; }`];
       }
       case "check": {
         const violation = `  ${VIOLATION} = select(${number + 1}u, ${VIOLATION}, good);`;
@@ -295,7 +296,7 @@ export class Accessors {
   if (dependent && ${STOPPED}) { return 0u; }
   let word = ${TABLES_NAME}[page];
   ${bit("touched")}
-  atomicStore(&${STATE_NAME}[page], word);
+  if (word != 0u) { atomicOr(&${STATE_NAME}[page], 0x40000000u); }
   if (word != 0u && (!write || word >= 0x80000000u)) { return word; }
   ${MISSED} = true;
   if (write) { ${bit("writes")} }

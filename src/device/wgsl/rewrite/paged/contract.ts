@@ -9,9 +9,9 @@
  * A word that is shifted left by `pageShift` is the *address* of the page: a number of words, with its pool in the bits from
  * `poolShift` on. Slot 0 of a pool is its trap page, so address 0 begins a page that belongs to nobody.
  *
- * The state has atomic words, which begin a round as zeros:
+ * The state has atomic words. A round begins with a copy of the pages' words, and zeros:
  *
- *     | the words of pages that have been noted | counters | touched | missed | to be written | units that have not run |
+ *     | words of pages, bit 30 where a unit of the round uses it | counters | touched | missed | to be written | units that have not run |
  *
  * with a word for each page, then `COUNTERS`, then one bit for each page three times, then one for each unit of the round.
  */

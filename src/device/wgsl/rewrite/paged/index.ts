@@ -160,10 +160,7 @@ export class PagedKernelText {
     const sites = [...this.#flow.sites.keys()];
     const note =
       second === undefined
-        ? [
-            `  if (${UNNOTED} || ${MISSED}) { ${accessors.noteTraced(sites)} }`,
-            `  if (${MISSED}) { ${PENDING} return; }`,
-          ]
+        ? [`  if (${UNNOTED}) { ${accessors.noteTraced(sites)} }`, `  if (${MISSED}) { ${PENDING} return; }`]
         : null;
     const { workgroups, source } = this.#description;
     const { values } = entryArguments(source.names, source.entry, source.text);
