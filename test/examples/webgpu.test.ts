@@ -9,6 +9,8 @@ interface Answer {
   readonly queries: readonly { neighbours: readonly { word: string }[] }[];
   readonly clusters: readonly { size: number }[];
   readonly mode: string;
+  readonly pageRank: { mode: string; top: readonly { name: string; rank: number }[] };
+  readonly searches: readonly { mode: string; levels: readonly number[] }[];
   readonly device: { name: string; why: string };
   readonly verified: boolean;
 }
@@ -47,6 +49,19 @@ test("k-means streams through a quarter of the vectors on WebGPU, and the refere
     clusters.reduce((sum, { size }) => sum + size, 0),
     2000,
   );
+});
+
+test("the graph is ranked and searched page by page on WebGPU, as on the mirror, verified", { skip }, async () => {
+  const args = ["--graph", "neighbours", "--iterations", "3", "piano"];
+  const onGpu = await answer("graph", "--device", "webgpu", ...args);
+  const onMirror = await answer("graph", "--device", "mirror", ...args);
+  assert.match(onGpu.device.name, /^webgpu \(/);
+  assert.deepEqual([onGpu.pageRank.mode, onGpu.searches[0].mode, onGpu.verified], ["paged", "paged", true]);
+  assert.deepEqual(onGpu.searches[0].levels, onMirror.searches[0].levels);
+  for (const [i, { name, rank }] of onGpu.pageRank.top.entries()) {
+    assert.equal(name, onMirror.pageRank.top[i].name);
+    assert.ok(Math.abs(rank - onMirror.pageRank.top[i].rank) < 1e-4);
+  }
 });
 
 test(
