@@ -39,14 +39,17 @@ switch (task) {
     break;
   case "example":
     prepare();
+    preparePage();
     await become(`examples/${args.shift() ?? fail(usage)}/main.js`);
     break;
   case "test":
     prepare();
+    preparePage();
     await test();
     break;
   case "test:chromium":
     prepare();
+    preparePage();
     await become("test/chromium/main.js");
     break;
   case "build":
@@ -63,6 +66,13 @@ function prepare() {
   }
   removeStaleOutputs();
   step("compiling", process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--project", root]);
+}
+
+/** The page of an example is compiled with the types of a browser. */
+function preparePage() {
+  const page = join(root, "examples/browser/page");
+  if (existsSync(page))
+    step("compiling the page", process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--project", page]);
 }
 
 /** Whether every package of the lockfile is installed at its version; optional ones are for other platforms. */

@@ -1,7 +1,7 @@
 /**
- * One file out of a tar archive that passes by as a stream, so that an archive larger than memory can be read. Only what
+ * Files out of a tar archive that passes by as a stream, so that an archive larger than memory can be read. Only what
  * npm's archives hold is understood: regular entries with their sizes in octal; extended headers are skipped. Invariant:
- * the entry's bytes come whole, or the iteration fails; the archive is read to its end either way, so that a fault in
+ * an entry's bytes come whole, or the iteration fails; the archive is read to its end either way, so that a fault in
  * its compression after the entry is noticed too.
  */
 
@@ -9,14 +9,32 @@ import { JobFailure } from "../program/failure.js";
 import { count } from "../program/sizes.js";
 
 const blockBytes = 512;
+const nothing = new Uint8Array(0);
 
+/** A piece of a file, in order. The first one of each is empty, so that files without bytes are seen, too. */
+export interface TarPiece {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The bytes of the first entry at `path`; a second one there is passed over. */
 export async function* tarEntry(archive: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
+  let times = 0;
+  for await (const piece of tarEntries(archive)) {
+    if (piece.path !== path) continue;
+    if (piece.bytes.length === 0) times++;
+    else if (times === 1) yield piece.bytes;
+  }
+  if (times === 0) throw new JobFailure("EBADMSG", `the archive has no entry ${path}`);
+}
+
+export async function* tarEntries(archive: AsyncIterable<Uint8Array>): AsyncGenerator<TarPiece> {
   const header = new Uint8Array(blockBytes);
   let headerFilled = 0;
   let entryLeft = 0;
   let paddingLeft = 0;
-  let wanted = false;
-  let found = false;
+  /** Of the file that passes by; null for what is no file. */
+  let path: string | null = null;
 
   for await (const chunk of archive) {
     let position = 0;
@@ -24,7 +42,7 @@ export async function* tarEntry(archive: AsyncIterable<Uint8Array>, path: string
       const available = chunk.length - position;
       if (entryLeft > 0) {
         const taken = Math.min(entryLeft, available);
-        if (wanted) yield chunk.subarray(position, position + taken);
+        if (path !== null) yield { path, bytes: chunk.subarray(position, position + taken) };
         entryLeft -= taken;
         position += taken;
       } else if (paddingLeft > 0) {
@@ -41,8 +59,8 @@ export async function* tarEntry(archive: AsyncIterable<Uint8Array>, path: string
         // Two empty blocks end an archive; an empty one in between means nothing.
         if (header.every((byte) => byte === 0)) continue;
         const entry = readHeader(header);
-        wanted = !found && entry.isFile && entry.path === path;
-        found ||= wanted;
+        path = entry.isFile ? entry.path : null;
+        if (path !== null) yield { path, bytes: nothing };
         entryLeft = entry.bytes;
         paddingLeft = (blockBytes - (entry.bytes % blockBytes)) % blockBytes;
       }
@@ -51,7 +69,6 @@ export async function* tarEntry(archive: AsyncIterable<Uint8Array>, path: string
   if (entryLeft + paddingLeft + headerFilled > 0) {
     throw new JobFailure("EBADMSG", `the archive is cut off: ${count(entryLeft)} bytes of an entry are missing`);
   }
-  if (!found) throw new JobFailure("EBADMSG", `the archive has no entry ${path}`);
 }
 
 function readHeader(header: Uint8Array): { path: string; bytes: number; isFile: boolean } {

@@ -6,7 +6,8 @@
 
 import type { DispatchReport, UnifiedMemory } from "../../src/index.js";
 import { readChunks, type VectorFile } from "../word-vectors/vector-file.js";
-import { assignKernel, normaliseKernel } from "./kernels.js";
+import { normaliseKernel } from "../word-vectors/normalise.js";
+import { assignKernel } from "./assign.js";
 
 export interface Iteration {
   /** Rows that changed their cluster. */

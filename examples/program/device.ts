@@ -5,6 +5,7 @@
 
 import { type DeviceDriver, MemoryError, mirrorDevice } from "../../src/index.js";
 import { JobFailure } from "./failure.js";
+import { softwareName } from "./software-adapter.js";
 
 export const deviceNames = ["auto", "webgpu", "mirror"] as const;
 
@@ -68,15 +69,6 @@ export async function chooseDevice(
       cause: error,
     });
   }
-}
-
-/** The name of an adapter that is no GPU but a program on the CPU; null for all others. */
-export function softwareName(info: GPUAdapterInfo): string | null {
-  const names = [info.description, info.device, info.architecture, info.vendor].filter((name) => name !== "");
-  const isSoftware =
-    info.isFallbackAdapter === true ||
-    names.some((name) => /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b|\bcpu\b/i.test(name));
-  return isSoftware ? (names[0] ?? "a fallback adapter") : null;
 }
 
 function mirror(budget: number, why: string): ChosenDevice {

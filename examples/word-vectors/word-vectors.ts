@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from "node:url";
 import { cacheFolder } from "../data/cache-folder.js";
-import type { Watcher } from "../data/kept-package.js";
+import type { Watcher } from "../data/kept-files.js";
 import { JobFailure } from "../program/failure.js";
 import type { DataChoice } from "./data-choice.js";
 import { obtainVectors } from "./kept-vectors.js";

@@ -48,6 +48,15 @@ async function* slowFifths(): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** The same at the start of each page, without a footprint. */
+const ADD_ONE_A_PAGE = `
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@compute @workgroup_size(16) fn main(@builtin(global_invocation_id) id: vec3u) {
+  let at = id.x * ${PAGE / 4};
+  if (at < arrayLength(&x)) { y[at] = x[at] + 1; }
+}`;
+
 async function drain(stream: ReadableStream<Uint8Array>): Promise<void> {
   const reader = stream.getReader();
   while (!(await reader.read()).done);
@@ -81,6 +90,10 @@ export const LONG_OPERATIONS: Readonly<Record<string, Act>> = {
   "a resident dispatch": async ({ opened, x, y }, options) => {
     const kernel = await opened.memory.createKernel({ host: addOne, footprint: eachPage });
     return kernel.dispatch({ invocations: 250, arrays: { x, y }, mode: "resident", ...options });
+  },
+  "a paged dispatch": async ({ opened, x, y }, options) => {
+    const kernel = await opened.memory.createKernel({ wgsl: ADD_ONE_A_PAGE });
+    return kernel.dispatch({ invocations: PAGES, arrays: { x: x.as("u32"), y: y.as("u32") }, ...options });
   },
   "a .npy file in": async ({ opened }, options) => {
     const file = [writeNpyHeader("u8", [PAGES * PAGE]), ...fifths()];

@@ -26,6 +26,14 @@ const double: HostKernel = {
   },
 };
 
+/** Back to front, without a footprint. */
+const BACK = `
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x < arrayLength(&x)) { y[arrayLength(&y) - 1 - id.x] += x[id.x]; }
+}`;
+
 const PAGES = 9;
 const LENGTH = PAGES * 1024 + 11;
 
@@ -53,6 +61,7 @@ class Program {
       footprint: { x: { each: 1 }, y: { each: 1 } },
     });
     const twice = await memory.createKernel({ label: "twice", host: double, footprint: { x: { each: 1 } } });
+    const back = await memory.createKernel({ label: "back", wgsl: BACK });
     await this.#step([[x, start]], () => add.dispatch({ invocations: LENGTH, arrays: { x, y } }));
     const sums = start.map((element) => element + 1);
     await this.#step(
@@ -95,6 +104,11 @@ class Program {
       ],
       () => x.prefetch("host", { length: 3000 }),
     );
+    await this.#step([[x, doubled]], async () => {
+      await y.write(sums);
+      await back.dispatch({ invocations: LENGTH, arrays: { x, y }, mode: "paged" });
+    });
+    doubled.forEach((element, i) => (sums[LENGTH - 1 - i] += element));
     await this.#step([[x, doubled]], () => y.fill(5, { start: 1000, length: 4000 }));
     sums.fill(5, 1000, 5000);
     await this.#step(

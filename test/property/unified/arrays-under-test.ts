@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import type { DeviceDriver } from "../../../src/device/driver.js";
+import type { DeviceDriver, PagedDispatch, PagedRun } from "../../../src/device/driver.js";
 import { strideOf, type View, viewOf } from "../../../src/device/element.js";
 import { mirrorDevice } from "../../../src/device/mirror/index.js";
 import { MemoryError } from "../../../src/mm/errors.js";
@@ -21,6 +21,7 @@ import { letPromisesSettle, type SimulatedEnvironment } from "../../simulation/s
 import { alteredDriver } from "../../device/ledger-driver.js";
 import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
 import { INTEGER_TYPES, type KernelUnderTest, kernels, type NumberType } from "./kernels.js";
+import { isWgslType, type PagedKernelUnderTest, type WgslType } from "./paged-kernels.js";
 import { sameBytes } from "../../bytes.js";
 
 /** What fails without memory or without a link; EBUSY is a page that could not be moved for want of a frame. */
@@ -40,6 +41,8 @@ export interface Setup {
 }
 
 const SWAP_SLOTS = 400;
+/** What numbers stay below that programs themselves make. */
+const LARGEST = 2 ** 16;
 
 export type NumberArray = View<NumberType>;
 export type Mode = "auto" | "resident" | "streamed";
@@ -86,6 +89,8 @@ export class ArraysUnderTest {
   readonly #environment: SimulatedEnvironment;
   readonly #setup: Setup;
   readonly #kernels = new Map<KernelUnderTest, Kernel>();
+  /** By label and types. */
+  readonly #pagedKernels = new Map<string, Kernel>();
   readonly #pinned = new Set<PinnedPages>();
   readonly #broken: unknown[] = [];
   /** Since the last look. */
@@ -427,6 +432,74 @@ export class ArraysUnderTest {
     this.check();
   }
 
+  /**
+   * Dispatches a kernel that asks for pages. The device has room for each of its invocations, or it is not dispatched. What it
+   * stores to was written, and with it what its footprints say that it writes; nothing else was.
+   */
+  async dispatchPaged(under: PagedKernelUnderTest, given: readonly ArrayUnderTest[], share: number): Promise<void> {
+    const { names, label } = under;
+    if (under.pages > this.#setup.devicePages) return;
+    const operands = names.map((name, i): Operand & ArrayUnderTest => {
+      const { array } = given[i];
+      const { [name]: footprint = "whole" } = under.footprint;
+      return { ...given[i], name, footprint, stride: strideOf(array.type), length: array.length };
+    });
+    // Under another name, as floats seen as integers, numbers are none that the kernel's arithmetic has room for.
+    if (
+      operands.some(({ shadow }) => shadow.some((value) => !(Number.isInteger(value) && value >= 0 && value < LARGEST)))
+    )
+      return;
+    const most = under.invocations(Object.fromEntries(operands.map(({ name, length }) => [name, length])));
+    const invocations = Math.ceil(most * share);
+    const kernel = await this.#pagedKernel(under, operands);
+    const arrays = Object.fromEntries(operands.map(({ name, array }) => [name, array]));
+    const dispatch = (): Promise<void> =>
+      kernel.dispatch({ invocations, arrays, mode: "paged" }).then((report) => {
+        assert.equal(report.mode, "paged");
+        this.modes.add(report.mode);
+      });
+    const isWritten = ({ name }: Operand): boolean => under.writes.includes(name);
+    if (operands.some((operand) => isWritten(operand) && operand.array.readOnly))
+      return this.#begin(`${label} of a snapshot`, assert.rejects(dispatch(), isError("EPERM")));
+    const isTwice = operands.some(
+      (operand, i) =>
+        isWritten(operand) && operands.some((other, j) => i !== j && other.array.mapping === operand.array.mapping),
+    );
+    if (isTwice) return this.#begin(`${label} twice`, assert.rejects(dispatch(), isError("EINVAL")));
+    if (operands.some((operand) => this.#isPinned(operand, isWritten(operand), invocations)))
+      return this.#begin(`${label}, pinned`, assert.rejects(dispatch(), isError("EBUSY")));
+    const writes = operands.filter(isWritten).map((operand): Unspecified => {
+      const { first, length } = elementsOf(operand, 0, operand.footprint === "whole" ? 0 : invocations);
+      const declared = operand.footprint === "whole" ? 0 : length;
+      return { ...this.#writes(operand, first, declared), start: 0, length: operand.length };
+    });
+    const shadows = Object.fromEntries(operands.map(({ name, shadow }) => [name, shadow as Float32Array]));
+    const store = (name: string, element: number, value: number): void => {
+      const at = names.indexOf(name);
+      shadows[name][element] = value;
+      const page = Math.floor((element * operands[at].stride) / this.#setup.pageSize);
+      if (operands[at].dirty.has(page)) return;
+      operands[at].dirty.add(page);
+      const write = writes.find(({ array }) => array === operands[at].array) ?? assert.fail();
+      (write.newlyDirty as number[]).push(page);
+    };
+    for (let i = 0; i < invocations; i++) under.invocation(i, shadows, store);
+    this.#begin(label, dispatch(), writes);
+  }
+
+  async #pagedKernel(under: PagedKernelUnderTest, operands: readonly (Operand & ArrayUnderTest)[]): Promise<Kernel> {
+    const { label, footprint } = under;
+    const types = Object.fromEntries(operands.map(({ name, array }) => [name, array.type as WgslType]));
+    assert.ok(Object.values(types).every((type) => isWgslType(type)));
+    const key = `${label} of ${Object.values(types).join(", ")}`;
+    let kernel = this.#pagedKernels.get(key);
+    if (kernel === undefined) {
+      kernel = await this.#opened.memory.createKernel({ label, footprint, wgsl: under.wgsl(types) });
+      this.#pagedKernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
   /** Lets everything that was called be carried out; then every array must be what it should be. */
   async settle(): Promise<void> {
     await this.#runAll();
@@ -606,6 +679,18 @@ function kernelsElsewhere(driver: DeviceDriver, environment: SimulatedEnvironmen
           return kernel.scratchBytes;
         },
         execute: (step) => environment.elsewhere(kernel.execute(step)),
+        ...(kernel.beginPaged !== undefined && {
+          beginPaged: async (dispatch: PagedDispatch): Promise<PagedRun> => {
+            const run = await environment.elsewhere(kernel.beginPaged!(dispatch));
+            return {
+              units: run.units,
+              mostUnits: run.mostUnits,
+              map: (page, frame, writable) => run.map(page, frame, writable),
+              round: (units) => environment.elsewhere(run.round(units)),
+              close: () => run.close(),
+            };
+          },
+        }),
       };
     },
   }));

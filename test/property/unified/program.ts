@@ -11,6 +11,7 @@ import { NoFailures, RandomFailures } from "../../simulation/failure-plan.js";
 import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import { ArraysUnderTest, type ArrayUnderTest, type Mode, type NumberArray, type Setup } from "./arrays-under-test.js";
 import { INTEGER_TYPES, kernels, NUMBER_TYPES, type NumberType } from "./kernels.js";
+import { isWgslType, pagedKernels } from "./paged-kernels.js";
 
 const KINDS = {
   create: 4,
@@ -20,6 +21,7 @@ const KINDS = {
   fill: 4,
   read: 5,
   dispatch: 16,
+  dispatchPaged: 8,
   prefetch: 5,
   pin: 3,
   tryPin: 3,
@@ -66,6 +68,7 @@ export interface Events {
   readonly evictions: number;
   readonly tryPins: number;
   readonly streamed: number;
+  readonly paged: number;
   readonly swapped: number;
   readonly mappedReads: number;
   readonly copiedOnWrite: number;
@@ -82,6 +85,7 @@ const NONE: Events = {
   evictions: 0,
   tryPins: 0,
   streamed: 0,
+  paged: 0,
   swapped: 0,
   mappedReads: 0,
   copiedOnWrite: 0,
@@ -154,6 +158,7 @@ export async function run({ seed, failures: share, actions, ...given }: Program,
     evictions,
     tryPins,
     streamed: under.modes.has("streamed") ? 1 : 0,
+    paged: under.modes.has("paged") ? 1 : 0,
     swapped: (under.stats.swap?.readBytes ?? 0) / setup.pageSize,
     mappedReads: under.stats.files.readBytes,
     copiedOnWrite: copies.onWrite,
@@ -220,6 +225,9 @@ async function perform(under: ArraysUnderTest, action: Action, setup: Setup, ran
     case "dispatch":
       await dispatch(under, action);
       break;
+    case "dispatchPaged":
+      await dispatchPaged(under, action);
+      break;
     case "prefetch":
       under.prefetch(target, choice < 5 ? "device" : "host", start, length);
       break;
@@ -267,7 +275,8 @@ async function create(
   random: () => number,
 ): Promise<void> {
   if (under.arrays.filter(({ array, isView }) => !array.readOnly && !isView).length >= MOST_ARRAYS) return;
-  const type = NUMBER_TYPES[choice];
+  // Those that kernels in WGSL have come first, and twice as often.
+  const type = which % 2 === 0 ? NUMBER_TYPES[choice] : NUMBER_TYPES[choice % 3];
   const bytes = Math.min((MOST_PAGES * pageSize * (count * 16 + from)) / 272, MOST_BYTES);
   const length = Math.max(1, Math.floor(bytes / strideOf(type)) - which);
   if (which % 4 === 3) await under.map(type, randomNumbers(type, length, random));
@@ -280,6 +289,15 @@ async function dispatch(under: ArraysUnderTest, { which, from, count, choice }: 
   if (names.length > under.arrays.length) return;
   const given = names.map((_, i): ArrayUnderTest => under.arrays[(which + i) % under.arrays.length]);
   await under.dispatch(kernel, given, count / 16, MODES[choice]);
+}
+
+/** Over arrays of 32-bit numbers, as many as there are. */
+async function dispatchPaged(under: ArraysUnderTest, { which, from, count }: Action): Promise<void> {
+  const arrays = under.arrays.filter(({ array }) => isWgslType(array.type));
+  const kernel = pagedKernels[from % pagedKernels.length];
+  if (kernel.names.length > arrays.length) return;
+  const given = kernel.names.map((_, i): ArrayUnderTest => arrays[(which + i) % arrays.length]);
+  await under.dispatchPaged(kernel, given, count / 16);
 }
 
 function values({ array }: ArrayUnderTest, length: number, random: () => number): NumberArray {

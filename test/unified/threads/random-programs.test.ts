@@ -43,7 +43,7 @@ for (const kind of ["private", "coherent"] as const) {
             .map((entry) => entry.join(" "))
             .join(", "),
         );
-        if (STEPS >= 100) assert.equal(Object.keys(tally).length, 10, "every operation occurs");
+        if (STEPS >= 100) assert.equal(Object.keys(tally).length, 11, "every operation occurs");
       }
       const { migrations } = await memory.readStats();
       t.diagnostic(`${JSON.stringify(migrations)}`);

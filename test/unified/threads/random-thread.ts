@@ -16,6 +16,13 @@ const ARRAYS = 3;
 
 type Memory = UnifiedMemory<SharedArrayBuffer>;
 
+/** Without a footprint. */
+const FOLLOW = `
+@group(0) @binding(0) var<storage, read_write> x: array<u32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  x[id.x] += x[id.x] * 31 % 7;
+}`;
+
 interface Shadowed {
   array: PagedArray<"u32", SharedArrayBuffer>;
   shadow: Uint32Array<ArrayBuffer>;
@@ -34,7 +41,8 @@ export async function runRandomThread(memory: Memory, seed: number, steps: numbe
     footprint: { x: { each: 1 } },
   });
   try {
-    for (let step = 0; step < steps; step++) await program.step(kernel);
+    const paged = await memory.createKernel({ wgsl: FOLLOW });
+    for (let step = 0; step < steps; step++) await program.step(kernel, paged);
     await program.end();
   } catch (cause) {
     throw new Error(`a thread with seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
@@ -54,7 +62,7 @@ class RandomThread {
     this.#arrays = Array.from({ length: ARRAYS }, () => this.#create());
   }
 
-  async step(kernel: Kernel): Promise<void> {
+  async step(kernel: Kernel, paged: Kernel): Promise<void> {
     const index = this.#below(ARRAYS);
     const which = this.#arrays[index];
     const operations = [
@@ -65,6 +73,7 @@ class RandomThread {
       "look",
       "move",
       "dispatch",
+      "page",
       "snapshot",
       "break",
       "renew",
@@ -94,6 +103,13 @@ class RandomThread {
         const invocations = 1 + this.#below(which.array.length);
         await kernel.dispatch({ invocations, arrays: { x: which.array } });
         for (let i = 0; i < invocations; i++) which.shadow[i]++;
+        return;
+      }
+      case "page": {
+        const invocations = 1 + this.#below(which.array.length);
+        await paged.dispatch({ invocations, arrays: { x: which.array }, mode: "paged" });
+        const { shadow } = which;
+        for (let i = 0; i < invocations; i++) shadow[i] += (Math.imul(shadow[i], 31) >>> 0) % 7;
         return;
       }
       case "snapshot":

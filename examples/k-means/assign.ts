@@ -1,30 +1,11 @@
 /**
- * The kernels: rows brought to length 1, and each row given to the centroid that is nearest. In WGSL for GPUs, and beside it
- * as functions, which the mirror runs faster. Among centroids at the same distance the first is taken.
+ * The kernel: each row is given to the centroid that is nearest. In WGSL for GPUs, and beside it as a function, which the
+ * mirror runs faster. Among centroids at the same distance the first is taken.
  */
 
 import type { KernelDescriptor } from "../../src/index.js";
 
-const normaliseWgsl = `
-override dimensions: u32;
-
-@group(0) @binding(0) var<storage, read_write> vectors: array<f32>;
-
-@compute @workgroup_size(64)
-fn normalise(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x * dimensions;
-  var squares = 0.0;
-  for (var d = 0u; d < dimensions; d++) {
-    squares += vectors[row + d] * vectors[row + d];
-  }
-  let length = sqrt(squares);
-  for (var d = 0u; d < dimensions; d++) {
-    let number = vectors[row + d];
-    vectors[row + d] = select(number / length, 0.0, length == 0.0);
-  }
-}`;
-
-const assignWgsl = `
+const wgsl = `
 override dimensions: u32;
 override clusters: u32;
 
@@ -53,34 +34,11 @@ fn assign(@builtin(global_invocation_id) id: vec3u) {
   distances[id.x] = nearest;
 }`;
 
-/** Array `vectors`, in place; one invocation a row. A row of zeros stays as it is. */
-export function normaliseKernel(dimensions: number): KernelDescriptor {
-  return {
-    label: "normalise",
-    wgsl: normaliseWgsl,
-    constants: { dimensions },
-    footprint: { vectors: { each: dimensions } },
-    host: {
-      writes: ["vectors"],
-      run({ first, count, arrays, base }) {
-        const v = arrays["vectors"] as Float32Array;
-        for (let i = first; i < first + count; i++) {
-          const row = i * dimensions - base["vectors"];
-          let squares = 0;
-          for (let d = row; d < row + dimensions; d++) squares += v[d] * v[d];
-          const length = Math.sqrt(squares);
-          if (length > 0) for (let d = row; d < row + dimensions; d++) v[d] /= length;
-        }
-      },
-    },
-  };
-}
-
 /** Arrays `vectors`, `centroids`, `labels` (u32) and `distances` (squared); one invocation a row. */
 export function assignKernel(dimensions: number, clusters: number): KernelDescriptor {
   return {
     label: "assign",
-    wgsl: assignWgsl,
+    wgsl,
     constants: { dimensions, clusters },
     footprint: { vectors: { each: dimensions }, centroids: "whole", labels: { each: 1 }, distances: { each: 1 } },
     host: {
