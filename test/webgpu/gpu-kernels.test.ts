@@ -288,3 +288,35 @@ test("an array of which a kernel asks only the length is bound beside a texture"
     assert.deepEqual(await x.read(), new Uint32Array(length).fill(length + 7 + 5));
   }
 });
+
+test(
+  "a kernel that is a function as well runs its WGSL on a GPU, with uniforms of any kind that WGSL takes",
+  { skip },
+  async (t) => {
+    const driver = await webgpuDevice({ device: await sharedDevice(), budget: 16 * PAGE });
+    const { memory } = await openMemory(t, { driver });
+    const x = memory.createArray("f32", 3 * PAGE);
+    const wgsl = `struct Pair { factor: f32, count: u32 }
+    @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+    @group(0) @binding(1) var<uniform> add: f32;
+    @group(0) @binding(2) var<uniform> query: vec4f;
+    @group(0) @binding(3) var<uniform> pair: Pair;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+      x[id.x] = add + query.y + pair.factor * f32(pair.count);
+    }`;
+    const host = { writes: ["x"], run: () => assert.fail("the function is not what a GPU runs") };
+    const kernel = await memory.createKernel({ wgsl, host });
+    const pair = new DataView(new ArrayBuffer(8));
+    pair.setFloat32(0, 0.25, true);
+    pair.setUint32(4, 6, true);
+    const uniforms = { add: 1000, query: Float32Array.of(1, 0.5, 3, 4), pair };
+    for (const mode of ["resident", "paged"] as const) {
+      await x.fill(0);
+      assert.equal((await kernel.dispatch({ invocations: x.length, arrays: { x }, uniforms, mode })).mode, mode);
+      assert.ok(
+        (await x.read()).every((value) => value === 1002),
+        mode,
+      );
+    }
+  },
+);
