@@ -32,7 +32,10 @@ const halve = Fn(() => {
 await renderer.computeAsync(halve.compute(length));
 
 await heights.copyFrom(buffer, { start, length });
-const around = [await heights.read({ start: start - 2, length: 4 }), await heights.read({ start: start + length - 2, length: 4 })];
+const around = [
+  await heights.read({ start: start - 2, length: 4 }),
+  await heights.read({ start: start + length - 2, length: 4 }),
+];
 console.log(around.map((part) => part.join(" ")).join(", "));
 await memory.destroy();
 renderer.dispose();
