@@ -60,11 +60,13 @@ function modesOf({ arrays, footprint, notPaged }: Shader): DispatchMode[] {
   ];
 }
 
-/** Everything; or about a third of the data, which a step or a unit fits into. */
+/** Everything; about a third of the data for steps; for pages that come as they are asked for, at random here, two thirds. */
 function budgetOf({ arrays }: Shader, mode: DispatchMode): number {
   const pages = Object.values(arrays).map(({ type, length }) => Math.ceil((length * strideOf(type)) / PAGE));
   const all = pages.reduce((sum, count) => sum + count, 0);
-  return PAGE * (mode === "resident" ? all : Math.min(all - 1, Math.max(Math.ceil(all / 3), pages.length * 2 + 2)));
+  if (mode === "resident") return PAGE * all;
+  const part = Math.ceil(mode === "streamed" ? all / 3 : (all * 2) / 3);
+  return PAGE * Math.min(all - 1, Math.max(part, pages.length * 2 + 2));
 }
 
 async function runInMemory(
