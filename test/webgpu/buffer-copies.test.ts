@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryError, PAGE } from "../builders.js";
-import { openMemory } from "../unified/opened-memory.js";
+import { openMemory, REMOTE } from "../unified/opened-memory.js";
 import { skip } from "./gpu.js";
 import { bufferOf, bytesIn, bytesOf, COPIED, counting, openGpuMemory } from "./gpu-memory.js";
 import { ownDevice } from "./opened-device.js";
@@ -279,8 +279,7 @@ test("without a GPU, and for a thread without the device, there are no copies to
   const array = memory.createArray("u32", 4, { label: "there" });
   // oxlint-disable-next-line no-explicit-any
   const buffer = {} as any;
-  const remote = process.env["PAGEFERRY_TEST_REMOTE"] === "1";
-  const message = remote
+  const message = REMOTE
     ? /"there" has no GPUBuffers here: the device is in another thread/
     : /for devices of WebGPU: mirror \(private, software\) has no GPUBuffers/;
   await assert.rejects(array.copyTo(buffer), memoryError("ENOTSUP", message));
