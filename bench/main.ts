@@ -45,22 +45,25 @@ async function main(): Promise<number> {
   }
   const figures: Figure[] = [];
   const wrong: string[] = [];
+  const notMeasured: string[] = [];
   for (const { name } of chosen) {
     process.stderr.write(`${name} ...\n`);
     const answer = await perform({ name, smoke });
     if ("wrong" in answer) wrong.push(`${name}: ${answer.wrong}`);
+    else if ("notMeasured" in answer) notMeasured.push(`${name}: ${answer.notMeasured}`);
     else figures.push(...answer.figures);
   }
   const rows = figures.map(judge);
   const missed = rows.filter(({ bounds }) => bounds.some(({ kept }) => !kept)).map(({ row }) => row);
   const machine = { node: process.version, processor: cpus()[0]?.model ?? "unknown", processors: cpus().length };
-  if (json) console.log(JSON.stringify({ ...machine, seed: SEED, smoke, rows, missed, wrong }, null, 2));
+  if (json) console.log(JSON.stringify({ ...machine, seed: SEED, smoke, rows, missed, notMeasured, wrong }, null, 2));
   else {
     const { node, processor, processors } = machine;
     console.log(`node ${node}, ${processors} x ${processor}, processor time, seed ${SEED}\n`);
     console.log(formatTable(rows, !smoke));
     const verdict = smoke ? "smoke run: bounds are not judged" : `${missed.length} over their bounds`;
     console.log(`\n${rows.length} rows, ${verdict}`);
+    for (const what of notMeasured) console.log(`NOT MEASURED: ${what}`);
     for (const what of wrong) console.log(`WRONG RESULT: ${what}`);
   }
   return wrong.length > 0 || (missed.length > 0 && !smoke) ? 1 : 0;

@@ -1,6 +1,6 @@
 /** Two sides of a comparison, measured in turn: what slows the machine for a while slows both. */
 
-import { processorTime } from "./clock.js";
+import { type Clock, processorTime } from "./clock.js";
 
 export interface Sides {
   /** Milliseconds of each round. */
@@ -12,18 +12,23 @@ export interface Sides {
 const WARM_UP = 4;
 
 /** Runs both sides `rounds` times after the warm-up; the one that goes first changes from round to round. */
-export async function compare(rounds: number, subject: () => unknown, baseline: () => unknown): Promise<Sides> {
+export async function compare(
+  rounds: number,
+  subject: () => unknown,
+  baseline: () => unknown,
+  clock: Clock = processorTime,
+): Promise<Sides> {
   const samples: number[] = [];
   const baselines: number[] = [];
   for (let round = -WARM_UP; round < rounds; round++) {
     let first = 0;
     let second = 0;
     if (round % 2 === 0) {
-      first = await timed(subject);
-      second = await timed(baseline);
+      first = await timed(subject, clock);
+      second = await timed(baseline, clock);
     } else {
-      second = await timed(baseline);
-      first = await timed(subject);
+      second = await timed(baseline, clock);
+      first = await timed(subject, clock);
     }
     if (round < 0) continue;
     samples.push(first);
@@ -32,8 +37,8 @@ export async function compare(rounds: number, subject: () => unknown, baseline: 
   return { samples, baseline: baselines };
 }
 
-async function timed(work: () => unknown): Promise<number> {
-  const began = processorTime();
+async function timed(work: () => unknown, clock: Clock): Promise<number> {
+  const began = clock();
   await work();
-  return processorTime() - began;
+  return clock() - began;
 }

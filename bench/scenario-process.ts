@@ -1,7 +1,7 @@
 /** Runs one scenario, named by the first message from the parent process, and answers with what it found. */
 
 import { type Figure } from "./figure.js";
-import { WrongResult } from "./scenario.js";
+import { NotMeasured, WrongResult } from "./scenario.js";
 import { SCENARIOS } from "./scenarios.js";
 
 export interface Order {
@@ -9,7 +9,10 @@ export interface Order {
   readonly smoke: boolean;
 }
 
-export type Answer = { readonly figures: readonly Figure[] } | { readonly wrong: string };
+export type Answer =
+  | { readonly figures: readonly Figure[] }
+  | { readonly wrong: string }
+  | { readonly notMeasured: string };
 
 async function perform({ name, smoke }: Order): Promise<Answer> {
   const scenario = SCENARIOS.find((candidate) => candidate.name === name);
@@ -18,6 +21,7 @@ async function perform({ name, smoke }: Order): Promise<Answer> {
     return { figures: await scenario.run({ smoke }) };
   } catch (error) {
     if (error instanceof WrongResult) return { wrong: error.message };
+    if (error instanceof NotMeasured) return { notMeasured: error.message };
     throw error;
   }
 }

@@ -20,6 +20,11 @@ export class WrongResult extends Error {
   override readonly name = "WrongResult";
 }
 
+/** There is no such machine here: rows of it are missing, and the table says why. */
+export class NotMeasured extends Error {
+  override readonly name = "NotMeasured";
+}
+
 export function expect(right: boolean, wrong: string): asserts right {
   if (!right) throw new WrongResult(wrong);
 }

@@ -12,6 +12,7 @@ import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
 import { swapFile } from "./swap-file.js";
 import { workerPins } from "./worker-pins.js";
 import { writingKernel } from "./writing-kernel.js";
+import { residentOnGpu } from "./webgpu/resident.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   protocolAtHome,
@@ -30,4 +31,5 @@ export const SCENARIOS: readonly Scenario[] = [
   metadata,
   swapFile,
   replayed,
+  residentOnGpu,
 ];

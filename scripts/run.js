@@ -21,6 +21,11 @@ const RUN_ONCE = [
   "property/seeded-bugs",
   "conform/protocol-rows",
   "access/user-mode/interleavings",
+  "webgpu/corpus",
+  "webgpu/found-shaders",
+  "webgpu/interop",
+  "webgpu/step-modules",
+  "webgpu/workgroups",
 ];
 
 /** A signal has ended the tests. */

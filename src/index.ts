@@ -9,9 +9,20 @@ export { KernelError } from "./device/kernel-error.js";
 export { mirrorDevice, type MirrorOptions } from "./device/mirror/index.js";
 export { type ErrorCode, MemoryError } from "./mm/errors.js";
 export { DispatchError } from "./unified/dispatch-error.js";
+export type { DeviceBinding, DevicePin } from "./unified/device-pin.js";
 export type { Footprint } from "./unified/footprint.js";
 export type { DispatchOptions, DispatchReport, Kernel, KernelDescriptor, Progress } from "./unified/kernel.js";
-export type { ArrayOptions, DirtyRange, PagedArray, Range, ReadOptions, WriteOptions } from "./unified/paged-array.js";
+export type { GpuBuffer } from "./unified/gpu-buffer.js";
+export type {
+  ArrayOptions,
+  CopyFromOptions,
+  CopyToOptions,
+  DirtyRange,
+  PagedArray,
+  Range,
+  ReadOptions,
+  WriteOptions,
+} from "./unified/paged-array.js";
 export type { Place, ResidentRange } from "./unified/resident-range.js";
 export type { StreamOptions } from "./unified/array-stream.js";
 export type { ChunkSource } from "./unified/write-source.js";

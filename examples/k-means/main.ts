@@ -20,7 +20,7 @@ import { seedRows } from "./seeds.js";
 
 const wordsShown = 12;
 /** Of a cluster's words, those that speak for it: what is nearest of all is often a word that nobody knows. */
-const nearShare = 0.1;
+const nearShare = 0.5;
 
 await runProgram({ command: "npm run example:k-means", fittingMemory: "--device-memory 32MiB --page-size 64KiB", run });
 

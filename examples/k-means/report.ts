@@ -51,7 +51,7 @@ export function asText(findings: Findings, width: number): string {
     deviceLine(chosen, stats),
     source,
     "",
-    "   words  such as (the most frequent of the tenth that is nearest to the centroid)",
+    "   words  such as (the most frequent of the half that is nearest to the centroid)",
     ...clusters.map(({ size, words }) => `${count(size).padStart(8)}  ${wordsIn(words, width - 10)}`),
     "",
     ...migrationTable(stats),

@@ -71,6 +71,8 @@ export interface Device {
    * be lost.
    */
   readonly lost?: Promise<DeviceLostError>;
+  /** Missing where the program has no buffers of the same device. */
+  readonly interop?: DeviceInterop;
   /**
    * Copies runs from host to device frames. When it rejects, the device frames' contents are unspecified and the host
    * frames are untouched: the engine leaves the pages on the host and frees the device frames.
@@ -100,6 +102,41 @@ export interface Device {
   stopKernels?(reason: MemoryError): void;
   /** Gives all memory back. Pending calls reject first. Never throws; a second call does nothing. */
   close(): Promise<void>;
+}
+
+/**
+ * What a program that uses the device by itself can do with its memory: on WebGPU, buffers are `GPUBuffer`s. All of it is in the
+ * order of what the program submits, and takes effect before whatever is called later.
+ */
+export interface DeviceInterop {
+  /** The byte of its buffer at which a binding begins is a multiple of this, which a page is, too. */
+  readonly bindingAlignment: number;
+  /** The buffer that a frame is in, and the byte at which it begins there. `written`: the program may write it. */
+  placeOf(frame: number, written: boolean): { readonly buffer: object; readonly offset: number };
+  /**
+   * Makes ready to copy to a buffer of the program's. Rejects with EINVAL, naming what it lacks, when that cannot be: it is no
+   * buffer, or one of another device, or may not be used so.
+   */
+  target(buffer: unknown): Promise<TargetCopies>;
+  /** The same for copies from it. */
+  source(buffer: unknown): Promise<BufferCopies>;
+}
+
+/** Copies between memory and one buffer of the program's. Numbers are bytes, and multiples of 4. */
+export interface BufferCopies {
+  /** Of the buffer. */
+  readonly size: number;
+  /** `length` bytes, from byte `at` of frame `frame` on into the frames after it, and in the buffer from `offset` on. */
+  frames(frame: number, at: number, length: number, offset: number): void;
+  /** What was called until here is in the device's queue. Throws when the device is gone. */
+  submit(): void;
+  /** Resolves when the device has done all that was submitted. Rejects with EIO when it has refused something. */
+  done(): Promise<void>;
+}
+
+export interface TargetCopies extends BufferCopies {
+  /** Host memory, which may change as soon as it returns, to the buffer from `offset` on. */
+  bytes(source: Uint8Array, offset: number): void;
 }
 
 /** A kernel as TypeScript: what the software device runs, and the truth that others are compared with. */

@@ -51,6 +51,31 @@ export async function unsharePages(
   }
 }
 
+/**
+ * The same for pages that are held on the device by `held` references each, beside their mappings': they stay there. ENOMEM when
+ * there is no host memory for a copy.
+ */
+export async function unshareHeldPages(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  held: (frame: number) => number,
+): Promise<void> {
+  const { host, pageLocks, paging } = mm.machine;
+  let attempt = 0;
+  for (let page = firstShared(mm, start, end); page < end;) {
+    const batchEnd = Math.min(end, page + BATCH_PAGES);
+    if (paging.isPossible && host.available < batchEnd - page) await paging.makeRoom(batchEnd - page);
+    await unshareOnDevice(attached, mm, page, batchEnd, held);
+    const left = firstShared(mm, page, end);
+    attempt = left > page ? 0 : attempt + 1;
+    if (attempt === MOST_ATTEMPTS) throw outOfHostMemory(mm.machine, page);
+    page = left;
+    if (attempt > 0) await pageLocks.wait(mm.pageTable.read(page) >>> PTE_FRAME_SHIFT);
+  }
+}
+
 /** The first of pages `[start, end)` that may have another user, `end` for none. */
 function firstShared(mm: AddressSpace, start: number, end: number): number {
   let page = start;
@@ -80,14 +105,20 @@ async function unshareInHost(mm: AddressSpace, page: number): Promise<void> {
   throw outOfHostMemory(mm.machine, page);
 }
 
-async function unshareOnDevice(attached: AttachedDevice, mm: AddressSpace, start: number, end: number): Promise<void> {
+async function unshareOnDevice(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  held: (frame: number) => number = () => 0,
+): Promise<void> {
   const transfer = attached.transfers.take();
   const taken: Copy[] = [];
   await mm.mmapLock.read();
   try {
     const withoutRoom = takePages(attached, transfer, mm, start, end, taken);
     await download(attached, transfer, taken);
-    for (const copy of taken) giveCopy(attached, copy);
+    for (const copy of taken) giveCopy(attached, copy, held(copy.frame));
     // What can be reclaimed for is left to faults.
     if (withoutRoom >= 0 && !mm.machine.paging.isPossible) throw outOfHostMemory(mm.machine, withoutRoom);
   } finally {
@@ -147,10 +178,11 @@ async function download(attached: AttachedDevice, { copies }: Transfer, taken: r
 }
 
 /** Gives the copy to those who still share the page, if any do; the page then is the mapping's own. */
-function giveCopy({ counters }: AttachedDevice, { vma, page, frame, copy }: Copy): void {
+function giveCopy({ counters }: AttachedDevice, { vma, page, frame, copy }: Copy, held: number): void {
   const { machine, pageTable } = vma.mm;
   if (copy !== 0) {
-    if (machine.frames.mapcount(frame) > 1 && moveSharers(vma, page, frame, copy, 0)) counters.toHost.unshare.pages++;
+    if (machine.frames.mapcount(frame) > 1 && moveSharers(vma, page, frame, copy, held))
+      counters.toHost.unshare.pages++;
     else machine.put(copy);
   }
   machine.pageLocks.unlock(frame);

@@ -91,7 +91,12 @@ function greatestPowerOfTwo(value: number, bound: number): number {
 }
 
 /** The elements that lie on pages `[page, end)`, as far as the array has them. */
-export function elementsOn({ stride, length }: Operand, page: number, end: number, pageSize: number): ElementRange {
+export function elementsOn(
+  { stride, length }: Pick<Operand, "stride" | "length">,
+  page: number,
+  end: number,
+  pageSize: number,
+): ElementRange {
   const first = Math.max(0, (page * pageSize) / stride);
   return { first, length: Math.min(length, (end * pageSize) / stride) - first };
 }

@@ -19,11 +19,21 @@ import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
 import type { ArrayHandle } from "./array-handle.js";
 import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js";
+import type { DevicePin } from "./device-pin.js";
 import { fillView, patternOf } from "./fill-pattern.js";
+import type { GpuBuffer } from "./gpu-buffer.js";
 import { nameLost } from "./lost-elements.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, type Operation } from "./operation-queue.js";
-import { GONE, type Mapping, type PinnedRange, type UseBytes } from "./pager.js";
+import {
+  type ElementBytes,
+  GONE,
+  type Mapping,
+  type MappingInterop,
+  type PinnedRange,
+  type UseBytes,
+} from "./pager.js";
+import { namePinned } from "./pin-leaks.js";
 import { Pin, type PinMode, type PinPlace } from "./pin.js";
 import type { ResidentRange } from "./resident-range.js";
 import { type ChunkSource, chunksOf, untypedBytes, writeChunks } from "./write-source.js";
@@ -60,9 +70,25 @@ export interface WriteOptions {
   signal?: AbortSignal;
 }
 
+/** Which elements to copy to a buffer, where to, and until when it may be given up. */
+export interface CopyToOptions extends Range {
+  /** Byte of the buffer, a multiple of 4. Default 0. */
+  targetOffset?: number;
+  signal?: AbortSignal;
+}
+
+/** Which elements to copy from a buffer, where from, and until when it may be given up. */
+export interface CopyFromOptions extends Range {
+  /** Byte of the buffer, a multiple of 4. Default 0. */
+  sourceOffset?: number;
+  signal?: AbortSignal;
+}
+
 export const ARRAY_OPTIONS: OptionNames<ArrayOptions> = { label: true };
 const RANGE_OPTIONS: OptionNames<Range & { signal?: AbortSignal }> = { start: true, length: true, signal: true };
 const WRITE_OPTIONS: OptionNames<WriteOptions> = { start: true, signal: true };
+const COPY_TO_OPTIONS: OptionNames<CopyToOptions> = { ...RANGE_OPTIONS, targetOffset: true };
+const COPY_FROM_OPTIONS: OptionNames<CopyFromOptions> = { ...RANGE_OPTIONS, sourceOffset: true };
 const SIGNAL_OPTIONS: OptionNames<{ signal?: AbortSignal }> = { signal: true };
 
 /**
@@ -277,6 +303,54 @@ export class PagedArray<
     if (!this.#core.queue.quiet || this.mapping.page < 0) return null;
     const pages = this.mapping.tryPin(place);
     return pages === null ? null : this.#createPin(place, pages);
+  }
+
+  /**
+   * Makes a range resident on a device of WebGPU, side by side in one of its buffers, and holds it there until it is released:
+   * `binding` is then a `GPUBufferBinding` for pipelines of the program's own, or of other libraries. A binding for writing
+   * counts as written. The buffer has other pages, too: bind it as it is given, and see `docs/webgpu.md` for what WebGPU asks
+   * of two bindings of one buffer.
+   *
+   * Meanwhile what needs the pages elsewhere rejects with EBUSY, which names the range: reads, writes and pins by the CPU,
+   * kernels and copies that write them, for a binding for writing also those that read them, and other bindings unless both
+   * are for reading. Destroying the array or the memory releases it.
+   *
+   * The range begins at a multiple of 256 bytes (`minStorageBufferOffsetAlignment`) and has a multiple of 4, else EINVAL. ENOMEM
+   * when no buffer has so many bytes, or bindings hold what it needs; ENOTSUP where the device is no GPU, or is another thread's.
+   */
+  async bind(mode: PinMode, range: Range & { signal?: AbortSignal } = {}): Promise<DevicePin> {
+    this.#assertAlive();
+    const place = this.#placeOf("bind", mode, range);
+    return this.#interop(range.signal, (interop, operation) =>
+      interop.bind(place, this.#elements(place), this.#core.leaks, () => this.#written.release(place), operation),
+    );
+  }
+
+  /**
+   * Copies elements to a buffer of the program's, of the device's own `GPUDevice` and with `GPUBufferUsage.COPY_DST`: from byte
+   * `targetOffset` of it on. Pages on the device are copied there, others from where they are; none move, so the array can be
+   * larger than the device. Bytes on both sides are multiples of 4. EINVAL, with both numbers, for what is not so or does not
+   * fit; an aborted copy has copied a part.
+   */
+  async copyTo(target: GpuBuffer, options: CopyToOptions = {}): Promise<void> {
+    this.#assertAlive();
+    const elements = this.#elements(this.#rangeOf("copyTo", options, COPY_TO_OPTIONS));
+    return this.#interop(options.signal, (interop, operation) =>
+      interop.copyTo(target, options.targetOffset ?? 0, elements, operation),
+    );
+  }
+
+  /**
+   * Copies bytes of a buffer of the program's, of the device's own `GPUDevice` and with `GPUBufferUsage.COPY_SRC`, to elements:
+   * from byte `sourceOffset` of it on. The pages are written on the device, as by a kernel; pages that are overwritten whole are not
+   * brought there before. A copy that rejects once it has begun leaves the elements unspecified, all others untouched.
+   */
+  async copyFrom(source: GpuBuffer, options: CopyFromOptions = {}): Promise<void> {
+    this.assertWritable();
+    const elements = this.#elements(this.#rangeOf("copyFrom", options, COPY_FROM_OPTIONS));
+    return this.#interop(options.signal, (interop, operation) =>
+      interop.copyFrom(source, options.sourceOffset ?? 0, elements, operation),
+    );
   }
 
   /**
@@ -501,11 +575,28 @@ export class PagedArray<
       this.#written.release(place);
       leaks?.unregister(pin);
     });
-    leaks?.register(
-      pin,
-      `${place.mode} pin of "${this.label}", elements ${place.start} to ${place.start + place.length}`,
-    );
+    leaks?.register(pin, `${place.mode} pin of ${namePinned(place)}`, "in host memory");
     return pin;
+  }
+
+  #elements({ start, length }: DirtyRange): ElementBytes {
+    return { label: this.label, stride: strideOf(this.type), start, length, total: this.length };
+  }
+
+  #interop<R>(
+    signal: AbortSignal | undefined,
+    use: (interop: MappingInterop, operation: Operation) => Promise<R>,
+  ): Promise<R> {
+    return this.#core.queue.run(async (operation) => {
+      this.assertMapped();
+      const { mapping } = this;
+      try {
+        if (mapping.interop !== undefined) return await use(await mapping.interop(), operation);
+      } catch (error) {
+        throw this.#named(error);
+      }
+      throw new MemoryError("ENOTSUP", `array "${this.label}" has no GPUBuffers here: the device is in another thread`);
+    }, signal);
   }
 
   #pagesOf(start: number, length: number): { first: number; end: number } {
@@ -517,8 +608,12 @@ export class PagedArray<
     };
   }
 
-  #rangeOf(what: string, range: Range): { start: number; length: number } {
-    checkOptions(what, range, RANGE_OPTIONS);
+  #rangeOf<R extends Range>(
+    what: string,
+    range: R,
+    names: OptionNames<R> = RANGE_OPTIONS as OptionNames<R>,
+  ): DirtyRange {
+    checkOptions(what, range, names);
     const { start = 0, length } = range;
     const elements = length ?? this.length - Number(start);
     this.#checkRange(start, elements);

@@ -12,12 +12,14 @@ import type { DeviceDriver, DeviceKernelDescriptor, DispatchResources } from "..
 import type { ElementType } from "../device/element.js";
 import type { MemoryError } from "../mm/errors.js";
 import type { ArrayHandle } from "./array-handle.js";
+import type { DevicePin } from "./device-pin.js";
 import type { Footprint } from "./footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
 import type { DeviceModule } from "./local/device-module.js";
 import type { MapSourceOptions } from "./map-options.js";
 import type { Checkpoint, Operation } from "./operation-queue.js";
 import type { PinMode } from "./pin.js";
+import type { PinLeaks } from "./pin-leaks.js";
 import type { ResidentRange } from "./resident-range.js";
 import type { Stats } from "./stats.js";
 
@@ -142,6 +144,34 @@ export interface Mapping {
   /** Forgets what was written, save for what is pinned for writing. */
   clearWritten(operation: Operation): Promise<void>;
   markWritten(first: number, end: number): void;
+  /** What programs do with the device's buffers. Missing where the pager is in another thread. ENOTSUP of a device without. */
+  interop?(): Promise<MappingInterop>;
+}
+
+/** The pages of one array as buffers of a device, which are objects of the program's own thread. */
+export interface MappingInterop {
+  /** Holds pages on the device, side by side. `onRelease` is called when the program lets them go. */
+  bind(
+    range: PinnedRange,
+    elements: ElementBytes,
+    leaks: PinLeaks | null,
+    onRelease: () => void,
+    operation: Operation,
+  ): Promise<DevicePin>;
+  /** Copies elements to a buffer of the program's, from byte `offset` of it on. */
+  copyTo(buffer: unknown, offset: unknown, elements: ElementBytes, operation: Operation): Promise<void>;
+  /** Copies bytes of a buffer, from byte `offset` of it on, to elements. */
+  copyFrom(buffer: unknown, offset: unknown, elements: ElementBytes, operation: Operation): Promise<void>;
+}
+
+/** Elements `[start, start + length)` of an array, with what tells their bytes. */
+export interface ElementBytes {
+  readonly label: string;
+  readonly stride: number;
+  readonly start: number;
+  readonly length: number;
+  /** Elements of the whole array. */
+  readonly total: number;
 }
 
 /** Two arrays may be over one mapping, as those are that a thread has made of one handle. */

@@ -1,28 +1,27 @@
 /**
- * With `debug`: a pin that is collected without having been released holds its pages for ever, so it is reported with the
+ * With `debug`: a pin, of host memory or of the device, that is collected without having been released holds its pages for ever, so it is reported with the
  * stack that made it.
  */
 
-import type { ElementType } from "../device/element.js";
-import type { Pin } from "./pin.js";
-
-type AnyPin = Pin<ElementType, ArrayBufferLike>;
+import type { PinnedRange } from "./pager.js";
 
 declare const console: { warn(message: string): void };
 
 export class PinLeaks {
   readonly #registry = new FinalizationRegistry<string>((report) => console.warn(report));
 
-  register(pin: AnyPin, what: string): void {
+  /** `where` its pages stay. */
+  register(pin: object, what: string, where: string): void {
     const { stack = "" } = new Error("pinned here");
-    this.#registry.register(
-      pin,
-      `pageferry: ${what} was collected unreleased; its pages stay in host memory\n${stack}`,
-      pin,
-    );
+    this.#registry.register(pin, `pageferry: ${what} was collected unreleased; its pages stay ${where}\n${stack}`, pin);
   }
 
-  unregister(pin: AnyPin): void {
+  unregister(pin: object): void {
     this.#registry.unregister(pin);
   }
+}
+
+/** For messages. */
+export function namePinned({ label, start, length }: Pick<PinnedRange, "label" | "start" | "length">): string {
+  return `"${label}", elements ${start} to ${start + length}`;
 }

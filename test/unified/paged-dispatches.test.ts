@@ -11,6 +11,7 @@ import { PAGE, SHARED } from "../builders.js";
 import { type MemorySetup, type OpenedMemory, openUntended, REMOTE } from "./opened-memory.js";
 import { pagedWorkloads, type NumberArrays, type PagedWorkload } from "./paged-workloads.js";
 import { fewestMoves, recordTouches, typeOf } from "./recorded-touches.js";
+import { sameBytes } from "../bytes.js";
 
 const MODES = ["resident", "streamed", "paged"] as const;
 const WORKLOADS = pagedWorkloads(PAGE);
@@ -45,14 +46,10 @@ function expected(workload: PagedWorkload): NumberArrays {
 async function assertEqual({ opened, arrays }: Loaded, wanted: NumberArrays, what: string): Promise<void> {
   opened.check();
   for (const [name, numbers] of Object.entries(wanted)) {
-    const bytes = Buffer.from(numbers.buffer);
     const found = opened.contents(arrays[name]);
-    assert.ok(bytes.equals(found), `${what}: array ${name} where it is`);
+    assert.ok(sameBytes(numbers.buffer, found), `${what}: array ${name} where it is`);
     const read = await arrays[name].read();
-    assert.ok(
-      bytes.equals(Buffer.from(read.buffer, read.byteOffset, read.byteLength)),
-      `${what}: array ${name} as read`,
-    );
+    assert.ok(sameBytes(numbers.buffer, read), `${what}: array ${name} as read`);
   }
 }
 

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { KernelError } from "../../src/device/kernel-error.js";
-import type { WebgpuLimits } from "../../src/device/webgpu/index.js";
+import { webgpuDevice, type WebgpuLimits } from "../../src/device/webgpu/index.js";
+import { createUnifiedMemory } from "../../src/index.js";
 import { memoryError, PAGE } from "../builders.js";
 import { openMemory, type OpenedMemory } from "../unified/opened-memory.js";
 import { skip } from "./gpu.js";
@@ -213,3 +214,109 @@ test("a dispatch has more workgroups than WebGPU lets one dimension have", { ski
     x.destroy();
   }
 });
+
+test(
+  "arrays of 64 MiB, with buffers of 1 MiB, 8 of them in a kernel, and device memory a quarter of one array",
+  { skip },
+  async (t) => {
+    const MiB = 1024 * 1024;
+    const device = await sharedDevice();
+    const limits = { maxStorageBufferBindingSize: MiB, maxStorageBuffersPerShaderStage: 8 };
+    const memory = await createUnifiedMemory({ device: await webgpuDevice({ device, budget: 16 * MiB, limits }) });
+    t.after(() => memory.destroy());
+    const length = 16 * MiB;
+    const x = memory.createArray("u32", length);
+    const y = memory.createArray("u32", length);
+    const kernel = await memory.createKernel({
+      wgsl: `
+      @group(0) @binding(0) var<storage, read_write> x: array<u32>;
+      @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+      @compute @workgroup_size(256) fn main(@builtin(global_invocation_id) id: vec3u) {
+        x[id.x] += id.x;
+        y[id.x] = x[id.x] * 3u + arrayLength(&y);
+      }`,
+      footprint: { x: { each: 1 }, y: { each: 1 } },
+    });
+    const report = await kernel.dispatch({ invocations: length, arrays: { x, y } });
+    assert.equal(report.mode, "streamed");
+    for (const start of [0, 5 * MiB + 17, length - 1000]) {
+      const actual = await y.read({ start, length: 1000 });
+      assert.deepEqual(
+        actual,
+        Uint32Array.from({ length: 1000 }, (_, i) => (start + i) * 3 + length),
+      );
+    }
+    const whole = await memory.createKernel({
+      wgsl: `
+      @group(0) @binding(0) var<storage, read> x: array<u32>;
+      @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+      @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x * 7u]; }`,
+      footprint: { x: "whole", y: { each: 1 } },
+    });
+    const invocations = 1000;
+    for (const mode of ["resident", "streamed"] as const)
+      await assert.rejects(
+        whole.dispatch({ invocations, arrays: { x, y }, mode }),
+        memoryError(
+          "ENOMEM",
+          /needs 67108864 bytes of "x" side by side, more than the 983040 bytes .*maxStorageBufferBindingSize/,
+        ),
+      );
+  },
+);
+
+test("an array of which a kernel asks only the length is bound beside a texture", { skip }, async (t) => {
+  const { memory } = await open(t, 4);
+  const device = await sharedDevice();
+  const texture = device.createTexture({ size: [1, 1], format: "r32uint", usage: 0x2 | 0x4 });
+  t.after(() => texture.destroy());
+  device.queue.writeTexture({ texture }, Uint32Array.of(5), {}, [1, 1]);
+  const length = 4 * 1024;
+  const [x, y] = [memory.createArray("u32", length), memory.createArray("u32", length + 7)];
+  const kernel = await memory.createKernel({
+    wgsl: `
+      @group(0) @binding(0) var<storage, read_write> x: array<u32>;
+      @group(0) @binding(1) var<storage, read> y: array<u32>;
+      @group(0) @binding(2) var picture: texture_2d<u32>;
+      @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+        x[id.x] = arrayLength(&y) + textureLoad(picture, vec2u(), 0).r;
+      }`,
+    footprint: { x: { each: 1 }, y: { each: 1 } },
+  });
+  for (const mode of ["streamed", "auto"] as const) {
+    await kernel.dispatch({ invocations: length, arrays: { x, y }, bindings: { picture: texture }, mode });
+    assert.deepEqual(await x.read(), new Uint32Array(length).fill(length + 7 + 5));
+  }
+});
+
+test(
+  "a kernel that is a function as well runs its WGSL on a GPU, with uniforms of any kind that WGSL takes",
+  { skip },
+  async (t) => {
+    const driver = await webgpuDevice({ device: await sharedDevice(), budget: 16 * PAGE });
+    const { memory } = await openMemory(t, { driver });
+    const x = memory.createArray("f32", 3 * PAGE);
+    const wgsl = `struct Pair { factor: f32, count: u32 }
+    @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+    @group(0) @binding(1) var<uniform> add: f32;
+    @group(0) @binding(2) var<uniform> query: vec4f;
+    @group(0) @binding(3) var<uniform> pair: Pair;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+      x[id.x] = add + query.y + pair.factor * f32(pair.count);
+    }`;
+    const host = { writes: ["x"], run: () => assert.fail("the function is not what a GPU runs") };
+    const kernel = await memory.createKernel({ wgsl, host });
+    const pair = new DataView(new ArrayBuffer(8));
+    pair.setFloat32(0, 0.25, true);
+    pair.setUint32(4, 6, true);
+    const uniforms = { add: 1000, query: Float32Array.of(1, 0.5, 3, 4), pair };
+    for (const mode of ["resident", "paged"] as const) {
+      await x.fill(0);
+      assert.equal((await kernel.dispatch({ invocations: x.length, arrays: { x }, uniforms, mode })).mode, mode);
+      assert.ok(
+        (await x.read()).every((value) => value === 1002),
+        mode,
+      );
+    }
+  },
+);

@@ -135,7 +135,7 @@ test(
 
 test(
   "without WebGPU for Node, the error says what to install",
-  { skip: process.versions.node === undefined },
+  { skip: !("process" in globalThis) && "a page has WebGPU of its own" },
   async () => {
     // Where the tests run from, the package is not installed: they have one of their own.
     await assert.rejects(webgpuDevice({ budget: MiB }), memoryError("ENODEV", /npm install webgpu/));

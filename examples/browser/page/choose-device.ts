@@ -33,11 +33,7 @@ export async function chooseDevice(budget: number): Promise<ChosenDevice> {
   const software = softwareName(adapter.info);
   if (asked === "auto" && software !== null)
     return mirror(`because the only WebGPU adapter is ${software}, which computes on the CPU`);
-  // Not a literal: see the package's exports.
-  const name: string = "pageferry/webgpu";
-  const { webgpuDevice } = (await import(name)) as {
-    webgpuDevice: (options: { budget: number; adapter: GPUAdapter }) => Promise<DeviceDriver>;
-  };
+  const { webgpuDevice } = await import("pageferry/webgpu");
   const driver = await webgpuDevice({ budget, adapter });
   return {
     driver,

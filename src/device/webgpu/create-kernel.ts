@@ -1,9 +1,11 @@
 /** Makes kernels of WGSL. Loaded when the first one is made: most of it is the parser. */
 
 import type { DeviceKernel, WgslKernel } from "../driver.js";
-import { describe } from "../wgsl/describe.js";
+import { KernelError } from "../kernel-error.js";
+import { describe, type KernelDescription } from "../wgsl/describe.js";
 import { checkKernel } from "./check-kernel.js";
 import type { EffectiveLimits } from "./limits.js";
+import { PagedDispatches } from "./paged/paged-dispatches.js";
 import { StepPipelines } from "./step-pipelines.js";
 import { type KernelContext, WebgpuKernel } from "./webgpu-kernel.js";
 
@@ -12,7 +14,7 @@ export async function createKernel(
   context: KernelContext,
   limits: EffectiveLimits,
   label: string,
-  { text, entryPoint, constants, bindings }: WgslKernel,
+  { text, entryPoint, constants, bindings, footprint }: WgslKernel,
 ): Promise<DeviceKernel> {
   const { device, gone } = context;
   const description = describe({ text, entryPoint, constants, bindings });
@@ -24,5 +26,23 @@ export async function createKernel(
     length,
     writable: module.bindings[n].writable,
   }));
-  return new WebgpuKernel(context, label, description, pipelines, arrays);
+  const paged = pagedDispatches(context, limits, label, description, footprint);
+  return new WebgpuKernel(context, label, description, pipelines, arrays, paged);
+}
+
+/** null for a kernel that cannot be paged, and need not: all is said about what it uses. */
+function pagedDispatches(
+  context: KernelContext,
+  limits: EffectiveLimits,
+  label: string,
+  description: KernelDescription,
+  footprint: WgslKernel["footprint"],
+): PagedDispatches | null {
+  try {
+    return new PagedDispatches(context, limits, label, description);
+  } catch (error) {
+    const isSaid = description.arrays.every(({ name }) => Object.hasOwn(footprint, name));
+    if (isSaid && error instanceof KernelError) return null;
+    throw error;
+  }
 }

@@ -26,6 +26,8 @@ export class Pools {
   readonly runFrames: number;
   readonly frames: number;
   readonly pools: readonly Pool[];
+  /** The first trap page reads as what is on no page: words of ones. */
+  #trapIsFilled = false;
 
   private constructor(pageSize: number, runFrames: number, frames: number, pools: readonly Pool[]) {
     this.pageSize = pageSize;
@@ -79,6 +81,18 @@ export class Pools {
   /** Frames from `frame` on that are in its pool. */
   restOfPool(frame: number): number {
     return this.runFrames - (frame % this.runFrames);
+  }
+
+  /** Before kernels that read what is on no page. */
+  fillTrap({ queue }: GPUDevice): void {
+    if (this.#trapIsFilled) return;
+    queue.writeBuffer(this.pools[0].buffer, 0, new Uint8Array(this.pageSize).fill(0xff));
+    this.#trapIsFilled = true;
+  }
+
+  /** A kernel has stored to it. */
+  spoilTrap(): void {
+    this.#trapIsFilled = false;
   }
 
   /** Beside the budget. */

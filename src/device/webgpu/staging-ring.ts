@@ -8,8 +8,8 @@ import type { GpuBuffers } from "./gpu-buffers.js";
 import { BUFFER_COPY_DST, BUFFER_COPY_SRC, BUFFER_MAP_READ, BUFFER_MAP_WRITE, MAP_WRITE } from "./usage.js";
 
 /** Large enough that the calls do not count, small enough to stay in a processor's cache. */
-const STAGING_BYTES = 4 * 1024 * 1024;
-const MOST_BUFFERS = 4;
+const STAGING_BYTES = 2 * 1024 * 1024;
+const MOST_BUFFERS = 3;
 
 export class StagingRing {
   /** Pages that one buffer has room for. */

@@ -11,6 +11,7 @@ import { loadPart } from "../load-part.js";
 import { DeviceGone } from "./device-gone.js";
 import { Downloads } from "./downloads.js";
 import { GpuBuffers } from "./gpu-buffers.js";
+import { WebgpuInterop } from "./interop.js";
 import type { EffectiveLimits } from "./limits.js";
 import { Pools } from "./pools.js";
 import { Scratch } from "./scratch.js";
@@ -35,6 +36,7 @@ export class WebgpuDevice implements Device {
   readonly lost: Promise<DeviceLostError>;
   readonly buffers: GpuBuffers;
   readonly pools: Pools;
+  readonly interop: WebgpuInterop;
   readonly #device: GPUDevice;
   readonly #gone: DeviceGone;
   readonly #shape: WebgpuShape;
@@ -58,6 +60,7 @@ export class WebgpuDevice implements Device {
     this.lost = gone.lost;
     this.buffers = buffers;
     this.pools = pools;
+    this.interop = new WebgpuInterop({ name: shape.name, device, gone, pools });
     const ring = (direction: "upload" | "download"): StagingRing =>
       new StagingRing(buffers, gone, direction, host.pageSize, pools.frames);
     this.#uploads = new Uploads(device, gone, host, pools, ring("upload"));

@@ -4,13 +4,15 @@
  */
 
 import { MemoryError } from "../../mm/errors.js";
-import type { DeviceKernel, DispatchShape, KernelStep, WorkgroupShape } from "../driver.js";
+import type { DeviceKernel, DispatchShape, KernelStep, PagedDispatch, PagedRun, WorkgroupShape } from "../driver.js";
+import { uniformBytes } from "../wgsl/bindings.js";
 import type { KernelDescription } from "../wgsl/describe.js";
 import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
 import { resourceOf } from "./binding-resource.js";
 import type { DeviceGone } from "./device-gone.js";
 import type { GpuBuffers } from "./gpu-buffers.js";
 import { gpuMessage } from "./gpu-message.js";
+import type { PagedDispatches } from "./paged/paged-dispatches.js";
 import type { Pools } from "./pools.js";
 import type { Scratch } from "./scratch.js";
 import { type ArrayVariable, gather, placeSlices, scatter, scratchBytesOf, type SlicePlace } from "./slice-places.js";
@@ -34,7 +36,9 @@ export interface KernelContext {
 
 export class WebgpuKernel implements DeviceKernel {
   readonly workgroups: WorkgroupShape;
-  scratchBytes = 0;
+  readonly beginPaged?: (dispatch: PagedDispatch) => Promise<PagedRun>;
+  readonly #paged: PagedDispatches | null;
+  #scratchBytes = 0;
   readonly #context: KernelContext;
   readonly #label: string;
   readonly #description: KernelDescription;
@@ -51,8 +55,11 @@ export class WebgpuKernel implements DeviceKernel {
     description: KernelDescription,
     pipelines: StepPipelines,
     arrays: readonly ArrayVariable[],
+    paged: PagedDispatches | null,
   ) {
     this.#context = context;
+    this.#paged = paged;
+    if (paged !== null) this.beginPaged = (dispatch) => paged.begin(dispatch);
     this.#label = label;
     this.#description = description;
     this.#pipelines = pipelines;
@@ -67,6 +74,10 @@ export class WebgpuKernel implements DeviceKernel {
     this.#uniformEnd = end;
   }
 
+  get scratchBytes(): number {
+    return Math.max(this.#scratchBytes, this.#paged?.bytes ?? 0);
+  }
+
   async execute(step: KernelStep): Promise<void> {
     const { gone, pools, scratch, mostWorkgroups, buffers } = this.#context;
     gone.assertUsable();
@@ -77,7 +88,7 @@ export class WebgpuKernel implements DeviceKernel {
     const variant = variantOf(this.#arrays, places, step.shape);
     const copied = places.filter(({ pool }) => pool === null);
     const sizes = copied.map((place) => scratchBytesOf(place, pools.pageSize));
-    this.scratchBytes = Math.max(this.scratchBytes, sum(sizes));
+    this.#scratchBytes = Math.max(this.#scratchBytes, sum(sizes));
     // What is there already is not awaited: then the step is in the queue when this returns, in front of the next one's copies.
     const pipeline = this.#pipelines.peek(variant) ?? (await this.#pipelines.take(variant));
     for (const [n, bytes] of sizes.entries()) if (scratch.peek(n, bytes) === null) await scratch.take(n, bytes);
@@ -166,8 +177,8 @@ export class WebgpuKernel implements DeviceKernel {
   ): Uint8Array<ArrayBuffer> {
     const stride = aligned(parameters.bytes);
     const bytes = new Uint8Array(this.#uniformEnd + calls.length * stride);
-    for (const [n, { name }] of this.#description.uniforms.entries())
-      bytes.set(step.uniforms[name] as Uint8Array, this.#uniformOffsets[n]);
+    for (const [n, { name, type }] of this.#description.uniforms.entries())
+      bytes.set(uniformBytes(this.#label, name, type, step.uniforms[name]), this.#uniformOffsets[n]);
     const total = workgroupsOf(step.shape, this.workgroups);
     for (const [n, { first }] of calls.entries()) {
       const words = new Uint32Array(bytes.buffer, this.#uniformEnd + n * stride, parameters.bytes / 4);

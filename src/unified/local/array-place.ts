@@ -11,6 +11,7 @@ import { mmap } from "../../mm/space/mapping.js";
 import { snapshotRange } from "../../mm/copy/snapshot.js";
 import { reserveHome } from "./array-home.js";
 import type { Engine } from "./engine.js";
+import { loadOnDemand } from "./load-on-demand.js";
 
 export interface ArrayPlace {
   /** Reserved for the array, and given back by it. */
@@ -36,11 +37,18 @@ export function ownPages({ machine, mm }: Engine, pages: number): ArrayPlace {
 }
 
 /** The pages from `firstPage` on, asked for when the turn comes: copy-on-write, and never written here. */
-export function snapshotPages({ machine, mm }: Engine, firstPage: () => number, pages: number): ArrayPlace {
+export function snapshotPages(engine: Engine, firstPage: () => number, pages: number): ArrayPlace {
+  const { machine, mm } = engine;
   const { pageSize } = machine;
   const { host } = machine;
-  const take = async (): Promise<number> =>
-    (await snapshotRange(mm, firstPage() * pageSize, pages * pageSize)) / pageSize;
+  const take = async (): Promise<number> => {
+    const first = firstPage();
+    const page = (await snapshotRange(mm, first * pageSize, pages * pageSize)) / pageSize;
+    const held = engine.bound?.within(first, first + pages) ?? [];
+    if (held.length === 0) return page;
+    const { leaveBoundPages } = await loadOnDemand("GPU buffers");
+    return leaveBoundPages(engine, held, page, pages);
+  };
   const map = async (): Promise<number> => {
     try {
       return await take();

@@ -1,11 +1,11 @@
 /** What the mappings and kernels of one pager share. */
 
 import type { AttachedDevice } from "../../device/attached-device.js";
-import { assert } from "../../mm/errors.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import type { Machine } from "../../mm/machine.js";
 import type { Operation } from "../operation-queue.js";
 import type { ArrayPlace } from "./array-place.js";
+import type { BoundPages } from "./bound-pages.js";
 import type { LocalMapping } from "./local-mapping.js";
 import type { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
@@ -16,8 +16,10 @@ export class Engine {
   readonly mm: AddressSpace;
   /** The device, or the one that is lost and not replaced yet. */
   attached: AttachedDevice;
-  /** What is on it; null until the first kernel is made, or the first page is to go there ahead of its use. */
-  resident: Residency | null = null;
+  /** Made when something first goes to the device: a part that is loaded on demand. */
+  residency: Residency | null = null;
+  /** What the program uses on the device by itself; null before it uses any of it. */
+  bound: BoundPages | null = null;
   /** What mapped arrays are read from. */
   readonly sources = new Sources();
   /** All, from when they are made until they are unmapped. */
@@ -35,12 +37,12 @@ export class Engine {
     this.attached = attached;
     this.sharing = sharing;
   }
+}
 
-  /** For kernels, which see to it that there is one. */
-  get residency(): Residency {
-    assert(this.resident !== null, "a kernel runs before there is anything to say what is on the device");
-    return this.resident;
-  }
+/** With all that going to the device takes. */
+export interface DeviceEngine extends Engine {
+  residency: Residency;
+  bound: BoundPages;
 }
 
 /** Makes the mapping of a place of so many pages. */

@@ -17,7 +17,6 @@ import type { Operation } from "../operation-queue.js";
 import type { Dispatch, PagerKernel } from "../pager.js";
 import { alone, type Engine } from "./engine.js";
 import { LocalKernel } from "./local-kernel.js";
-import { provideResidency } from "./residency.js";
 
 export class KernelOnDevice implements PagerKernel {
   readonly #engine: Engine;
@@ -43,7 +42,6 @@ export class KernelOnDevice implements PagerKernel {
       operation.checkpoint();
       if (attached.lost !== null) throw attached.lost;
       if (attached !== this.#device) await this.#compile(attached);
-      provideResidency(this.#engine);
       if (machine.hasLostPages) this.#refuseLost(dispatch);
       return await this.#kernel.dispatch(dispatch, operation);
     } catch (error) {

@@ -14,7 +14,9 @@ import type { Checkpoint, Operation } from "../operation-queue.js";
 import type { Dispatch } from "../pager.js";
 import { granuleOf, planDispatch } from "./dispatch-plan.js";
 import { DispatchTally } from "./dispatch-tally.js";
-import type { Engine } from "./engine.js";
+import { deviceEngine } from "./device-engine.js";
+import type { DeviceEngine, Engine } from "./engine.js";
+import { framesLeft } from "./frames-left.js";
 import { type BoundOperand, OperandPages } from "./operand-pages.js";
 import { dispatchPaged } from "./paged-dispatch.js";
 import type { StepPlan } from "./step-plan.js";
@@ -31,12 +33,13 @@ interface LoadedStep {
 }
 
 export class LocalKernel {
-  readonly #engine: Engine;
+  readonly #engine: DeviceEngine;
   readonly #kernel: DeviceKernel;
   readonly #label: string;
   readonly #pages: OperandPages;
 
-  constructor(engine: Engine, kernel: DeviceKernel, label: string) {
+  constructor(anyEngine: Engine, kernel: DeviceKernel, label: string) {
+    const engine = deviceEngine(anyEngine);
     this.#engine = engine;
     this.#kernel = kernel;
     this.#label = label;
@@ -45,7 +48,7 @@ export class LocalKernel {
 
   /** With nobody else's work in between, and nothing that it is known to use lost when it begins. */
   async dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
-    const { machine, attached, residency } = this.#engine;
+    const { machine, attached, bound, residency } = this.#engine;
     const { invocations, arrays, shape, mode } = dispatch;
     const operands = arrays.map((array): BoundOperand => ({
       ...array,
@@ -53,7 +56,7 @@ export class LocalKernel {
       stride: strideOf(array.type),
     }));
     operation.checkpoint();
-    this.#pages.refusePinned(operands, invocations);
+    this.#pages.refuseHeld(operands, invocations);
     const tally = new DispatchTally(attached);
     const plan = planDispatch({
       kernel: this.#label,
@@ -62,7 +65,7 @@ export class LocalKernel {
       invocations,
       granule: granuleOf(this.#kernel.workgroups, shape),
       pageSize: machine.pageSize,
-      frames: residency.frames,
+      frames: framesLeft(bound, residency.frames, this.#pages.rangesOf(operands, invocations)),
       runFrames: residency.runFrames,
       lookahead: this.#kernel.lookahead ?? attached.device.lookahead,
       canPage: this.#kernel.beginPaged !== undefined,

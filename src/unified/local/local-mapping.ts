@@ -12,7 +12,15 @@ import { LostPagesError } from "../../mm/lost-pages-error.js";
 import { munmap } from "../../mm/space/mapping.js";
 import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../mm/space/soft-dirty.js";
 import type { Operation } from "../operation-queue.js";
-import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
+import {
+  GONE,
+  type Mapping,
+  type MappingInterop,
+  type PinnedRange,
+  type SharedMapping,
+  UNMAPPED,
+  type UseBytes,
+} from "../pager.js";
 import type { ResidentRange } from "../resident-range.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
 import { alone, type Engine } from "./engine.js";
@@ -96,8 +104,9 @@ export class LocalMapping implements Mapping {
     const page = this.#page;
     this.#setPage(GONE);
     this.#engine.mappings.delete(this);
-    const { mm, machine } = this.#engine;
+    const { bound, mm, machine } = this.#engine;
     const { pageSize } = machine;
+    if (page >= 0) bound?.letGoOf(page, page + this.#pages);
     if (page >= 0) await alone(this.#engine, operation, () => munmap(mm, page * pageSize, this.#pages * pageSize));
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
@@ -122,6 +131,7 @@ export class LocalMapping implements Mapping {
     // Of the first and the last page there may be only a part.
     const [whole, wholeEnd] = [origin + Math.ceil(at / pageSize), origin + Math.floor((at + length) / pageSize)];
     await alone(this.#engine, operation, async () => {
+      this.#engine.bound?.refuseCpu(first, end);
       for (let from = first; ;) {
         try {
           return await accessHost(this.#engine.attached, mm, from, end, write, useRun, checkpoint);
@@ -141,9 +151,10 @@ export class LocalMapping implements Mapping {
     const first = this.#page + range.first;
     const end = this.#page + range.end;
     const { checkpoint } = operation;
-    const pages = await alone(this.#engine, operation, () =>
-      pinPages(this.#engine.attached, mm, first, end, write, checkpoint),
-    );
+    const pages = await alone(this.#engine, operation, () => {
+      this.#engine.bound?.refuseCpu(first, end);
+      return pinPages(this.#engine.attached, mm, first, end, write, checkpoint);
+    });
     this.#hold(range);
     return pages;
   }
@@ -183,6 +194,11 @@ export class LocalMapping implements Mapping {
     await alone(this.#engine, operation, () => prefetch(this.#engine, to, first, end, checkpoint));
   }
 
+  async interop(): Promise<MappingInterop> {
+    const { LocalInterop } = await loadOnDemand("GPU buffers");
+    return new LocalInterop(this.#engine, this);
+  }
+
   snapshot(): LocalMapping {
     return new LocalMapping(this.#engine, this.#pages, this.snapshotPlace(), this.#engine.sharing?.next(true) ?? null);
   }
@@ -214,6 +230,8 @@ export class LocalMapping implements Mapping {
     const { mm } = this.#engine;
     await alone(this.#engine, operation, () => clearSoftDirtyRange(mm, this.#page, this.#page + this.#pages));
     for (const { mode, first, end } of this.pins) if (mode === "write") this.markWritten(first, end);
+    for (const { range } of this.#engine.bound?.within(this.#page, this.#page + this.#pages) ?? [])
+      if (range.mode === "write") this.markWritten(range.first, range.end);
     const mark = (first: number, end: number): void => markSoftDirty(mm, first, end);
     this.#engine.sharing?.markPinned(this.#page, this.#page + this.#pages, mark);
   }

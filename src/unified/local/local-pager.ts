@@ -117,7 +117,7 @@ export class LocalPager implements Pager {
   }
 
   async close(): Promise<void> {
-    const { machine, mm, sources, mappings, sharing } = this.#engine;
+    const { machine, mm, bound, sources, mappings, sharing } = this.#engine;
     this.#closed = true;
     if (sharing !== null) {
       const reason = new MemoryError("EINVAL", "the memory is destroyed");
@@ -126,6 +126,7 @@ export class LocalPager implements Pager {
     }
     await this.#engine.recovering?.catch(() => {});
     for (const mapping of mappings) if (mapping.page === UNMAPPED) mapping.fail();
+    bound?.letGoOf();
     const { attached } = this.#engine;
     await exitAddressSpace(mm);
     machine.lru.drain();

@@ -14,6 +14,7 @@ import { assert, MemoryError } from "../../mm/errors.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import { isPoisonMarker } from "../../mm/table/entry.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
+import { deviceEngine } from "./device-engine.js";
 import type { DeviceModule } from "./device-module.js";
 import { driverOf } from "./driver-of.js";
 import type { Engine } from "./engine.js";
@@ -25,6 +26,8 @@ export type LostRuns = ReadonlyMap<LocalMapping, readonly number[]>;
 /** Takes all pages off the lost device. Nothing else of the engine runs meanwhile. */
 export async function recover(engine: Engine): Promise<LostRuns> {
   const { attached, mm } = engine;
+  // What a program has bound is no more: it finds that released.
+  engine.bound?.letGoOf();
   const lost = new Set<number>();
   await recoverPages(attached, (space, page) => {
     if (space === mm) lost.add(page);
@@ -98,7 +101,8 @@ export async function replace(
     attaching.then(dispose).catch(() => {});
     throw error;
   }
-  engine.resident = null;
+  engine.residency = null;
+  deviceEngine(engine);
 }
 
 /** It came too late. */

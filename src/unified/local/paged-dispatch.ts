@@ -10,7 +10,7 @@ import { MemoryError } from "../../mm/errors.js";
 import { DispatchError } from "../dispatch-error.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
 import type { Dispatch } from "../pager.js";
-import type { Engine } from "./engine.js";
+import type { DeviceEngine } from "./engine.js";
 import type { BoundOperand, OperandPages } from "./operand-pages.js";
 import { PagedPages } from "./paged-pages.js";
 import { decide, WindowSize } from "./paged-window.js";
@@ -26,7 +26,7 @@ export interface PagedResult {
 }
 
 export async function dispatchPaged(
-  engine: Engine,
+  engine: DeviceEngine,
   label: string,
   kernel: DeviceKernel,
   operands: readonly BoundOperand[],
@@ -72,7 +72,7 @@ class Rounds {
   #ran = 0;
 
   constructor(
-    engine: Engine,
+    engine: DeviceEngine,
     label: string,
     kernel: DeviceKernel,
     pages: PagedPages,

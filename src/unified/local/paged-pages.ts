@@ -12,7 +12,8 @@ import { unsharePages } from "../../device/unshare.js";
 import { alignment, elementsOf, pagesOf } from "../footprint.js";
 import type { Checkpoint } from "../operation-queue.js";
 import { isSameMapping } from "../pager.js";
-import type { Engine } from "./engine.js";
+import type { DeviceEngine } from "./engine.js";
+import { framesLeft } from "./frames-left.js";
 import type { BoundOperand, OperandPages } from "./operand-pages.js";
 import { countPages, largestStep } from "./step-plan.js";
 
@@ -34,7 +35,9 @@ export interface Used {
 
 export class PagedPages {
   readonly operands: readonly PagedOperand[];
-  readonly #engine: Engine;
+  readonly #engine: DeviceEngine;
+  /** Frames that there are, beside those that bindings hold for other pages. */
+  readonly frames: number;
   readonly #load: OperandPages;
   readonly #numbered: readonly Numbered[];
   /** Those with a footprint. */
@@ -49,7 +52,7 @@ export class PagedPages {
   #count = 0;
   #run: PagedRun | null = null;
 
-  constructor(engine: Engine, load: OperandPages, operands: readonly BoundOperand[]) {
+  constructor(engine: DeviceEngine, load: OperandPages, operands: readonly BoundOperand[]) {
     const { pageSize } = engine.machine;
     const numbered: Numbered[] = [];
     let next = 0;
@@ -61,7 +64,12 @@ export class PagedPages {
       numbered.push({ operand, first, end: first + pages });
       next = Math.max(next, first + pages);
     }
+    const ranges = numbered.map(({ operand: { mapping }, first, end }) => ({
+      start: mapping.page,
+      end: mapping.page + end - first,
+    }));
     this.#engine = engine;
+    this.frames = framesLeft(engine.bound, engine.residency.frames, ranges);
     this.#load = load;
     this.#numbered = numbered;
     this.#declared = operands.filter(({ footprint }) => footprint !== "whole");
@@ -77,11 +85,6 @@ export class PagedPages {
       firstPage: first,
       written,
     }));
-  }
-
-  /** Frames that there are. */
-  get frames(): number {
-    return this.#engine.residency.frames;
   }
 
   /** Pages that units have used or asked for. */

@@ -3,8 +3,8 @@
 import { migrateToHost } from "../../device/migrate-to-host.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import type { Checkpoint } from "../operation-queue.js";
+import { deviceEngine } from "./device-engine.js";
 import type { Engine } from "./engine.js";
-import { provideResidency } from "./residency.js";
 
 /** To the device only as many as it has room for. */
 export async function prefetch(
@@ -19,8 +19,8 @@ export async function prefetch(
     await prefetchFromStores(engine.mm, first, end, checkpoint);
     return;
   }
-  const residency = provideResidency(engine);
-  await residency.prefetch(first, Math.min(end, first + residency.frames), checkpoint);
+  const { residency } = deviceEngine(engine);
+  await residency.prefetch(first, Math.min(end, first + residency.freeable), checkpoint);
 }
 
 /** Reads pages of a range into host memory, from the first on, as many as fit into the budget at once. */

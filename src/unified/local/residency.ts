@@ -26,7 +26,6 @@ import { assert, MemoryError } from "../../mm/errors.js";
 import { PG_FILE_COPY } from "../../mm/frames/frames.js";
 import type { ToDeviceCause } from "../../trace/counters.js";
 import type { Checkpoint } from "../operation-queue.js";
-import type { Engine } from "./engine.js";
 import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
 
 /** In a list of frames: the page is not on the device. */
@@ -106,6 +105,33 @@ export class Residency {
         `the page at ${page * this.#mm.machine.pageSize} is in use and cannot move to the device`,
       );
     }
+    return frames;
+  }
+
+  /** Begins a load: the frames of pages from `start` on, -1 of those that are not on the device; how many those are. */
+  beginLoad(start: number, frames: Int32Array): number {
+    if (this.#attached.lost !== null) throw this.#attached.lost;
+    this.#loading = ++this.#clock;
+    const missing = this.#lookUp(start, frames, false);
+    if (missing > 0 && this.#mm.machine.hasLostPages) this.#refuseLost(start, frames);
+    return missing;
+  }
+
+  /** Where so many pages can lie side by side: what is there was used longest ago. -1 where what is held leaves no such place. */
+  placeForRun(count: number): number {
+    this.#rankFrames(FREE);
+    return leastRecentlyUsedRun(this.#uses, count, this.runFrames);
+  }
+
+  /** How often a frame is held, by its number within the device. */
+  holdsOf(frame: number): number {
+    return this.#holds[frame];
+  }
+
+  /** Frames that nothing holds. */
+  get freeable(): number {
+    let frames = 0;
+    for (const holds of this.#holds) if (holds === 0) frames++;
     return frames;
   }
 
@@ -270,11 +296,8 @@ export class Residency {
     this.#rankFrames(FREE);
     if (leastRecentlyUsedRun(this.#uses, frames.length, this.runFrames) < 0) return missing;
     for (let i = 0; i < frames.length;) {
-      let run = 1;
-      if (frames[i] >= 0) {
-        while (i + run < frames.length && frames[i + run] === frames[i] + run) run++;
-        await evictFrames(this.#attached, frames[i], run, checkpoint);
-      }
+      const run = sideBySide(frames, i);
+      if (frames[i] >= 0) await evictFrames(this.#attached, frames[i], run, checkpoint);
       i += run;
     }
     return this.#lookUp(start, frames, false);
@@ -282,7 +305,6 @@ export class Residency {
 
   /** Brings up to `count` pages from `page` on to the device; returns how many were tried. */
   async #place(page: number, count: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<number> {
-    const { allocator } = this.#attached;
     this.#rankFrames(HELD);
     let length = Math.min(count, this.runFrames);
     let first = leastRecentlyUsedRun(this.#uses, length, this.runFrames);
@@ -293,10 +315,23 @@ export class Residency {
     if (first < 0) {
       throw new MemoryError(
         "ENOMEM",
-        `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps`,
+        `all ${this.frames * this.#mm.machine.pageSize} bytes of device memory are in use by running steps or held by bindings`,
       );
     }
-    await this.#vacate(first, length, checkpoint);
+    await this.placeAt(page, first, length, cause, checkpoint);
+    return length;
+  }
+
+  /** Brings pages from `page` on into frames from `first` on, which nothing holds. */
+  async placeAt(
+    page: number,
+    first: number,
+    length: number,
+    cause: ToDeviceCause,
+    checkpoint: Checkpoint,
+  ): Promise<void> {
+    const { allocator } = this.#attached;
+    await this.vacate(first, length, checkpoint);
     const placement = (moving: number): number => {
       const frame = first + (moving - page);
       this.#lastUse[frame] = this.#loading;
@@ -310,7 +345,6 @@ export class Residency {
       if (homeless >= 0) throw outOfHostMemory(this.#mm.machine, homeless);
       await migrateToDevice(this.#attached, this.#mm, from, to, cause, placement, checkpoint);
     }
-    return length;
   }
 
   /** Fills in what the policy is asked with; frames of the present load count as `own`. */
@@ -325,7 +359,7 @@ export class Residency {
   }
 
   /** Evicts what is in frames `[first, first + count)`. Throws when the host has no room for it. */
-  async #vacate(first: number, count: number, checkpoint: Checkpoint): Promise<void> {
+  async vacate(first: number, count: number, checkpoint: Checkpoint): Promise<void> {
     const { allocator, machine } = this.#attached;
     for (let frame = first; frame < first + count; frame++) {
       if (allocator.isFree(frame)) continue;
@@ -344,15 +378,16 @@ export class Residency {
   }
 }
 
-/** What is on the engine's device. */
-export function provideResidency(engine: Engine): Residency {
-  engine.resident ??= new Residency(engine.attached, engine.mm);
-  return engine.resident;
-}
-
-function isScattered(frames: Int32Array, runFrames: number): boolean {
+export function isScattered(frames: Int32Array, runFrames: number): boolean {
   for (let i = 1; i < frames.length; i++) if (frames[i] !== frames[0] + i || frames[i] % runFrames === 0) return true;
   return false;
+}
+
+/** Pages from `from` on that are in frames side by side. */
+export function sideBySide(frames: Int32Array, from: number): number {
+  let end = from + 1;
+  while (end < frames.length && frames[from] >= 0 && frames[end] === frames[from] + end - from) end++;
+  return end - from;
 }
 
 function runOfMissing(frames: Int32Array, from: number): number {

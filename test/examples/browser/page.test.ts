@@ -142,6 +142,27 @@ describe("the page of the example", () => {
     await page.screenshot({ path: join(SCREENSHOTS, "nearest-words-dark.png"), fullPage: true });
   });
 
+  test("finds the same on the GPU, or on what plays one", async (t) => {
+    const without = await open(t, "?device=mirror");
+    if (without === null) return;
+    const hasAdapter = await without.evaluate<boolean>(
+      "navigator.gpu?.requestAdapter().then((adapter) => adapter !== null)",
+    );
+    if (hasAdapter !== true && process.env["PAGEFERRY_REQUIRE_WEBGPU"] !== "1") return t.skip("no WebGPU adapter");
+    const page = await open(t, "?device=webgpu");
+    if (page === null) return;
+    const { device } = await page.evaluate<Shown>(LOOK);
+    t.diagnostic(device);
+    assert.match(device, /because the address asks for it\.$/);
+    assert.equal(await page.evaluate("document.body.dataset.device"), "webgpu");
+    const shown = await search(page, "queen");
+    await assertAnswer("queen", shown);
+    assert.match(shown.mode, /^streamed, \d+ steps$/);
+    const kept = percentOf(shown.bars[0], "on the device, and kept in host memory");
+    assert.ok(kept > 15 && kept <= 25.1, `a quarter is on the device at most: ${shown.bars[0]}`);
+    await page.screenshot({ path: join(SCREENSHOTS, "nearest-words-webgpu.png"), fullPage: true });
+  });
+
   test("says that it does not know a word, and goes on", async (t) => {
     const page = await open(t, "?device=mirror");
     if (page === null) return;

@@ -17,7 +17,9 @@ const PARTS = [
   "test/mm/huge/huge-space.js",
   "test/unified/opened-memory.js",
   "test/unified/remote-memory.js",
-  ...["builders", "environments", "invariants", "kernel-module", "test-device"].map((module) => `test/${module}.js`),
+  ...["builders", "bytes", "environments", "invariants", "kernel-module", "setting", "test-device"].map(
+    (module) => `test/${module}.js`,
+  ),
 ];
 
 export interface Build extends Disposable {

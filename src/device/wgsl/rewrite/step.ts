@@ -145,7 +145,7 @@ function pointerText(
 
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
-  { dimensions }: StepVariant,
+  { dimensions, based }: StepVariant,
   fn: FnElem,
   isGuarded: boolean,
 ): string {
@@ -160,6 +160,8 @@ function entryText(
   return [
     `${attributes.join(" ")}`,
     `fn ${ENTRY}(${parameters.join(", ")}) {`,
+    // Even if only their lengths were asked for, which the uniform has, they are used: bound, that is.
+    ...based.map((name) => `  _ = &${name};`),
     `  let ${id("linear")} = ${STEP}.first_workgroup + ${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
     `  if (${id("linear")} >= ${STEP}.end_workgroup) { return; }`,
     `  let ${id("workgroup")} = ${workgroup};`,

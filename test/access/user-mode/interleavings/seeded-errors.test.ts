@@ -18,7 +18,7 @@ const PARTS = [
   "src",
   "test/access/user-mode/threads.js",
   MODEL,
-  ...["builders", "environments", "invariants", "test-device"].map((module) => `test/${module}.js`),
+  ...["builders", "bytes", "environments", "invariants", "setting", "test-device"].map((module) => `test/${module}.js`),
 ];
 
 interface SeededError {

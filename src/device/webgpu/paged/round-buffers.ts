@@ -1,0 +1,93 @@
+/**
+ * The buffers that the rounds of a paged dispatch need beside the pools: made for the first dispatch of a kernel, kept for the
+ * next, made anew where they are too small.
+ */
+
+import { ARRAYS, COUNTER_WORDS } from "../../wgsl/rewrite/paged/contract.js";
+import type { GpuBuffers } from "../gpu-buffers.js";
+import { BUFFER_COPY_DST, BUFFER_COPY_SRC, BUFFER_MAP_READ, BUFFER_STORAGE, BUFFER_UNIFORM } from "../usage.js";
+
+/** Where the parts of tables and state begin, in words. */
+export interface RoundLayout {
+  readonly pages: number;
+  /** Words of one bit for each page. */
+  readonly pageBits: number;
+  readonly units: number;
+  readonly list: number;
+  readonly counters: number;
+  readonly touched: number;
+  readonly missed: number;
+  readonly writes: number;
+  readonly pending: number;
+  /** Of the whole state. */
+  readonly words: number;
+}
+
+export function roundLayout(pages: number, units: number): RoundLayout {
+  const pageBits = Math.ceil(pages / 32);
+  const counters = pages;
+  const touched = counters + COUNTER_WORDS;
+  const missed = touched + pageBits;
+  const writes = missed + pageBits;
+  const pending = writes + pageBits;
+  const words = pending + Math.ceil(units / 32);
+  return { pages, pageBits, units, list: pages, counters, touched, missed, writes, pending, words };
+}
+
+export class RoundBuffers {
+  readonly tables: GPUBuffer;
+  readonly state: GPUBuffer;
+  readonly parameters: GPUBuffer;
+  readonly uniforms: GPUBuffer | null;
+  readonly readback: GPUBuffer;
+  readonly #buffers: GpuBuffers;
+
+  private constructor(buffers: GpuBuffers, made: readonly GPUBuffer[]) {
+    this.#buffers = buffers;
+    [this.tables, this.state, this.parameters, this.readback] = made;
+    this.uniforms = made[4] ?? null;
+  }
+
+  /** Throws ENOMEM; no buffer is left then. */
+  static async make(
+    buffers: GpuBuffers,
+    layout: RoundLayout,
+    parameterBytes: number,
+    uniformBytes: number,
+  ): Promise<RoundBuffers> {
+    const made: GPUBuffer[] = [];
+    const make = async (what: string, bytes: number, usage: number): Promise<void> => {
+      made.push(await buffers.create(what, bytes, usage));
+    };
+    try {
+      await make("page tables", 4 * (layout.list + layout.units), BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
+      await make("the state of a round", 4 * layout.words, BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
+      await make("parameters", Math.max(parameterBytes, ARRAYS * 4), BUFFER_UNIFORM | BUFFER_COPY_DST);
+      await make("what a round has found", 4 * (layout.words - layout.counters), BUFFER_MAP_READ | BUFFER_COPY_DST);
+      if (uniformBytes > 0) await make("uniforms", uniformBytes, BUFFER_UNIFORM | BUFFER_COPY_DST);
+      return new RoundBuffers(buffers, made);
+    } catch (error) {
+      for (const buffer of made) buffers.destroy(buffer);
+      throw error;
+    }
+  }
+
+  fits(layout: RoundLayout): boolean {
+    return (
+      this.tables.size >= 4 * (layout.list + layout.units) &&
+      this.state.size >= 4 * layout.words &&
+      this.readback.size >= 4 * (layout.words - layout.counters)
+    );
+  }
+
+  /** Of device memory. */
+  get bytes(): number {
+    const all = [this.tables, this.state, this.parameters, this.readback, this.uniforms];
+    return all.reduce((sum, buffer) => sum + (buffer?.size ?? 0), 0);
+  }
+
+  destroy(): void {
+    for (const buffer of [this.tables, this.state, this.parameters, this.readback, this.uniforms])
+      if (buffer !== null) this.#buffers.destroy(buffer);
+  }
+}
