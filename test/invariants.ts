@@ -590,10 +590,11 @@ class Survey {
       if (this.#kind(frame) === ZONE_PRIVATE)
         this.#report(`${what} lets the CPU reach a frame that is private to a device`);
       this.#mappings[frame]++;
-    } else if (isDeviceExclusiveEntry(word)) {
+    } else {
+      assert(isDeviceExclusiveEntry(word));
       // No mapping, but a reference.
       this.#hold(frame, 1);
-    } else this.#report(`${what} is of no known kind`);
+    }
     if (this.#refcount(frame) === 0) this.#report(`${what} names a free frame`);
     if ((this.#flags(frame) & PG_FILE_COPY) !== 0 && ((word & PTE_WRITE) !== 0 || vma?.file === null))
       this.#report(`${what} is of an unwritten copy of a file page, and is writable or maps no file`);
