@@ -155,9 +155,20 @@ async function test() {
       ? files.filter((file) => !RUN_ONCE.some((path) => file.startsWith(`dist/test/${path}`)))
       : files;
     const complete = filters.length === 0 && !shared && !options.some((option) => option.startsWith("--test-name"));
-    const code = await runTests(options, chosen, { shared, complete });
-    if (code !== 0) process.exitCode = code;
-    if (stopped) return;
+    // Apart, because suites that both have in common stand in files of their own, by which the runner reports their tests.
+    const isWebgpu = (/** @type {string} */ file) => file.startsWith("dist/test/webgpu/");
+    const runs = complete
+      ? [
+          { counted: "mirror in Node", files: chosen.filter((file) => !isWebgpu(file)) },
+          { counted: "webgpu in Node", files: chosen.filter(isWebgpu) },
+        ]
+      : [{ counted: "", files: chosen }];
+    for (const { counted, files: some } of runs) {
+      if (some.length === 0) continue;
+      const code = await runTests(options, some, { shared, counted });
+      if (code !== 0) process.exitCode = code;
+      if (stopped) return;
+    }
   }
 }
 
@@ -165,14 +176,14 @@ async function test() {
 function runTests(
   /** @type {string[]} */ options,
   /** @type {string[]} */ files,
-  /** @type {{ shared: boolean, complete: boolean }} */ { shared, complete },
+  /** @type {{ shared: boolean, counted: string }} */ { shared, counted },
 ) {
   // A runner started from within a test would otherwise report to that test's runner instead of to us.
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
   const env = {
     ...inherited,
     PAGEFERRY_TEST_SHARED: shared ? "1" : "0",
-    PAGEFERRY_COMPLETE_RUN: complete ? "1" : "0",
+    PAGEFERRY_COUNTED: counted,
   };
   const tests = spawn(process.execPath, ["--expose-gc", "--enable-source-maps", "--test", ...options, ...files], {
     cwd: root,

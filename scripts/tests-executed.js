@@ -1,7 +1,7 @@
 // How many tests ran on each device, and how many have to: `test/webgpu/tests-executed.json` has what was recorded last, and
 // fewer than that is a failure, because tests that do not run any more do not fail any more. A test is of WebGPU where it
-// stands in a file under test/webgpu or says so in its name; all others are of the software device, or of none. Tests that are
-// skipped do not count.
+// runs by a file under test/webgpu (in a page also where its name says so); all others are of the software device, or of none.
+// Tests that are skipped do not count.
 
 import { existsSync, readFileSync } from "node:fs";
 

@@ -181,7 +181,12 @@ export class Kernel {
     }
     core.queue.assertOpen();
     const used = Object.fromEntries(arrays.map((name) => [name, footprint[name] ?? null]));
-    return new Kernel(core, await core.pager.createKernel(code.device), label, used, code);
+    const kernel = await core.pager.createKernel(code.device).catch((error: unknown) => {
+      // What the device says of its own end is no news to whoever destroyed the memory.
+      core.queue.assertOpen();
+      throw error;
+    });
+    return new Kernel(core, kernel, label, used, code);
   }
 
   /**

@@ -126,7 +126,7 @@ test("every kernel, in every mode, from two pages to everything: the same bytes,
 });
 
 test("a dispatch of its own choice is resident when all fits, streamed when footprints say how, else paged, and says why", async () => {
-  const [gather, , inPlace] = WORKLOADS;
+  const [gather, , , inPlace] = WORKLOADS;
   const chosen = async (workload: PagedWorkload, devicePages: number): Promise<DispatchReport> => {
     const cell = await attempt(workload, "auto", { devicePages }, expected(workload));
     return "report" in cell ? cell.report : assert.fail(cell.needs);

@@ -28,6 +28,7 @@ export function pagedWorkloads(pageSize: number, pages = 12): readonly PagedWork
   const many = page * pages;
   return [
     gather(many, page * 4),
+    hashed(many, page * 2),
     histogram(many / 2, page * 4),
     inPlace(many),
     twice(many),
@@ -66,6 +67,37 @@ function gather(size: number, invocations: number): PagedWorkload {
       result: new Float32Array(invocations),
     }),
     plainly: ({ index, data, result }) => index.forEach((at, i) => (result[i] = f(data[at] + 1))),
+  };
+}
+
+/** Where an element is, is worked out from what is read: any number would be within the array, also one that is not there. */
+function hashed(size: number, invocations: number): PagedWorkload {
+  return {
+    name: "hashed gather",
+    wgsl: `
+@group(0) @binding(0) var<storage, read> data: array<u32>;
+@group(0) @binding(1) var<storage, read_write> result: array<u32>;
+@group(0) @binding(2) var<storage, read> keys: array<u32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&keys)) { return; }
+  let key = keys[id.x] * 0x9e3779b1u;
+  let at = (key >> 7) % arrayLength(&data);
+  result[id.x] = data[at] ^ data[(at * 31 + 7) % arrayLength(&data)];
+}`,
+    footprint: {},
+    invocations,
+    uniforms: {},
+    start: () => ({
+      data: draw(size, 2 ** 32, 13),
+      result: new Uint32Array(invocations),
+      keys: draw(invocations, 2 ** 32, 14),
+    }),
+    plainly: ({ data, result, keys }) => {
+      keys.forEach((key, i) => {
+        const at = (Math.imul(key, 0x9e3779b1) >>> 7) % size;
+        result[i] = data[at] ^ data[(at * 31 + 7) % size];
+      });
+    },
   };
 }
 

@@ -15,6 +15,10 @@ import type {
   DeviceKernelDescriptor,
   KernelSlice,
   KernelStep,
+  PagedDispatch,
+  PagedRound,
+  PagedRun,
+  PagedUnits,
   WorkgroupShape,
 } from "../../src/device/driver.js";
 import { runStep } from "../../src/device/mirror/run-step.js";
@@ -151,9 +155,16 @@ class FollowedKernel implements DeviceKernel {
   readonly #kernel: DeviceKernel;
   readonly #device: ShadowedDevice;
 
+  /** Missing where the GPU's kernel cannot be paged. */
+  readonly beginPaged?: (dispatch: PagedDispatch) => Promise<PagedRun>;
+
   constructor(kernel: DeviceKernel, device: ShadowedDevice) {
     this.#kernel = kernel;
     this.#device = device;
+    if (kernel.beginPaged !== undefined) {
+      this.beginPaged = async (dispatch) =>
+        new FollowedRun((await kernel.beginPaged?.(dispatch)) ?? assert.fail(), device);
+    }
   }
 
   get scratchBytes(): number {
@@ -167,6 +178,39 @@ class FollowedKernel implements DeviceKernel {
   async execute(step: KernelStep): Promise<void> {
     await this.#kernel.execute(step);
     for (const { written, frames } of step.slices) if (written) await this.#device.fetch(frames);
+  }
+}
+
+/** A paged dispatch on the GPU: after each round the copy gets what it may have written. */
+class FollowedRun implements PagedRun {
+  readonly units: number;
+  readonly mostUnits: number;
+  readonly #run: PagedRun;
+  readonly #device: ShadowedDevice;
+  /** Frames of pages that may be written, by page. */
+  readonly #writable = new Map<number, number>();
+
+  constructor(run: PagedRun, device: ShadowedDevice) {
+    this.#run = run;
+    this.#device = device;
+    this.units = run.units;
+    this.mostUnits = run.mostUnits;
+  }
+
+  map(page: number, frame: number, writable: boolean): void {
+    this.#run.map(page, frame, writable);
+    if (writable) this.#writable.set(page, frame);
+    else this.#writable.delete(page);
+  }
+
+  async round(units: PagedUnits): Promise<PagedRound> {
+    const found = await this.#run.round(units);
+    await this.#device.fetch(Int32Array.from(this.#writable.values()));
+    return found;
+  }
+
+  close(): void {
+    this.#run.close();
   }
 }
 

@@ -35,7 +35,7 @@ function sameInside(left: object, right: object, begun: Begun): boolean {
   }
   if (left instanceof Map) return right instanceof Map && sameEntries(left, right, begun);
   if (left instanceof Set) return right instanceof Set && sameMembers(left, right, begun);
-  if (left instanceof Date) return right instanceof Date && Object.is(left.getTime(), right.getTime());
+  if (left instanceof Date) return right instanceof Date && left.getTime() === right.getTime();
   if (left instanceof RegExp) {
     return (
       right instanceof RegExp &&

@@ -154,6 +154,7 @@ async function runInMemory(
   await using memory = await createUnifiedMemory({ device, pageSize: PAGE });
   const kernel = await memory.createKernel({
     wgsl: shader.text,
+    footprint: Object.fromEntries(Object.keys(shader.arrays).map((name) => [name, "whole"] as const)),
     ...(shader.entryPoint !== undefined && { entryPoint: shader.entryPoint }),
   });
   const arrays = Object.fromEntries(
