@@ -12,7 +12,7 @@ export async function runPlainly(
   shader: Shader,
   starts: Readonly<Record<string, View<ElementType, ArrayBuffer>>>,
 ): Promise<Record<string, View>> {
-  const { text, shape, constants = {}, uniforms = {} } = shader;
+  const { text, shape, constants = {} } = shader;
   const {
     arrays,
     workgroups,
