@@ -149,6 +149,10 @@ function entryText(
   const { parameters, values } = entryArguments(names, entry, text);
   const [x, y, z] = workgroups.size.map((count) => `${count}u`);
   const id = (name: string): string => `${RESERVED}${name}`;
+  const isRow = dimensions === 1 && workgroups.size[1] === 1 && workgroups.size[2] === 1;
+  const guarded = isRow
+    ? `${id("invocation")}.x >= ${STEP}.shape_x`
+    : `any(${id("invocation")} >= vec3u(${STEP}.shape_x, ${STEP}.shape_y, ${STEP}.shape_z))`;
   const workgroup =
     dimensions === 1
       ? `vec3u(${id("linear")}, 0u, 0u)`
@@ -162,10 +166,10 @@ function entryText(
     `  if (${id("linear")} >= ${STEP}.end_workgroup) { return; }`,
     `  let ${id("workgroup")} = ${workgroup};`,
     `  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`,
-    `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
-    ...(!workgroups.whole
-      ? [`  if (any(${id("invocation")} >= vec3u(${STEP}.shape_x, ${STEP}.shape_y, ${STEP}.shape_z))) { return; }`]
-      : []),
+    isRow
+      ? `  let ${id("invocation")} = vec3u(${id("linear")} * ${x} + ${id("local")}.x, 0u, 0u);`
+      : `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
+    ...(workgroups.whole ? [] : [`  if (${guarded}) { return; }`]),
     `  ${entry.name.ident.originalName}(${values.join(", ")});`,
     "}",
   ].join("\n");
