@@ -252,6 +252,11 @@ export interface DeviceKernel {
   readonly lookahead?: 0 | 1;
   /** Bytes of device memory beside the frames that steps have needed at most, where slices were not contiguous. */
   readonly scratchBytes: number;
+  /**
+   * Steps run beside this thread, however long they are: what is on the device is run in one. Otherwise steps are cut, so that
+   * the thread is free now and then.
+   */
+  readonly runsBeside?: true;
   /** How invocations are grouped; missing for functions, whose steps may begin and end anywhere. */
   readonly workgroups?: WorkgroupShape;
   /**

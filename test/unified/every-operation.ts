@@ -97,14 +97,20 @@ export const LONG_OPERATIONS: Readonly<Record<string, Act>> = {
   },
   "a .npy file in": async ({ opened }, options) => {
     const file = [writeNpyHeader("u8", [PAGES * PAGE]), ...fifths()];
-    const { array } = await loadNpy(
-      opened.memory,
-      nodeStreams?.Readable.from(file) ?? new Blob(file).stream(),
-      options,
-    );
+    const { array } = await loadNpy(opened.memory, nodeStreams?.Readable.from(file) ?? streamOf(file), options);
     array.destroy();
   },
 };
+
+/** In pieces that are the same each time, as those of a blob are not. */
+function streamOf(pieces: readonly Uint8Array<ArrayBuffer>[]): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({
+    start: (controller) => {
+      for (const piece of pieces) controller.enqueue(piece);
+      controller.close();
+    },
+  });
+}
 
 /** The others: several operations, or one of a single step behind another. */
 export const OTHER_OPERATIONS: Readonly<Record<string, Act>> = {

@@ -234,3 +234,16 @@ test("no invocations, no steps", () => {
   const operands: Operand[] = [{ name: "x", footprint: { each: 1 }, stride: 4, length: 16 }];
   assert.deepEqual(stepsOf(planSteps(request({ operands, invocations: 0 })), 0), []);
 });
+
+test("what is resident runs in one step where steps run beside the thread, and in several where they do not", () => {
+  const length = 40 * MiB;
+  const operands: Operand[] = [{ name: "x", footprint: { each: 1 }, stride: 4, length }];
+  const asked = request({ operands, invocations: length, pageSize: 64 * KiB, frames: 4 * 1024 });
+  assert.deepEqual(stepsOf(planSteps({ ...asked, runsBeside: true }), length), [[0, length]]);
+  const steps = stepsOf(planSteps(asked), length);
+  assert.deepEqual(
+    steps.map(([, count]) => count),
+    Array.from({ length: 5 }, () => 8 * MiB),
+  );
+  assert.equal(planSteps({ ...asked, runsBeside: true, mode: "streamed" }).mode, "streamed");
+});

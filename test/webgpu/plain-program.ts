@@ -12,7 +12,7 @@ export async function runPlainly(
   shader: Shader,
   starts: Readonly<Record<string, View<ElementType, ArrayBuffer>>>,
 ): Promise<Record<string, View>> {
-  const { text, shape, constants = {}, uniforms = {} } = shader;
+  const { text, shape, constants = {} } = shader;
   const {
     arrays,
     workgroups,
@@ -25,29 +25,16 @@ export async function runPlainly(
     layout: "auto",
     compute: { module, entryPoint, constants },
   });
-  const buffers = new Map<string, GPUBuffer>();
+  const buffers = createBuffers(device, shader, starts);
   const groups = new Map<number, GPUBindGroupEntry[]>();
-  const bind = (
-    name: string,
-    node: { start: number; end: number },
-    bytes: ArrayBufferView<ArrayBuffer>,
-    kind: number,
-  ): void => {
-    const buffer = device.createBuffer({
-      size: Math.ceil(bytes.byteLength / 16) * 16,
-      usage: kind | usage.BUFFER_COPY_DST | usage.BUFFER_COPY_SRC,
-    });
-    device.queue.writeBuffer(buffer, 0, bytes);
-    buffers.set(name, buffer);
+  for (const { name, node } of [...arrays, ...variables]) {
     const declared = text.slice(node.start, node.end);
     const numberOf = (what: string): number => Number(new RegExp(`@${what}\\((\\d+)\\)`).exec(declared)?.[1]);
     const entries = groups.get(numberOf("group")) ?? [];
     groups.set(numberOf("group"), entries);
-    const size = kind === usage.BUFFER_STORAGE ? bytes.byteLength : buffer.size;
-    entries.push({ binding: numberOf("binding"), resource: { buffer, size } });
-  };
-  for (const { name, node } of arrays) bind(name, node, starts[name] ?? assert.fail(name), usage.BUFFER_STORAGE);
-  for (const { name, node } of variables) bind(name, node, uniforms[name] ?? assert.fail(name), usage.BUFFER_UNIFORM);
+    const buffer = buffers.get(name) ?? assert.fail(name);
+    entries.push({ binding: numberOf("binding"), resource: { buffer, size: starts[name]?.byteLength ?? buffer.size } });
+  }
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   pass.setPipeline(pipeline);
@@ -60,14 +47,37 @@ export async function runPlainly(
   device.queue.submit([encoder.finish()]);
   const error = await device.popErrorScope();
   assert.equal(error?.message, undefined);
+  return takeResults(device, shader, buffers);
+}
+
+/** A buffer for each array, as it begins, and for each uniform. */
+export function createBuffers(
+  device: GPUDevice,
+  { uniforms = {} }: Shader,
+  starts: Readonly<Record<string, View<ElementType, ArrayBuffer>>>,
+): Map<string, GPUBuffer> {
+  const buffers = new Map<string, GPUBuffer>();
+  const create = (name: string, bytes: ArrayBufferView<ArrayBuffer>, kind: number): void => {
+    const size = Math.ceil(bytes.byteLength / 16) * 16;
+    const buffer = device.createBuffer({ size, usage: kind | usage.BUFFER_COPY_DST | usage.BUFFER_COPY_SRC });
+    device.queue.writeBuffer(buffer, 0, bytes);
+    buffers.set(name, buffer);
+  };
+  for (const [name, bytes] of Object.entries(starts)) create(name, bytes, usage.BUFFER_STORAGE);
+  for (const [name, bytes] of Object.entries(uniforms)) create(name, bytes, usage.BUFFER_UNIFORM);
+  return buffers;
+}
+
+/** What the arrays hold; the buffers are destroyed. */
+export async function takeResults(
+  device: GPUDevice,
+  { arrays }: Shader,
+  buffers: ReadonlyMap<string, GPUBuffer>,
+): Promise<Record<string, View>> {
   const results: Record<string, View> = {};
-  for (const [name, { type, length }] of Object.entries(shader.arrays)) {
-    results[name] = viewOf(
-      type,
-      await readBack(device, buffers.get(name) ?? assert.fail(name), length * strideOf(type)),
-      0,
-      length,
-    );
+  for (const [name, { type, length }] of Object.entries(arrays)) {
+    const bytes = await readBack(device, buffers.get(name) ?? assert.fail(name), length * strideOf(type));
+    results[name] = viewOf(type, bytes, 0, length);
   }
   for (const buffer of buffers.values()) buffer.destroy();
   return results;

@@ -35,6 +35,7 @@ export interface KernelContext {
 }
 
 export class WebgpuKernel implements DeviceKernel {
+  readonly runsBeside = true;
   readonly workgroups: WorkgroupShape;
   readonly beginPaged?: (dispatch: PagedDispatch) => Promise<PagedRun>;
   readonly #paged: PagedDispatches | null;

@@ -1,4 +1,4 @@
-/** Kernels in WGSL on the software device. Loaded when the first one is made: most of it is the parser. */
+/** Kernels in WGSL: what is known of them for any device, and their compiler for the software device. Loaded when the first one is made. */
 
 export { elementNameOf, isElementOf, uniformBytes } from "./bindings.js";
 export { compile, type CompiledKernel } from "./compile.js";

@@ -67,6 +67,7 @@ export class LocalKernel {
       pageSize: machine.pageSize,
       frames: framesLeft(bound, residency.frames, this.#pages.rangesOf(operands, invocations)),
       runFrames: residency.runFrames,
+      runsBeside: this.#kernel.runsBeside === true,
       lookahead: this.#kernel.lookahead ?? attached.device.lookahead,
       canPage: this.#kernel.beginPaged !== undefined,
       mode,

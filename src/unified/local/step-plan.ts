@@ -36,6 +36,8 @@ export interface PlanRequest {
   readonly runFrames?: number;
   /** Steps in flight beside the one that runs. */
   readonly lookahead: number;
+  /** Steps run beside this thread: a resident dispatch is one. Default false. */
+  readonly runsBeside?: boolean;
   /** Invocations that a step is a multiple of, unless it is the last: default 1. */
   readonly granule?: number;
   readonly mode: "auto" | StepPlan["mode"];
@@ -65,7 +67,7 @@ function planSingle(request: PlanRequest): StepPlan {
   const total = countPages(operands, 0, invocations, pageSize);
   if (mode !== "streamed" && total <= frames) {
     const unit = alignment(operands, pageSize);
-    const limit = Math.max(1, Math.floor(RESIDENT_STEP_BYTES / pageSize));
+    const limit = request.runsBeside === true ? total : Math.max(1, Math.floor(RESIDENT_STEP_BYTES / pageSize));
     const streamed = operands.filter(({ footprint }) => footprint !== "whole");
     return {
       mode: "resident",

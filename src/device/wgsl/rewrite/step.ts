@@ -53,18 +53,16 @@ const STEP = `${RESERVED}step`;
 
 /** Dispatched as workgroups (x, y, 1), where x times y is no less than the workgroups of the step. */
 export function rewriteStep(description: KernelDescription, variant: StepVariant): StepModule {
-  const { source, workgroups } = description;
-  const { text, entry, instances } = source;
+  const { text, instances } = description.source;
   const bindings = placesOf(description, variant.writable);
   const binding = bindings.length;
   const parameters = parametersOf(binding, variant.based);
-  const isGuarded = !workgroups.whole;
   const code = [
     ...declarationsOf(description, (node) => withPlace(text, node, bindings)),
     ...instances.map((instance) => functionText(description, variant, instance)),
     structText(parameters, variant.based),
     `@group(0) @binding(${binding}) var<uniform> ${STEP}: ${STEP}_parameters;`,
-    entryText(description, variant, entry, isGuarded),
+    entryText(description, variant),
   ].join("\n");
   return { code, entryPoint: ENTRY, bindings, parameters };
 }
@@ -146,13 +144,15 @@ function pointerText(
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
   { dimensions, based }: StepVariant,
-  fn: FnElem,
-  isGuarded: boolean,
 ): string {
-  const attributes = (fn.attributes ?? []).map(({ start, end }) => text.slice(start, end));
+  const attributes = (entry.attributes ?? []).map(({ start, end }) => text.slice(start, end));
   const { parameters, values } = entryArguments(names, entry, text);
   const [x, y, z] = workgroups.size.map((count) => `${count}u`);
   const id = (name: string): string => `${RESERVED}${name}`;
+  const isRow = dimensions === 1 && workgroups.size[1] === 1 && workgroups.size[2] === 1;
+  const guarded = isRow
+    ? `${id("invocation")}.x >= ${STEP}.shape_x`
+    : `any(${id("invocation")} >= vec3u(${STEP}.shape_x, ${STEP}.shape_y, ${STEP}.shape_z))`;
   const workgroup =
     dimensions === 1
       ? `vec3u(${id("linear")}, 0u, 0u)`
@@ -166,11 +166,11 @@ function entryText(
     `  if (${id("linear")} >= ${STEP}.end_workgroup) { return; }`,
     `  let ${id("workgroup")} = ${workgroup};`,
     `  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`,
-    `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
-    ...(isGuarded
-      ? [`  if (any(${id("invocation")} >= vec3u(${STEP}.shape_x, ${STEP}.shape_y, ${STEP}.shape_z))) { return; }`]
-      : []),
-    `  ${fn.name.ident.originalName}(${values.join(", ")});`,
+    isRow
+      ? `  let ${id("invocation")} = vec3u(${id("linear")} * ${x} + ${id("local")}.x, 0u, 0u);`
+      : `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
+    ...(workgroups.whole ? [] : [`  if (${guarded}) { return; }`]),
+    `  ${entry.name.ident.originalName}(${values.join(", ")});`,
     "}",
   ].join("\n");
 }
