@@ -45,7 +45,25 @@ export const REJECTED: readonly Rejected[] = [
       "struct S { n: u32, ⟨items: array<u32> }\n@group(1) @binding(0) var<storage> s: S;",
       "  _ = s.items[i];",
     ),
-    reason: /array without a length .* name its variable in bindings/,
+    reason: /array without a length .* only member.* name the variable in bindings/,
+  },
+  {
+    text: declared("struct S { value: array<u32> }\n@group(1) @binding(0) var<storage> s: S;", "  _ = ⟨s[i];"),
+    reason: /structure "S" is no array: its member "value" is/,
+  },
+  {
+    text: declared(
+      "struct S { value: array<u32> }\n@group(1) @binding(0) var<storage> s: S;",
+      "  _ = arrayLength(⟨&s);",
+    ),
+    reason: /structure "S" is no array: its member "value" is/,
+  },
+  {
+    text: declared(
+      "struct S { value: ⟨array<array<u32>> }\n@group(1) @binding(0) var<storage> s: S;",
+      "  _ = s.value[i][0];",
+    ),
+    reason: /an array without a length is no element of an array/,
   },
   {
     text: declared("⟨@group(1) @binding(0) var<storage> x: array<atomic<u32>>;", "  _ = atomicLoad(&x[i]);"),
