@@ -344,4 +344,33 @@ ${main(`  let q = &x;
     shape: [N, 1, 1],
     footprint: each("y"),
   },
+  {
+    name: "variables have the names of types and functions that are WGSL's own",
+    properties: ["gather", "in place"],
+    text:
+      storage({ at: "array<u32>", v: "array<vec4u>", y: "rw array<u32>" }) +
+      main(`  _ = &v;
+  let u32 = at[i];
+  let min = i;
+  var select = v[u32][at[min] % 4u];
+  { let vec3u = at[min]; let at = select; select = at + v[vec3u].y; }
+  y[min] += select + step(&select) * step(&select);`) +
+      "fn step(p: ptr<function, u32>) -> u32 { *p = *p % 1000u + 1u; return *p; }\n",
+    arrays: { at: indices(), v: { type: "vec4u", length: M, start: below(M) }, y: words(N) },
+    shape: [N, 1, 1],
+    footprint: each("at", "y"),
+  },
+  {
+    name: "the type of a pointer has a name of its own",
+    properties: ["gather"],
+    text:
+      storage({ at: "array<u32>", x: "array<u32>", y: "rw array<u32>" }) +
+      "alias Words = array<u32>;\nalias Read = ptr<storage, Words>;\nalias Input = Read;\n" +
+      "fn load(p: Input, i: u32) -> u32 { return (*p)[i] + arrayLength(p); }\n" +
+      main("  y[i] = load(&x, load(&at, i) - arrayLength(&at));"),
+    arrays: { at: indices(), x: words(), y: zeros() },
+    shape: [N, 1, 1],
+    footprint: each("at", "y"),
+    notOnMirror: /"ptr" is no type/,
+  },
 ];

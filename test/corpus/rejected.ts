@@ -22,6 +22,10 @@ export const REJECTED: readonly Rejected[] = [
     text: declared("⟨fn pageferry_f() {}", "  pageferry_f();").replace("⟨fn ", "fn ⟨"),
     reason: /are taken \("pageferry_f"\)/,
   },
+  {
+    text: declared("fn ⟨min(a: u32, b: u32) -> u32 { return a; }", "  _ = min(1u, 2u);"),
+    reason: /"min" is a name of WGSL's own that no module may hide/,
+  },
   { text: declared("struct pageferry_S { a: u32 }".replace("struct ", "struct ⟨")), reason: /are taken/ },
   {
     text: declared("@group(1) @binding(0) var<storage> x: array<⟨f16>;", "  _ = x[i];"),
