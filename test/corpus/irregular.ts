@@ -307,4 +307,70 @@ export const IRREGULAR: readonly Shader[] = [
     shape: [96, 64, 1],
     footprint: each("y"),
   },
+  {
+    name: "arrays in structures of their own",
+    properties: ["gather", "in place"],
+    text:
+      "struct Indices { value: array<u32> }\nstruct Cell { key: u32, value: u32 }\nstruct Cells { value: array<Cell> }\nalias Place = Indices;\n" +
+      storage({ at: "Indices", cells: "Cells", y: "rw Place" }) +
+      main("  y.value[i] += cells.value[at.value[i]].value % arrayLength(&cells.value);"),
+    arrays: { at: indices(), cells: { type: cell, length: M, start: below(M) }, y: words(N) },
+    shape: [N, 1, 1],
+    footprint: each("at", "y"),
+  },
+  {
+    name: "pointers to structures with nothing but an array, among names that hide them",
+    properties: ["gather", "in place"],
+    text:
+      "struct S { /* x.value */ @align(16) value: array<vec4u>, }\n" +
+      storage({ x: "S", y: "rw S" }) +
+      `fn load(p: ptr<storage, S>, i: u32) -> vec4u { return p.value[i % arrayLength(&p.value)]; }
+fn swap(p: ptr<storage, S, read_write>, i: u32) { let value = &(*p).value; (*value)[i] = (*value)[i].wzyx; value[i].x++; }
+${main(`  let q = &x;
+  let p = &(q.value);
+  let found = load(&x, (*p)[i].y) + q.value[i] + load(q, i + 1u);
+  y.value[i] = found;
+  swap(&y, i);
+  {
+    struct_like(i);
+    var x = vec4u(i);
+    x.z += y.value[i].z;
+    y.value[i].z = x.z;
+  }`)}fn struct_like(i: u32) { (y).value[i].w |= 1u; }\n`,
+    arrays: {
+      x: { type: "vec4u", length: M, start: below(M) },
+      y: { type: "vec4u", length: N, start: all(0) },
+    },
+    shape: [N, 1, 1],
+    footprint: each("y"),
+  },
+  {
+    name: "variables have the names of types and functions that are WGSL's own",
+    properties: ["gather", "in place"],
+    text:
+      storage({ at: "array<u32>", v: "array<vec4u>", y: "rw array<u32>" }) +
+      main(`  _ = &v;
+  let u32 = at[i];
+  let min = i;
+  var select = v[u32][at[min] % 4u];
+  { let vec3u = at[min]; let at = select; select = at + v[vec3u].y; }
+  y[min] += select + step(&select) * step(&select);`) +
+      "fn step(p: ptr<function, u32>) -> u32 { *p = *p % 1000u + 1u; return *p; }\n",
+    arrays: { at: indices(), v: { type: "vec4u", length: M, start: below(M) }, y: words(N) },
+    shape: [N, 1, 1],
+    footprint: each("at", "y"),
+  },
+  {
+    name: "the type of a pointer has a name of its own",
+    properties: ["gather"],
+    text:
+      storage({ at: "array<u32>", x: "array<u32>", y: "rw array<u32>" }) +
+      "alias Words = array<u32>;\nalias Read = ptr<storage, Words>;\nalias Input = Read;\n" +
+      "fn load(p: Input, i: u32) -> u32 { return (*p)[i] + arrayLength(p); }\n" +
+      main("  y[i] = load(&x, load(&at, i) - arrayLength(&at));"),
+    arrays: { at: indices(), x: words(), y: zeros() },
+    shape: [N, 1, 1],
+    footprint: each("at", "y"),
+    notOnMirror: /"ptr" is no type/,
+  },
 ];

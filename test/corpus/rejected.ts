@@ -22,6 +22,10 @@ export const REJECTED: readonly Rejected[] = [
     text: declared("⟨fn pageferry_f() {}", "  pageferry_f();").replace("⟨fn ", "fn ⟨"),
     reason: /are taken \("pageferry_f"\)/,
   },
+  {
+    text: declared("fn ⟨min(a: u32, b: u32) -> u32 { return a; }", "  _ = min(1u, 2u);"),
+    reason: /"min" is a name of WGSL's own that no module may hide/,
+  },
   { text: declared("struct pageferry_S { a: u32 }".replace("struct ", "struct ⟨")), reason: /are taken/ },
   {
     text: declared("@group(1) @binding(0) var<storage> x: array<⟨f16>;", "  _ = x[i];"),
@@ -45,7 +49,25 @@ export const REJECTED: readonly Rejected[] = [
       "struct S { n: u32, ⟨items: array<u32> }\n@group(1) @binding(0) var<storage> s: S;",
       "  _ = s.items[i];",
     ),
-    reason: /array without a length .* name its variable in bindings/,
+    reason: /array without a length .* only member.* name the variable in bindings/,
+  },
+  {
+    text: declared("struct S { value: array<u32> }\n@group(1) @binding(0) var<storage> s: S;", "  _ = ⟨s[i];"),
+    reason: /structure "S" is no array: its member "value" is/,
+  },
+  {
+    text: declared(
+      "struct S { value: array<u32> }\n@group(1) @binding(0) var<storage> s: S;",
+      "  _ = arrayLength(⟨&s);",
+    ),
+    reason: /structure "S" is no array: its member "value" is/,
+  },
+  {
+    text: declared(
+      "struct S { value: ⟨array<array<u32>> }\n@group(1) @binding(0) var<storage> s: S;",
+      "  _ = s.value[i][0];",
+    ),
+    reason: /an array without a length is no element of an array/,
   },
   {
     text: declared("⟨@group(1) @binding(0) var<storage> x: array<atomic<u32>>;", "  _ = atomicLoad(&x[i]);"),

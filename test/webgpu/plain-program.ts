@@ -29,7 +29,7 @@ export async function runPlainly(
   const groups = new Map<number, GPUBindGroupEntry[]>();
   for (const { name, node } of [...arrays, ...variables]) {
     const declared = text.slice(node.start, node.end);
-    const numberOf = (what: string): number => Number(new RegExp(`@${what}\\((\\d+)\\)`).exec(declared)?.[1]);
+    const numberOf = (what: string): number => Number(new RegExp(`@${what}\\(\\s*(\\d+)\\s*\\)`).exec(declared)?.[1]);
     const entries = groups.get(numberOf("group")) ?? [];
     groups.set(numberOf("group"), entries);
     const buffer = buffers.get(name) ?? assert.fail(name);

@@ -29,6 +29,8 @@ export interface ArrayUse {
   readonly name: string;
   /** What one element of the array is. */
   readonly element: Type;
+  /** Whether it is declared as an array; else it is one element. */
+  readonly indexed: boolean;
   /** Of an array with a fixed length, 1 for what is no array; null for as many as there are. */
   readonly length: number | null;
   readonly read: boolean;
@@ -127,7 +129,8 @@ export function describe({ text, entryPoint, constants = {}, bindings = [] }: De
         continue;
       }
       const element = checkStorage(c, node, type, node.template?.[1]?.name ?? "read");
-      arrays.push({ name, element, length: type.kind === "array" ? type.length : 1, ...use, node });
+      const indexed = type.kind === "array";
+      arrays.push({ name, element, indexed, length: indexed ? type.length : 1, ...use, node });
     }
   }
   for (const name of bindings) {

@@ -11,6 +11,7 @@ import {
   type GlobalVarElem,
   type OverrideElem,
   parseDeclarations,
+  type StructElem,
   type SyntaxNode,
 } from "./parse.js";
 import { pageOfOnly } from "./paged-places.js";
@@ -31,6 +32,7 @@ import {
   type Type,
 } from "./types.js";
 import { type Access, constantValue, type Place, type StorageUse } from "./value.js";
+import { WrappedArrays } from "./wrapped-arrays.js";
 
 /** Values of overrides, by name or by the number of their `@id`. */
 export type Constants = Readonly<Record<string, number>>;
@@ -49,12 +51,14 @@ export class Module {
   readonly #bindings = new Map<string, Binding>();
   readonly #resolving = new Set<string>();
   readonly #constants: Constants;
+  readonly #wrapped: WrappedArrays;
 
   constructor(c: Compilation, constants: Constants) {
     this.#constants = constants;
     this.all = parseDeclarations(c.text);
     for (const declaration of this.all) this.#add(c, declaration);
     this.#checkConstants(c);
+    this.#wrapped = new WrappedArrays(c.text, this.all);
   }
 
   /** The functions with `@compute`, in order. */
@@ -126,7 +130,7 @@ export class Module {
       case "alias":
         return { kind: "type", type: typeOf(c, declaration.typeRef) };
       case "struct":
-        return { kind: "type", type: structType(c, declaration) };
+        return { kind: "type", type: this.#structure(c, declaration) };
       case "const":
         return { kind: "value", value: constantOf(c, declaration) };
       case "fn":
@@ -142,6 +146,11 @@ export class Module {
       case "import":
         return c.refuse(declaration, `"${name}" cannot be used`);
     }
+  }
+
+  #structure(c: Compilation, declaration: StructElem): Type {
+    const wrapped = this.#wrapped.of(declaration);
+    return wrapped === null ? structType(c, declaration) : typeOf(c, wrapped);
   }
 
   #override(c: Compilation, name: string, node: OverrideElem): ReturnType<typeof expression> {

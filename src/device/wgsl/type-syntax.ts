@@ -100,8 +100,8 @@ export function structType(c: Compilation, node: StructElem): Struct {
       c.refuse(
         member,
         c.described
-          ? "a structure with an array without a length is no element of an array: name its variable in bindings"
-          : "an array without a length in a structure is not supported by the software device",
+          ? "an array without a length is the elements of an array where it is its structure's only member: with others beside it, name the variable in bindings"
+          : "an array without a length beside other members is not supported by the software device",
       );
     }
     const at = roundUp(offset, memberAlign);

@@ -38,18 +38,27 @@ interface Scope {
 /** Names that rewriting adds begin so. */
 export const RESERVED = "pageferry_";
 
+/** In a function of the kernel's, where `u32` may be a variable: what turns an index into a u32. */
+export const INDEX = `${RESERVED}index`;
+export const INDEX_DECLARATION = `alias ${INDEX} = u32;`;
+
+/** Names of WGSL's own that what is added stands on. */
+const NEEDED =
+  /^(?:[iu]32|f32|bool|array|atomic(?:Load|Store|Add|Sub|Max|Min|And|Or|Xor|Exchange|CompareExchangeWeak)?|vec[234][fiu]?|mat[234]x[234]f?|min|select|any|bitcast)$/;
+
 export class Names {
   readonly globals = new Map<string, NamedDeclaration>();
   readonly #text: string;
   readonly #referents = new Map<RefIdentElem, Referent>();
 
-  /** Throws a `KernelError` for a name that rewriting could add as well. */
+  /** Throws a `KernelError` for a name that rewriting could add as well, and for one that it needs with WGSL's meaning. */
   constructor(text: string, declarations: readonly Declaration[]) {
     this.#text = text;
     for (const declaration of declarations) {
       const name = declaredBy(declaration);
       if (name === null) continue;
       this.#check(name);
+      this.#checkNeeded(name);
       this.globals.set(name.ident.originalName, declaration as NamedDeclaration);
     }
     for (const declaration of declarations) this.#visit(declaration, { parent: null, names: new Map() });
@@ -93,6 +102,11 @@ export class Names {
     }
     const declaration = this.globals.get(name);
     if (declaration !== undefined) this.#referents.set(node, { kind: "global", declaration });
+  }
+
+  #checkNeeded({ ident: { originalName }, start }: DeclIdentElem): void {
+    if (NEEDED.test(originalName))
+      throw errorAt(this.#text, start, `"${originalName}" is a name of WGSL's own that no module may hide here`);
   }
 
   #check({ ident: { originalName }, start }: DeclIdentElem): void {

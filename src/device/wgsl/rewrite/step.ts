@@ -11,7 +11,7 @@ import { type AttributeElem, calledReference, type FnElem, type Node } from "../
 import { entryArguments } from "./entry-arguments.js";
 import { type Instance, nameOf, rootOf } from "./instances.js";
 import { type BindingPlace, declarationsOf, placesOf, withPlace } from "./module-text.js";
-import { RESERVED } from "./names.js";
+import { INDEX, INDEX_DECLARATION, type Names, RESERVED } from "./names.js";
 import { render, splice } from "./render.js";
 
 /** What differs from one use of a kernel to another. */
@@ -60,6 +60,7 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
   const code = [
     ...declarationsOf(description, (node) => withPlace(text, node, bindings)),
     ...instances.map((instance) => functionText(description, variant, instance)),
+    INDEX_DECLARATION,
     structText(parameters, variant.based),
     `@group(0) @binding(${binding}) var<uniform> ${STEP}: ${STEP}_parameters;`,
     entryText(description, variant),
@@ -112,10 +113,11 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
     if (node.kind === "component-expression") {
       const root = rootOf(names, instance, node.base);
       if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
-      const index = `u32(${renderPart(node.access)}) - ${STEP}.base_${nameOf(root.variable)}`;
+      const index = `${INDEX}(${renderPart(node.access)}) - ${STEP}.base_${nameOf(root.variable)}`;
       return `${renderPart(node.base)}[${index}]`;
     }
-    if (node.kind === "type" && variant.writable.length > 0) return pointerText(variant, instance, node, renderPart);
+    if (node.kind === "type" && variant.writable.length > 0)
+      return pointerText(names, variant, instance, node, renderPart);
     return null;
   });
 }
@@ -128,6 +130,7 @@ function ioAttributes({ attributes = [], params }: FnElem): Set<AttributeElem> {
 
 /** The type of a parameter that points into a variable which is now declared as written. */
 function pointerText(
+  names: Names,
   { writable }: StepVariant,
   { roots }: Instance,
   node: Extract<Node, { kind: "type" }>,
@@ -135,10 +138,15 @@ function pointerText(
 ): string | null {
   for (const [param, { variable }] of roots) {
     if (param.name.typeRef !== node || !writable.includes(nameOf(variable))) continue;
-    const [space, type] = node.templateParams ?? [];
+    const [space, type] = declaredPointer(names, node).templateParams ?? [];
     if (space !== undefined && type !== undefined) return `ptr<${renderPart(space)}, ${renderPart(type)}, read_write>`;
   }
   return null;
+}
+
+function declaredPointer(names: Names, node: Extract<Node, { kind: "type" }>): Extract<Node, { kind: "type" }> {
+  const declaration = names.of(node.name.refIdentElem)?.declaration;
+  return declaration?.kind === "alias" ? declaredPointer(names, declaration.typeRef) : node;
 }
 
 function entryText(

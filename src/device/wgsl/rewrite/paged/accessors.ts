@@ -63,7 +63,7 @@ export class Accessors {
   }
 
   /** The function from an element's number to its address. */
-  address({ number, use, words, indexed }: PagedArray, how: AddressUse): string {
+  address({ number, use, words }: PagedArray, how: AddressUse): string {
     const { lookup, write, critical, dependent, site } = how;
     const flags = `${write ? "w" : "r"}${lookup === "note" && critical ? "c" : ""}${lookup === "note" && dependent ? "d" : ""}`;
     const name = `${RESERVED}${lookup}_${lookup === "trace" ? site : flags}_${number}`;
@@ -71,7 +71,7 @@ export class Accessors {
       const wordShift = Math.log2(this.#memory.pageSize / 4);
       const elementShift = wordShift - Math.log2(words);
       const own = (what: string): string => `${PARAMETERS_NAME}.${what}_${number}`;
-      const limit = indexed && use.length === null ? own("last") : `min(${own("last")}, ${(use.length ?? 1) - 1}u)`;
+      const limit = use.length === null ? own("last") : `min(${own("last")}, ${use.length - 1}u)`;
       return [
         `fn ${name}(index: u32) -> u32 {`,
         `  let element = min(index, ${limit});`,

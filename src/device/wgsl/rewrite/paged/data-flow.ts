@@ -374,6 +374,8 @@ export class DataFlow {
     controls: Controls,
   ): void {
     const { instance } = frame;
+    // That an array is named makes it one of the kernel's bindings, and uses nothing of it.
+    if (target.kind === "phony" && value !== null && this.#isWholeArray(instance, value)) return;
     const inputs = value === null ? [] : this.#value(frame, value, controls);
     if (target.kind === "phony") return;
     const path = this.#paths.of(instance, target);
@@ -585,6 +587,13 @@ export class DataFlow {
   }
 
   /** The name of a function of WGSL's own; empty for the kernel's. */
+  #isWholeArray(instance: Instance, node: ExpressionElem): boolean {
+    const { names } = this.#description.source;
+    const root = isPointer(names, node) ? rootOf(names, instance, node) : null;
+    if (root === null || !this.#paths.arrays.has(root.variable)) return false;
+    return root.whole || this.#refuse(node, ELEMENT_POINTER);
+  }
+
   #nameOfOwn(node: FunctionCallExpression): string {
     const reference = calledReference(node);
     return this.#description.source.names.of(reference) === null ? reference.ident.originalName : "";

@@ -18,7 +18,7 @@ import { hasAtomic } from "../../types.js";
 import { entryArguments } from "../entry-arguments.js";
 import { addressSpaceOf, forEachNode } from "../instances.js";
 import { type BindingPlace, declarationsOf, placesOf, withPlace } from "../module-text.js";
-import { RESERVED } from "../names.js";
+import { INDEX_DECLARATION, RESERVED } from "../names.js";
 import {
   Accessors,
   type MemoryShape,
@@ -35,7 +35,7 @@ import {
 import { ARRAYS, ARRAY_WORDS, COUNTERS, FIRST_POOL_BINDING, LANES, PARAMETERS, parameterBytes } from "./contract.js";
 import { DataFlow } from "./data-flow.js";
 import { Paths } from "./paths.js";
-import { HeldStores, type Phase, PhaseFunctions } from "./phase-functions.js";
+import { HeldStores, type Phase, PhaseFunctions, WITHIN_DECLARATION } from "./phase-functions.js";
 
 const QUICK: Phase = { name: "quick", lookup: "look", stores: "held" };
 const ONCE: Phase = { name: "once", lookup: "note", stores: "held" };
@@ -127,6 +127,8 @@ export class PagedKernelText {
       declared(state, "storage, read_write", "state", "array<atomic<u32>>"),
       parametersText(arrays.length),
       declared(parameters, "uniform", "parameters", `${PARAMETERS_NAME}_words`),
+      INDEX_DECLARATION,
+      WITHIN_DECLARATION,
       `var<private> ${MISSED}: bool;`,
       `var<private> ${UNNOTED}: bool;`,
       `var<private> ${STOPPED}: bool;`,

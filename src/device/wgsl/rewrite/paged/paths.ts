@@ -11,8 +11,6 @@ import type { Names } from "../names.js";
 export interface PagedArray {
   readonly number: number;
   readonly use: ArrayUse;
-  /** Whether it is indexed; else it is one element. */
-  readonly indexed: boolean;
   /** Words from one element to the next. */
   readonly words: number;
 }
@@ -51,7 +49,7 @@ export class Paths {
             use.node.start,
             `elements of ${words * 4} bytes would lie on two pages: this kernel cannot be paged`,
           );
-        return [use.node, { number, use, indexed: isArray(names, use.node.name.typeRef), words }];
+        return [use.node, { number, use, words }];
       }),
     );
   }
@@ -74,7 +72,7 @@ export class Paths {
         return this.#path(instance, node.expression, array);
       case "ref":
         // A name of what points to an element is refused where it is declared.
-        return array.indexed ? null : { array, index: null, type: array.use.element, words: 0, inner: [] };
+        return array.use.indexed ? null : { array, index: null, type: array.use.element, words: 0, inner: [] };
       case "component-expression": {
         const base = this.#path(instance, node.base, array);
         if (base !== null) return this.#indexed(base, node.access);
@@ -129,11 +127,4 @@ export class Paths {
 /** Words from one column of a matrix to the next. */
 export function columnWords(rows: number): number {
   return rows === 2 ? 2 : 4;
-}
-
-function isArray(names: Names, type: ExpressionElem | undefined): boolean {
-  if (type?.kind !== "type") return false;
-  const declaration = names.of(type.name.refIdentElem)?.declaration;
-  if (declaration === undefined) return type.name.originalName === "array";
-  return declaration.kind === "alias" && isArray(names, declaration.typeRef);
 }

@@ -18,7 +18,7 @@ import { errorAt } from "../../error-at.js";
 import { nameOfType, type Type } from "../../types.js";
 import { isExpression } from "../children.js";
 import { addressSpaceOf, forEachNode, type Instance, isPointer, nameOf, rootOf } from "../instances.js";
-import { RESERVED } from "../names.js";
+import { INDEX, RESERVED } from "../names.js";
 import { render, splice } from "../render.js";
 import { type Accessors, type Lookup, PARAMETERS_NAME, STOPPED, UNNOTED, VIOLATION } from "./accessors.js";
 import { type DataFlow, isAtomic, type Site } from "./data-flow.js";
@@ -66,6 +66,10 @@ export class HeldStores {
     });
   }
 }
+
+/** Keeps an index within an element: `min`, which a function of the kernel's may have a variable for. */
+const WITHIN = `${RESERVED}within`;
+export const WITHIN_DECLARATION = `fn ${WITHIN}(index: u32, last: u32) -> u32 { return min(index, last); }`;
 
 type Render = (part: Node) => string;
 
@@ -164,7 +168,7 @@ export class PhaseFunctions {
     }
     if (kind === "call") return this.#callStatement(instance, node.call, renderPart);
     if (kind === "assign") {
-      if (node.lhs.kind === "phony") return null;
+      if (node.lhs.kind === "phony") return this.#isPagedPointer(instance, node.rhs) ? "" : null;
       return this.#assign(instance, node.lhs, node.op.value, renderPart(node.rhs), renderPart);
     }
     if (kind === "increment" || kind === "decrement")
@@ -193,9 +197,9 @@ export class PhaseFunctions {
       dependent: this.#flow.isDependent(site),
       site: this.#flow.sites.indexOf(site),
     });
-    const index = path.index === null ? "0u" : `u32(${renderPart(path.index)})`;
+    const index = path.index === null ? "0u" : `${INDEX}(${renderPart(path.index)})`;
     const inner = path.inner.map(
-      ({ node: at, length, words }) => ` + min(u32(${renderPart(at)}), ${length - 1}u) * ${words}u`,
+      ({ node: at, length, words }) => ` + ${WITHIN}(${INDEX}(${renderPart(at)}), ${length - 1}u) * ${words}u`,
     );
     return `${accessor}(${index})${path.words === 0 ? "" : ` + ${path.words}u`}${inner.join("")}`;
   }
