@@ -1,0 +1,147 @@
+/**
+ * The functions of the system's own library that transparent access calls, by `koffi`: a package that calls C from
+ * JavaScript and brings a binary for each system, so that nothing is compiled. It is an optional peer, looked for when it
+ * is wanted.
+ *
+ * Addresses are numbers: those of a process are below 2^47. An argument that the system reads or writes is given as a typed
+ * array, which keeps it alive during the call; never as its address.
+ */
+
+import { MemoryError } from "../../../mm/errors.js";
+
+/** The part of `koffi` that is used. */
+export interface Koffi {
+  load(path: string | null): { func(prototype: string): (...values: unknown[]) => number };
+  address(value: ArrayBufferView): bigint;
+  errno(value?: number): number;
+  readonly os: { readonly errno: Readonly<Record<string, number>> };
+  readonly node: {
+    poll(
+      descriptor: number,
+      options: { readable: boolean },
+      callback: () => void,
+    ): { close(): void; unref(): void; ref(): void };
+  };
+}
+
+export const INSTALL = "npm install koffi@3.3.4";
+
+/** What is left where transparent access cannot be had. */
+export const WAY_OUT = 'without cpuAccess: "transparent" the same memory works here: array.pin, read and write';
+
+/** Throws ENOTSUP, with what is missing and what to do, where the module is not found. Its URL, for any thread. */
+export function findKoffi(): string {
+  const { process } = globalThis as { process?: { platform?: string; versions?: { node?: string } } };
+  if (process?.versions?.node === undefined || process.platform !== "linux") {
+    const here = process?.platform ?? "a browser";
+    throw new MemoryError("ENOTSUP", `cpuAccess: "transparent" needs Node on Linux, and this is ${here}; ${WAY_OUT}`);
+  }
+  try {
+    return (import.meta as unknown as { resolve(name: string): string }).resolve("koffi");
+  } catch (cause) {
+    throw notLoaded("is not installed", cause);
+  }
+}
+
+function notLoaded(what: string, cause: unknown): MemoryError {
+  return new MemoryError("ENOTSUP", `cpuAccess: "transparent" needs the package koffi, which ${what}: ${INSTALL}; ${WAY_OUT}`, {
+    cause,
+  });
+}
+
+export class System {
+  readonly koffi: Koffi;
+  readonly ioctl: (descriptor: number, request: number, argument: Uint32Array) => number;
+  /** The same for a request whose argument is a number. */
+  readonly ioctlNumber: (descriptor: number, request: number, argument: number) => number;
+  readonly madvise: (address: number, length: number, advice: number) => number;
+  readonly memcpy: (to: number, from: number, length: number) => unknown;
+  readonly read: (descriptor: number, into: ArrayBufferView, length: number) => number;
+  readonly write: (descriptor: number, from: ArrayBufferView, length: number) => number;
+  readonly open: (path: string, flags: number) => number;
+  readonly close: (descriptor: number) => number;
+  readonly syscall: (number: number, argument: number) => number;
+  readonly memfdCreate: (name: string, flags: number) => number;
+  readonly ftruncate: (descriptor: number, length: number) => number;
+  readonly fallocate: (descriptor: number, mode: number, offset: number, length: number) => number;
+  /** The address, -1 for an error. */
+  readonly mmap: (
+    address: number,
+    length: number,
+    protection: number,
+    flags: number,
+    descriptor: number,
+    offset: number,
+  ) => number;
+  readonly munmap: (address: number, length: number) => number;
+  readonly usleep: (microseconds: number) => number;
+  /** Ends the process, without anything else. */
+  readonly exitNow: (code: number) => never;
+
+  constructor(koffi: Koffi) {
+    this.koffi = koffi;
+    const library = koffi.load(null);
+    const of = <F>(prototype: string): F => library.func(prototype) as F;
+    this.ioctl = of("int ioctl(int descriptor, unsigned long request, void *argument)");
+    this.ioctlNumber = of("int ioctl(int descriptor, unsigned long request, size_t argument)");
+    this.madvise = of("int madvise(size_t address, size_t length, int advice)");
+    this.memcpy = of("size_t memcpy(size_t to, size_t from, size_t length)");
+    this.read = of("intptr_t read(int descriptor, void *into, size_t length)");
+    this.write = of("intptr_t write(int descriptor, void *from, size_t length)");
+    this.open = of("int open(const char *path, int flags)");
+    this.close = of("int close(int descriptor)");
+    this.syscall = of("long syscall(long number, long argument)");
+    this.memfdCreate = of("int memfd_create(const char *name, unsigned int flags)");
+    this.ftruncate = of("int ftruncate(int descriptor, int64_t length)");
+    this.fallocate = of("int fallocate(int descriptor, int mode, int64_t offset, int64_t length)");
+    this.mmap = of("intptr_t mmap(size_t address, size_t length, int protection, int flags, int descriptor, int64_t offset)");
+    this.munmap = of("int munmap(size_t address, size_t length)");
+    this.usleep = of("int usleep(unsigned int microseconds)");
+    this.exitNow = of("void _exit(int code)");
+  }
+
+  /** Throws ENOTSUP when the module at this URL, as `findKoffi` gave it, does not work here. */
+  static async load(url: string): Promise<System> {
+    try {
+      const loaded = (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Koffi & { default?: Koffi };
+      return new System(loaded.default ?? loaded);
+    } catch (cause) {
+      throw notLoaded(`does not load (${cause instanceof Error ? cause.message : String(cause)})`, cause);
+    }
+  }
+
+  addressOf(bytes: Uint8Array): number {
+    return Number(this.koffi.address(bytes));
+  }
+
+  /** The errno of the call before, by name. */
+  errorName(): string {
+    return this.nameOf(this.koffi.errno());
+  }
+
+  nameOf(errno: number): string {
+    for (const [name, number] of Object.entries(this.koffi.os.errno)) if (number === errno) return name;
+    return `errno ${errno}`;
+  }
+
+  /** What a call returns that is not to fail. Throws EIO with the call and the errno. */
+  must(call: string, result: number): number {
+    if (result >= 0) return result;
+    throw new MemoryError("EIO", `${call}: ${this.errorName()}`);
+  }
+
+  /** Says why, and ends the process: nothing that threads have stored or wait for can be answered for any more. */
+  die(reason: string): never {
+    const line = bytesOf(`pageferry: ${reason}; the process ends (exit code ${EXIT_CODE})\n`);
+    this.write(2, line, line.byteLength);
+    return this.exitNow(EXIT_CODE);
+  }
+}
+
+/** EX_SOFTWARE of sysexits(3). */
+export const EXIT_CODE = 70;
+
+function bytesOf(text: string): Uint8Array {
+  const { TextEncoder: Encoder } = globalThis as unknown as { TextEncoder: new () => { encode(text: string): Uint8Array } };
+  return new Encoder().encode(text);
+}
