@@ -95,6 +95,7 @@ function useAccessible(mm: AddressSpace, start: number, end: number, write: bool
       accessOrFault(mm, page + count, write) === first + count
     )
       count++;
+    mm.process?.takeBack(page, page + count);
     use(zones.run(first, count), page, count);
     page += count;
   }

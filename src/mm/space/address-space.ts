@@ -11,6 +11,12 @@ import { PageTable } from "../table/page-table.js";
 import type { UserfaultHandler } from "../fault/userfault.js";
 import type { Vma } from "./vma.js";
 
+/** The table by which threads of the process itself reach pages, at addresses of their own. */
+export interface ProcessAccess {
+  /** The bytes of pages `[start, end)` are in their frames from now on, and no thread reaches them, until the next fault. */
+  takeBack(start: number, end: number): void;
+}
+
 export class AddressSpace {
   readonly pageTable: PageTable;
   readonly mmapLock: MmapLock;
@@ -21,6 +27,8 @@ export class AddressSpace {
   readonly resident = new Charge(Infinity);
   /** The program's own handler of faults, where VMAs are registered for it. */
   userfault: UserfaultHandler | null = null;
+  /** Where threads reach pages beside the engine: who uses the bytes of a page that stays mapped takes it back first. */
+  process: ProcessAccess | null = null;
   /** The address space is being torn down: nothing may be inserted (`check_stable_address_space`). */
   exiting = false;
 
