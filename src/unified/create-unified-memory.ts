@@ -10,6 +10,7 @@ import type { DeviceModule } from "./local/device-module.js";
 import { openPager } from "./local/open-pager.js";
 import type { SwapFileOptions } from "./local/swap-file.js";
 import { checkSignal } from "./operation-queue.js";
+import type { TransparentOptions } from "./pager.js";
 import { UnifiedMemory } from "./unified-memory.js";
 
 /** Of `createUnifiedMemory`; all may be left out. */
@@ -29,6 +30,8 @@ export interface UnifiedMemoryOptions {
   swapFile?: string | URL | SwapFileOptions;
   /** The same by a store of the caller's, which `destroy` closes. */
   swapStore?: SwapStore;
+  /** Default "pinned": the CPU reaches pages that it has pinned, and copies of others. */
+  cpuAccess?: "pinned";
   /** Bytes a page: a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
   pageSize?: number;
   /** Poison frames that are given back, and report pins that are collected unreleased. */
@@ -53,10 +56,22 @@ export interface SharedMemoryOptions extends Omit<UnifiedMemoryOptions, "shared"
   pager?: "here" | "worker";
 }
 
-/** Options of later versions, and what they are in this one. */
-const ONE_VALUE_YET = { cpuAccess: "pinned" } as const;
+/** Of `createUnifiedMemory`, for a memory whose arrays are typed arrays to all threads: `array.view`. */
+export interface TransparentMemoryOptions extends Omit<
+  UnifiedMemoryOptions,
+  "shared" | "pager" | "cpuAccess" | "swapStore" | "environment"
+> {
+  /**
+   * Needs Node on Linux, the package `koffi`, and the permission to use userfaultfd; `npx pageferry info` says what there is. The
+   * pager runs in a worker, so a device is given as `{ module, export }`, and it is one with memory of its own.
+   */
+  cpuAccess: "transparent";
+  transparent?: TransparentOptions;
+  shared?: true;
+  pager?: "worker";
+}
 
-const OPTIONS: OptionNames<SharedMemoryOptions & typeof ONE_VALUE_YET> = {
+const OPTIONS: OptionNames<SharedMemoryOptions & Omit<TransparentMemoryOptions, "cpuAccess" | "shared" | "pager">> = {
   device: true,
   shared: true,
   pager: true,
@@ -68,31 +83,36 @@ const OPTIONS: OptionNames<SharedMemoryOptions & typeof ONE_VALUE_YET> = {
   signal: true,
   environment: true,
   cpuAccess: true,
+  transparent: true,
 };
 
 /**
  * Opens the device and makes a memory over it. EINVAL for options out of bounds, ENOTSUP for `shared` where memory cannot be
  * shared, or the driver's error.
  */
-export function createUnifiedMemory(options: SharedMemoryOptions): Promise<UnifiedMemory<SharedArrayBuffer>>;
+export function createUnifiedMemory(
+  options: SharedMemoryOptions | TransparentMemoryOptions,
+): Promise<UnifiedMemory<SharedArrayBuffer>>;
 export function createUnifiedMemory(options?: UnifiedMemoryOptions): Promise<UnifiedMemory>;
 export async function createUnifiedMemory(
-  options: SharedMemoryOptions | UnifiedMemoryOptions = {},
+  options: SharedMemoryOptions | TransparentMemoryOptions | UnifiedMemoryOptions = {},
 ): Promise<UnifiedMemory<ArrayBufferLike>> {
   checkOptions("createUnifiedMemory", options, OPTIONS);
-  const { shared = false, pager = "here", debug = false, signal } = options;
-  for (const [later, today] of Object.entries(ONE_VALUE_YET)) {
-    const value = (options as Record<string, unknown>)[later];
-    if (value !== undefined && value !== today)
-      throw new MemoryError("EINVAL", `option ${later} is not supported by this version, save for ${String(today)}`);
-  }
+  const { cpuAccess = "pinned", debug = false, signal } = options;
+  if (cpuAccess !== "pinned" && cpuAccess !== "transparent")
+    throw new MemoryError("EINVAL", `cpuAccess is "pinned" or "transparent", not "${String(cpuAccess)}"`);
+  const transparent = cpuAccess === "transparent";
+  const { shared = transparent, pager = transparent ? "worker" : "here" } = options;
   if (typeof shared !== "boolean") throw new MemoryError("EINVAL", `shared is true or false, not ${String(shared)}`);
   if (pager !== "here" && pager !== "worker")
     throw new MemoryError("EINVAL", `pager is "here" or "worker", not "${String(pager)}"`);
   if (pager === "worker" && !shared) throw new MemoryError("EINVAL", 'pager: "worker" needs shared: true');
+  if (transparent && pager === "here")
+    throw new MemoryError("EINVAL", 'cpuAccess: "transparent" needs pager: "worker", with shared: true');
   checkSignal(signal);
   signal?.throwIfAborted();
-  if (pager === "here") return new UnifiedMemory(await openPager(options), debug);
+  if (pager === "here")
+    return new UnifiedMemory(await openPager(options as UnifiedMemoryOptions | SharedMemoryOptions), debug);
   const { startPager } = await loadPart("a pager in a worker", () => import("./remote/start-pager.js"));
-  return new UnifiedMemory(await startPager(options as SharedMemoryOptions), debug);
+  return new UnifiedMemory(await startPager(options as SharedMemoryOptions | TransparentMemoryOptions), debug);
 }

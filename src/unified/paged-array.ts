@@ -296,6 +296,27 @@ export class PagedArray<
     }, range.signal);
   }
 
+  /**
+   * All elements as a typed array that stays right: a load finds the current bytes, a store is seen by what comes after it, in
+   * this thread and in others, library code and system calls included. A page that is elsewhere comes by itself when it is touched; the
+   * thread waits meanwhile, for a dispatch that uses the array too. A store to a snapshot, or one for which there is no memory,
+   * ends the process, since a store cannot reject. What the view shows once the array is destroyed is unspecified.
+   *
+   * Resolves in its turn. Needs a memory made with `cpuAccess: "transparent"`, else ENOTSUP; `pin` gives views everywhere.
+   */
+  async view(options: { signal?: AbortSignal } = {}): Promise<View<T, SharedArrayBuffer>> {
+    this.#assertAlive();
+    checkOptions("view", options, SIGNAL_OPTIONS);
+    return this.#core.queue.run(async (operation) => {
+      this.assertMapped();
+      const { mapping } = this;
+      if (mapping.window === undefined)
+        throw new MemoryError("ENOTSUP", 'views need a memory made with cpuAccess: "transparent"');
+      const { buffer, byteOffset } = await mapping.window(operation);
+      return viewOf<T, SharedArrayBuffer>(this.type, buffer, byteOffset, this.length);
+    }, options.signal);
+  }
+
   /** The same at once: null when a page is not in host memory, or while operations called before are still to be done. */
   tryPin(mode: PinMode, range: Range = {}): Pin<T, B> | null {
     this.#assertAlive();

@@ -107,6 +107,23 @@ export interface SharedMapping {
   readonly readOnly: boolean;
 }
 
+/** Where threads see the pages of an array, in a memory with transparent access. */
+export interface WindowBytes {
+  readonly buffer: SharedArrayBuffer;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+/** How transparent access is had; what is left out is what works best here. For tests, and for reports of their results. */
+export interface TransparentOptions {
+  /** How the process's page table is written. Default: the first that the kernel has. */
+  readonly method?: "move" | "minor" | "copy";
+  /** By which step of the ladder of privileges the descriptor is opened. Default: the first that the process may use. */
+  readonly privilege?: "system call" | "/dev/userfaultfd" | "user mode only";
+  /** Milliseconds that threads may wait while nobody answers, before the process ends. Default 10,000. */
+  readonly patience?: number;
+}
+
 /** The pages of one array. */
 export interface Mapping {
   /** null of a memory that is not shared. */
@@ -144,6 +161,8 @@ export interface Mapping {
   /** Forgets what was written, save for what is pinned for writing. */
   clearWritten(operation: Operation): Promise<void>;
   markWritten(first: number, end: number): void;
+  /** Where threads see the pages as they are at any time. Missing without transparent access. */
+  window?(operation: Operation): Promise<WindowBytes>;
   /** What programs do with the device's buffers. Missing where the pager is in another thread. ENOTSUP of a device without. */
   interop?(): Promise<MappingInterop>;
 }

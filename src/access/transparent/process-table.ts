@@ -88,19 +88,15 @@ export class ProcessTable implements MmuInterval {
     return view;
   }
 
-  /** The pages are unmapped: nothing of the window is there any more. */
+  /** Takes back what is there; from now on nothing of the window is any page's. */
   close(view: ViewedPages): void {
-    assert(view.present === 0, `${view.present} pages are in a window that is closed`);
+    this.#takeBack(view, 0, view.pages, false);
     this.#views.splice(this.#views.indexOf(view), 1);
     this.pages.closeWindow(view.window);
   }
 
-  /** Closes all, taking back what is there. */
   destroy(): void {
-    for (const view of [...this.#views]) {
-      this.#takeBack(view, 0, view.pages, false);
-      this.close(view);
-    }
+    for (const view of [...this.#views]) this.close(view);
     this.#mm.notifiers.unregister(this);
     this.#mm.process = null;
   }
@@ -153,7 +149,7 @@ export class ProcessTable implements MmuInterval {
     }
     const end = Math.min(view.pages, index + most);
     let next = index;
-    while (next < end) {
+    while (next < end && view.states[next] === ABSENT) {
       const count = this.#enterRun(view, next, end, write && next === index);
       if (count === 0) break;
       next += count;

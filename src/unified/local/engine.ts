@@ -7,6 +7,7 @@ import type { Operation } from "../operation-queue.js";
 import type { ArrayPlace } from "./array-place.js";
 import type { BoundPages } from "./bound-pages.js";
 import type { LocalMapping } from "./local-mapping.js";
+import type { ArrayViews } from "../transparent/array-views.js";
 import type { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
 import { Sources } from "./sources.js";
@@ -26,6 +27,8 @@ export class Engine {
   readonly mappings = new Set<LocalMapping>();
   /** With the threads of a shared memory; else null. */
   readonly sharing: Sharing | null;
+  /** Of a memory with transparent access; else null. */
+  views: ArrayViews | null = null;
   /** The operation that runs, or ran last. */
   running: Promise<unknown> = Promise.resolve();
   /** While the pages of a lost device are taken off it; what is called then waits. */

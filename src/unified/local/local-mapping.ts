@@ -20,6 +20,7 @@ import {
   type SharedMapping,
   UNMAPPED,
   type UseBytes,
+  type WindowBytes,
 } from "../pager.js";
 import type { ResidentRange } from "../resident-range.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
@@ -107,7 +108,12 @@ export class LocalMapping implements Mapping {
     const { bound, mm, machine } = this.#engine;
     const { pageSize } = machine;
     if (page >= 0) bound?.letGoOf(page, page + this.#pages);
-    if (page >= 0) await alone(this.#engine, operation, () => munmap(mm, page * pageSize, this.#pages * pageSize));
+    if (page >= 0) {
+      await alone(this.#engine, operation, () => {
+        this.#engine.views?.close(this);
+        return munmap(mm, page * pageSize, this.#pages * pageSize);
+      });
+    }
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
     this.#leave();
@@ -192,6 +198,12 @@ export class LocalMapping implements Mapping {
     const { checkpoint } = operation;
     const { prefetch } = await loadOnDemand("prefetches");
     await alone(this.#engine, operation, () => prefetch(this.#engine, to, first, end, checkpoint));
+  }
+
+  async window(): Promise<WindowBytes> {
+    const { views } = this.#engine;
+    if (views === null) throw new MemoryError("ENOTSUP", 'views need a memory made with cpuAccess: "transparent"');
+    return views.bytesOf(this);
   }
 
   async interop(): Promise<MappingInterop> {

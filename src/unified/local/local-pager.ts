@@ -18,9 +18,11 @@ import {
   type PagerLoss,
   type Port,
   type SharedMapping,
+  type TransparentOptions,
   UNMAPPED,
 } from "../pager.js";
 import type { Stats } from "../stats.js";
+import type { ArrayViews } from "../transparent/array-views.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
 import type { DeviceModule } from "./device-module.js";
@@ -55,6 +57,16 @@ export class LocalPager implements Pager {
 
   get identity(): string | null {
     return this.#engine.sharing?.identity ?? null;
+  }
+
+  /** Makes the arrays of this memory typed arrays to all threads. ENOTSUP, saying what is missing, where that cannot be. */
+  async openViews(koffi: string, options: TransparentOptions): Promise<ArrayViews> {
+    const { ArrayViews: Views } = await import("../transparent/array-views.js");
+    return (this.#engine.views = await Views.open(this.#engine, koffi, options));
+  }
+
+  get isTransparent(): boolean {
+    return this.#engine.views !== null;
   }
 
   reserve(pages: number): Mapping {
@@ -127,7 +139,8 @@ export class LocalPager implements Pager {
     await this.#engine.recovering?.catch(() => {});
     for (const mapping of mappings) if (mapping.page === UNMAPPED) mapping.fail();
     bound?.letGoOf();
-    const { attached } = this.#engine;
+    const { attached, views } = this.#engine;
+    views?.destroy();
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);

@@ -14,7 +14,7 @@ import type { Footprint } from "../footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "../kernel.js";
 import type { DeviceModule } from "../local/device-module.js";
 import type { MapSourceOptions } from "../map-options.js";
-import type { PinnedRange, Port, SharedMapping } from "../pager.js";
+import type { PinnedRange, Port, SharedMapping, WindowBytes } from "../pager.js";
 import type { ResidentRange } from "../resident-range.js";
 import type { Stats } from "../stats.js";
 
@@ -28,6 +28,8 @@ export interface Welcome {
   readonly port: number;
   readonly pageSize: number;
   readonly debug: boolean;
+  /** Pages move in and out of this thread's sight by themselves: it pins none without the pager. */
+  readonly isTransparent: boolean;
   readonly stats: Stats;
   readonly loss: LossMessage | null;
   readonly view: SharedView;
@@ -68,6 +70,7 @@ export interface Requests {
   residency: { given: { mapping: number; perPage: number; length: number }; answer: ResidentRange[] };
   writtenRuns: { given: { mapping: number }; answer: number[] };
   clearWritten: { given: { mapping: number }; answer: void };
+  window: { given: { mapping: number }; answer: WindowBytes };
   createKernel: { given: { kernel: number; label: string; code: PostableKernel }; answer: void };
   dispatch: {
     given: {

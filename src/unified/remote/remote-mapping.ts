@@ -1,9 +1,10 @@
 /** The pages of an array whose pager is in another thread. */
 
+import { MemoryError } from "../../mm/errors.js";
 import type { UserPin } from "../../access/user-mode/user-machine.js";
 import type { PinnedPages } from "../../access/host-pins.js";
 import type { Operation } from "../operation-queue.js";
-import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes } from "../pager.js";
+import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes, type WindowBytes } from "../pager.js";
 import type { ResidentRange } from "../resident-range.js";
 import { frameAt, sideBySide } from "../pinned-runs.js";
 import type { Connection } from "./connection.js";
@@ -21,6 +22,8 @@ export class RemoteMapping implements Mapping {
   readonly #map: ((operation: Operation) => Promise<void>) | null;
   /** Pins that the pager has taken for this thread. */
   readonly #heldByPager = new Map<PinnedRange, number>();
+  /** Where this thread sees the pages, once it has asked. */
+  #window: WindowBytes | null = null;
   /** The pager could not map the pages. */
   #failed = false;
 
@@ -81,12 +84,14 @@ export class RemoteMapping implements Mapping {
   async pin(range: PinnedRange, operation: Operation): Promise<PinnedPages> {
     const own = this.tryPin(range);
     if (own !== null) return own;
+    if (this.#pager.isTransparent) await this.window(operation);
     const pin = this.#pager.nextPin();
     try {
       const pages = await this.#connection.ask("pin", { mapping: this.shared.number, range, pin }, { operation });
       this.#heldByPager.set(range, pin);
       this.pins.add(range);
-      return pages;
+      // In the window they lie side by side wherever they are.
+      return this.#window === null ? pages : { first: range.first, count: pages.count, frames: null };
     } catch (error) {
       // Aborted, it may have been granted all the same.
       this.#connection.tell({ note: "unpin", pin });
@@ -111,7 +116,16 @@ export class RemoteMapping implements Mapping {
   }
 
   bytesOf(frame: number, count: number): Uint8Array {
-    return this.#pager.view.bytes(frame, count);
+    if (this.#window === null) return this.#pager.view.bytes(frame, count);
+    const { pageSize } = this.#pager;
+    return new Uint8Array(this.#window.buffer, this.#window.byteOffset + frame * pageSize, count * pageSize);
+  }
+
+  async window(operation: Operation): Promise<WindowBytes> {
+    if (!this.#pager.isTransparent)
+      throw new MemoryError("ENOTSUP", 'views need a memory made with cpuAccess: "transparent"');
+    this.#window ??= await this.#connection.ask("window", { mapping: this.shared.number }, { operation });
+    return this.#window;
   }
 
   mayHold({ buffer }: Uint8Array): boolean {
@@ -182,7 +196,7 @@ export class RemoteMapping implements Mapping {
 
   #tryPin(first: number, end: number, write: boolean, transient: boolean): UserPin | null {
     const { page } = this;
-    if (page < 0 || this.#connection.ended !== null) return null;
+    if (page < 0 || this.#connection.ended !== null || this.#pager.isTransparent) return null;
     const { view } = this.#pager;
     const pages = view.tryPin(page + first, end - first, write, transient);
     // Unmapped meanwhile, they may be the pages of another array.

@@ -19,6 +19,7 @@ import { RemoteMapping } from "./remote-mapping.js";
 export class RemotePager implements Pager {
   readonly pageSize: number;
   readonly identity: string;
+  readonly isTransparent: boolean;
   /** What this thread reaches by itself. */
   readonly view: UserMachine;
   readonly #connection: Connection;
@@ -33,6 +34,7 @@ export class RemotePager implements Pager {
   constructor(connection: Connection, terminate: (() => Promise<void>) | null = null) {
     this.pageSize = connection.welcome.pageSize;
     this.identity = connection.welcome.identity;
+    this.isTransparent = connection.welcome.isTransparent;
     this.view = connection.view;
     this.#connection = connection;
     this.#terminate = terminate;

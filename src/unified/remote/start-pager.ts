@@ -2,24 +2,32 @@
 
 import { Thread } from "../../device/thread.js";
 import { MemoryError } from "../../mm/errors.js";
-import type { SharedMemoryOptions } from "../create-unified-memory.js";
-import type { PagerStart } from "../serve/pager-thread.js";
+import type { SharedMemoryOptions, TransparentMemoryOptions } from "../create-unified-memory.js";
+import { ThisProcess } from "../transparent/this-process.js";
+import type { PagerStart, PagerStarted } from "../serve/pager-thread.js";
 import { createChannel } from "./channel.js";
 import { Connection } from "./connection.js";
 import { postedDevice } from "./posted-device.js";
 import { RemotePager } from "./remote-pager.js";
 
 /** Rejects with what `createUnifiedMemory` rejects with there, or with the signal's reason; the worker is ended then. */
-export async function startPager(options: SharedMemoryOptions): Promise<RemotePager> {
+export async function startPager(options: SharedMemoryOptions | TransparentMemoryOptions): Promise<RemotePager> {
   const { signal } = options;
-  const start = pack(options);
+  const transparent = options.cpuAccess === "transparent" ? await ThisProcess.prepare(options.transparent ?? {}) : null;
+  const start = pack(options, transparent);
   let connection: Connection | null = null;
   const thread = new Thread(
     "pager",
     (Worker) => new Worker(new URL("../serve/pager-thread.js", import.meta.url), { type: "module" }),
-    (reason) => connection?.end(reason),
+    (reason) => {
+      transparent?.pagerEnded(reason);
+      connection?.end(reason);
+    },
   );
-  const end = (): Promise<void> => thread.terminate(new MemoryError("EINVAL", "the memory is destroyed"));
+  const end = (): Promise<void> => {
+    transparent?.leave();
+    return thread.terminate(new MemoryError("EINVAL", "the memory is destroyed"));
+  };
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal?.reason);
@@ -27,7 +35,9 @@ export async function startPager(options: SharedMemoryOptions): Promise<RemotePa
   signal?.addEventListener("abort", onAbort);
   try {
     const { port1, port2 } = createChannel();
-    await Promise.race([thread.request({ ...start, port: port2 } satisfies PagerStart, [port2]), aborted]);
+    const starting = thread.request<PagerStarted | null>({ ...start, port: port2 } satisfies PagerStart, [port2]);
+    const started = await Promise.race([starting, aborted]);
+    if (started !== null) transparent?.enter(started.descriptor);
     connection = await Connection.open(port1);
     return new RemotePager(connection, end);
   } catch (error) {
@@ -39,8 +49,11 @@ export async function startPager(options: SharedMemoryOptions): Promise<RemotePa
 }
 
 /** What can be posted of the options. EINVAL, naming it, for one that cannot. */
-function pack(options: SharedMemoryOptions): Omit<PagerStart, "port"> {
-  const { device, environment, swapStore, swapFile, hostBudget, pageSize, debug } = options;
+function pack(
+  options: SharedMemoryOptions | TransparentMemoryOptions,
+  transparent: ThisProcess | null,
+): Omit<PagerStart, "port"> {
+  const { device, environment, swapStore, swapFile, hostBudget, pageSize, debug } = options as SharedMemoryOptions;
   const posted = device === undefined ? undefined : postedDevice(device);
   if (environment !== undefined || swapStore !== undefined) {
     const name = environment === undefined ? "swapStore" : "environment";
@@ -53,5 +66,6 @@ function pack(options: SharedMemoryOptions): Omit<PagerStart, "port"> {
     hostBudget,
     pageSize,
     debug,
+    transparent: transparent === null ? null : { koffi: transparent.koffi, options: transparent.options },
   };
 }

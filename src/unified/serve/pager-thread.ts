@@ -4,7 +4,9 @@ import { answerRequests } from "../../device/answer-requests.js";
 import type { SharedMemoryOptions } from "../create-unified-memory.js";
 import type { DeviceModule } from "../local/device-module.js";
 import { openPager } from "../local/open-pager.js";
-import type { Port } from "../pager.js";
+import type { LocalPager } from "../local/local-pager.js";
+import type { Port, TransparentOptions } from "../pager.js";
+import type { ArrayViews } from "../transparent/array-views.js";
 
 /** What the worker is asked to make. */
 export interface PagerStart {
@@ -14,10 +16,18 @@ export interface PagerStart {
   readonly hostBudget: number | undefined;
   readonly pageSize: number | undefined;
   readonly debug: boolean | undefined;
+  /** null without transparent access. */
+  readonly transparent: { readonly koffi: string; readonly options: TransparentOptions } | null;
 }
 
-answerRequests(async (message) => {
-  const { port, device, swapFile, hostBudget, pageSize, debug } = message as PagerStart;
+/** What is in force, of a memory with transparent access. */
+export interface PagerStarted {
+  /** Of the process, which threads wait by. */
+  readonly descriptor: number;
+}
+
+answerRequests(async (message): Promise<PagerStarted | null> => {
+  const { port, device, swapFile, hostBudget, pageSize, debug, transparent } = message as PagerStart;
   const options: SharedMemoryOptions = { shared: true };
   if (device !== undefined) options.device = device;
   if (hostBudget !== undefined) options.hostBudget = hostBudget;
@@ -28,8 +38,20 @@ answerRequests(async (message) => {
     options.swapFile = { ...rest, path: isUrl ? new URL(path) : path };
   }
   const pager = await openPager(options);
+  const views = await openViews(pager, transparent);
   pager.serve(port, "owner", {
     destroy: () => pager.close(),
     replaceDevice: (next, operation) => pager.replaceDevice(next, operation),
   });
+  return views === null ? null : { descriptor: views.descriptor };
 });
+
+async function openViews(pager: LocalPager, transparent: PagerStart["transparent"]): Promise<ArrayViews | null> {
+  if (transparent === null) return null;
+  try {
+    return await pager.openViews(transparent.koffi, transparent.options);
+  } catch (error) {
+    await pager.close();
+    throw error;
+  }
+}

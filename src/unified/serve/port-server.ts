@@ -106,6 +106,7 @@ export class PortServer implements Server {
       port: number,
       pageSize: pager.pageSize,
       debug: engine.machine.debug,
+      isTransparent: pager.isTransparent,
       stats: pager.stats,
       loss: pack(pager.loss),
       view: this.#userPort.view(),
@@ -247,6 +248,7 @@ export class PortServer implements Server {
     residency: async ({ mapping, perPage, length }) => this.#mapped(mapping)?.residency(perPage, length) ?? [],
     writtenRuns: ({ mapping }, operation) => this.#mapping(mapping).writtenRuns(operation),
     clearWritten: ({ mapping }, operation) => this.#mapping(mapping).clearWritten(operation),
+    window: ({ mapping }) => this.#mapping(mapping).window(),
     createKernel: async ({ kernel, label, code }) => {
       const { module, wgsl } = code;
       const found = module === undefined ? { label } : await this.#grants.findKernel(label, module);

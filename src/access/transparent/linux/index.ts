@@ -1,0 +1,75 @@
+/**
+ * Transparent access on Linux: the descriptor, a method, the reading of messages and their supervision, for one address space.
+ * In the thread of the pager.
+ */
+
+import type { AddressSpace } from "../../../mm/space/address-space.js";
+import { FaultServer, type FaultSurroundings } from "../fault-server.js";
+import { ProcessTable, type ViewedPages } from "../process-table.js";
+import { FaultMessages } from "./fault-messages.js";
+import { chooseMethod, type FaultMethod } from "./offer.js";
+import { startSupervisor } from "./supervisor.js";
+import { System } from "./system.js";
+import { type Privilege, Userfaultfd } from "./userfaultfd.js";
+import { createWatchWords } from "./watch-words.js";
+
+/** What is asked for, all of it optional; what is not is what works best here. */
+export interface LinuxOptions {
+  readonly method?: FaultMethod;
+  readonly privilege?: Privilege;
+  /** Milliseconds that faults may wait while nobody reads them, before the process ends. */
+  readonly patience?: number;
+}
+
+/** What is in force. */
+export interface LinuxAccess {
+  readonly table: ProcessTable;
+  readonly server: FaultServer;
+  readonly method: string;
+  readonly privilege: Privilege;
+  /** Of the process: closing it lets threads go that wait. */
+  readonly descriptor: number;
+  /** Nothing faults any more; what is there is taken back. */
+  close(): void;
+}
+
+const PATIENCE = 10_000;
+
+/** Opens it for an address space. ENOTSUP where it cannot be had. `describe` says which access could not be answered. */
+export async function openLinuxAccess(
+  koffi: string,
+  mm: AddressSpace,
+  surroundings: Omit<FaultSurroundings, "fail" | "mm">,
+  describe: (view: ViewedPages, page: number, write: boolean) => string,
+  { method, privilege, patience = PATIENCE }: LinuxOptions,
+): Promise<LinuxAccess> {
+  const system = await System.load(koffi);
+  const watch = Userfaultfd.open(system, privilege);
+  try {
+    const pages = chooseMethod(watch, method);
+    const fail = (error: unknown): never => system.die(`transparent access has failed: ${textOf(error)}`);
+    const table = new ProcessTable(mm, pages, fail);
+    const server = new FaultServer(table, {
+      ...surroundings,
+      mm,
+      fail: (view, page, write, error) => system.die(`${describe(view, page, write)}: ${textOf(error)}`),
+    });
+    const words = createWatchWords();
+    const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
+    const stopSupervisor = startSupervisor({ koffi, descriptor: watch.descriptor, words, patience }, fail);
+    const close = (): void => {
+      table.destroy();
+      messages.close();
+      stopSupervisor();
+      watch.close();
+    };
+    return { table, server, method: pages.method, privilege: watch.privilege, descriptor: watch.descriptor, close };
+  } catch (error) {
+    watch.close();
+    throw error;
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,30 @@
+/** Starts the supervisor: a thread that ends the process when the pager does not answer any more. */
+
+import { MemoryError } from "../../../mm/errors.js";
+import type { Supervision } from "./supervisor-thread.js";
+import { ENDED } from "./watch-words.js";
+
+interface SupervisorWorker {
+  unref(): void;
+  on(event: "error", listener: (error: unknown) => void): void;
+}
+
+type SupervisorConstructor = new (url: URL, options: { workerData: Supervision; stderr: boolean }) => SupervisorWorker;
+
+/** Returns what ends it. `onError` is told when it cannot do its work. */
+export function startSupervisor(supervision: Supervision, onError: (error: unknown) => void): () => void {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
+  const threads = process?.getBuiltinModule?.("node:worker_threads") as { Worker: SupervisorConstructor } | undefined;
+  if (threads === undefined) throw new MemoryError("ENOTSUP", "the supervisor of the pager needs the threads of Node");
+  const { Worker } = threads;
+  const worker = new Worker(new URL("./supervisor-thread.js", import.meta.url), {
+    workerData: supervision,
+    stderr: false,
+  });
+  worker.on("error", onError);
+  worker.unref();
+  return () => {
+    Atomics.store(supervision.words, ENDED, 1);
+    Atomics.notify(supervision.words, ENDED);
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * What the thread that makes a memory with transparent access sees to: that the process does not go on when the pager has
+ * ended by itself, and that threads which wait for pages do not keep a process that exits.
+ */
+
+import { findKoffi, System } from "../../access/transparent/linux/system.js";
+import type { MemoryError } from "../../mm/errors.js";
+import type { TransparentOptions } from "../pager.js";
+
+interface NodeProcess {
+  on(event: "exit", listener: () => void): void;
+  off(event: "exit", listener: () => void): void;
+}
+
+export class ThisProcess {
+  readonly koffi: string;
+  readonly options: TransparentOptions;
+  readonly #system: System;
+  #onExit: (() => void) | null = null;
+  #left = false;
+
+  private constructor(koffi: string, options: TransparentOptions, system: System) {
+    this.koffi = koffi;
+    this.options = options;
+    this.#system = system;
+  }
+
+  /** ENOTSUP, saying what is missing, on another system or without `koffi`. */
+  static async prepare(options: TransparentOptions): Promise<ThisProcess> {
+    const koffi = findKoffi();
+    return new ThisProcess(koffi, options, await System.load(koffi));
+  }
+
+  /** From now on threads may wait for pages. */
+  enter(descriptor: number): void {
+    this.#onExit = () => this.#system.close(descriptor);
+    node().on("exit", this.#onExit);
+  }
+
+  /** The memory is destroyed: the descriptor is closed, or will be. */
+  leave(): void {
+    this.#left = true;
+    if (this.#onExit !== null) node().off("exit", this.#onExit);
+    this.#onExit = null;
+  }
+
+  /** The pager's thread has ended; unless the memory has, nobody answers the threads that wait. */
+  pagerEnded(reason: MemoryError): void {
+    if (!this.#left && this.#onExit !== null) this.#system.die(reason.message);
+  }
+}
+
+function node(): NodeProcess {
+  return (globalThis as unknown as { process: NodeProcess }).process;
+}
