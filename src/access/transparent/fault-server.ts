@@ -58,7 +58,7 @@ export class FaultServer {
       if (this.#prepare(view, index, write)) return this.#enter(view, index, write, around);
       if (this.#pendingOf(view).has(index)) return;
     } catch (error) {
-      this.#surroundings.fail(view, index, write, error);
+      return this.#surroundings.fail(view, index, write, error);
     }
     this.#bring(view, index, write).catch((error: unknown) => this.#surroundings.fail(view, index, write, error));
   }

@@ -228,7 +228,9 @@ export class ProcessTable implements MmuInterval {
 
   /** Is the page `count` after another to be taken with it? Absent ones are passed over at once. */
   #continues({ states, frames }: ViewedPages, index: number, count: number): boolean {
-    return states[index] === ABSENT || states[index] === SHOWN || this.#follows(frames[index], frames[index + count], count);
+    return (
+      states[index] === ABSENT || states[index] === SHOWN || this.#follows(frames[index], frames[index + count], count)
+    );
   }
 
   #takeRun(view: ViewedPages, index: number, count: number, state: number, guard: boolean): void {

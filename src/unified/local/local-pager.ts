@@ -18,7 +18,6 @@ import {
   type PagerLoss,
   type Port,
   type SharedMapping,
-  type TransparentOptions,
   UNMAPPED,
 } from "../pager.js";
 import type { Stats } from "../stats.js";
@@ -60,9 +59,8 @@ export class LocalPager implements Pager {
   }
 
   /** Makes the arrays of this memory typed arrays to all threads. ENOTSUP, saying what is missing, where that cannot be. */
-  async openViews(koffi: string, options: TransparentOptions): Promise<ArrayViews> {
-    const { ArrayViews: Views } = await import("../transparent/array-views.js");
-    return (this.#engine.views = await Views.open(this.#engine, koffi, options));
+  async openViews(open: (engine: Engine) => Promise<ArrayViews>): Promise<ArrayViews> {
+    return (this.#engine.views = await open(this.#engine));
   }
 
   get isTransparent(): boolean {

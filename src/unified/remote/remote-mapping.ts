@@ -4,7 +4,15 @@ import { MemoryError } from "../../mm/errors.js";
 import type { UserPin } from "../../access/user-mode/user-machine.js";
 import type { PinnedPages } from "../../access/host-pins.js";
 import type { Operation } from "../operation-queue.js";
-import { GONE, type Mapping, type PinnedRange, type SharedMapping, UNMAPPED, type UseBytes, type WindowBytes } from "../pager.js";
+import {
+  GONE,
+  type Mapping,
+  type PinnedRange,
+  type SharedMapping,
+  UNMAPPED,
+  type UseBytes,
+  type WindowBytes,
+} from "../pager.js";
 import type { ResidentRange } from "../resident-range.js";
 import { frameAt, sideBySide } from "../pinned-runs.js";
 import type { Connection } from "./connection.js";

@@ -37,7 +37,7 @@ export async function startPager(options: SharedMemoryOptions | TransparentMemor
     const { port1, port2 } = createChannel();
     const starting = thread.request<PagerStarted | null>({ ...start, port: port2 } satisfies PagerStart, [port2]);
     const started = await Promise.race([starting, aborted]);
-    if (started !== null) transparent?.enter(started.descriptor);
+    if (typeof started?.descriptor === "number") transparent?.enter(started.descriptor);
     connection = await Connection.open(port1);
     return new RemotePager(connection, end);
   } catch (error) {

@@ -23,7 +23,7 @@ export interface PagerStart {
 /** What is in force, of a memory with transparent access. */
 export interface PagerStarted {
   /** Of the process, which threads wait by. */
-  readonly descriptor: number;
+  readonly descriptor: number | null;
 }
 
 answerRequests(async (message): Promise<PagerStarted | null> => {
@@ -49,7 +49,8 @@ answerRequests(async (message): Promise<PagerStarted | null> => {
 async function openViews(pager: LocalPager, transparent: PagerStart["transparent"]): Promise<ArrayViews | null> {
   if (transparent === null) return null;
   try {
-    return await pager.openViews(transparent.koffi, transparent.options);
+    const { openViews: open } = await import("../transparent/open-views.js");
+    return await pager.openViews((engine) => open(engine, transparent.koffi, transparent.options));
   } catch (error) {
     await pager.close();
     throw error;

@@ -2,17 +2,17 @@
  * The views of a memory whose arrays are typed arrays to all threads: a window for each array that somebody has asked to see. In
  * the pager's thread.
  *
- * Invariant: an array's window is opened once it is mapped, and closed when its pages are unmapped.
+ * Invariant: an array's window is opened once it is mapped, and closed before its pages are unmapped.
  */
 
-import { type LinuxAccess, openLinuxAccess } from "../../access/transparent/linux/index.js";
-import type { ViewedPages } from "../../access/transparent/process-table.js";
+import { FaultServer, type FaultSurroundings } from "../../access/transparent/fault-server.js";
+import type { ProcessTable, ViewedPages } from "../../access/transparent/process-table.js";
 import { MemoryError } from "../../mm/errors.js";
+import type { AddressSpace } from "../../mm/space/address-space.js";
 import { alone, type Engine } from "../local/engine.js";
 import type { LocalMapping } from "../local/local-mapping.js";
-import { loadOnDemand } from "../local/load-on-demand.js";
 import type { Operation } from "../operation-queue.js";
-import type { TransparentOptions, WindowBytes } from "../pager.js";
+import type { WindowBytes } from "../pager.js";
 
 /** Faults look after themselves: they are not aborted. */
 const FAULT: Operation = { checkpoint: () => {}, outside: (wait) => wait, signal: undefined };
@@ -20,55 +20,51 @@ const FAULT: Operation = { checkpoint: () => {}, outside: (wait) => wait, signal
 /** A typed array has so many bytes at most. */
 const MOST_BYTES = 2 ** 32;
 
+/** How threads of the process reach pages, opened for an address space. */
+export interface OpenedAccess {
+  readonly table: ProcessTable;
+  readonly server: FaultServer;
+  /** Of the process, by which threads wait; null of one in software. */
+  readonly descriptor: number | null;
+  /** Nothing faults any more; what is there is taken back. */
+  close(): void;
+}
+
+/** Opens it. What `fail` is told of cannot be answered. */
+export type OpenAccess = (mm: AddressSpace, surroundings: FaultSurroundings) => OpenedAccess | Promise<OpenedAccess>;
+
 export class ArrayViews {
-  readonly #access: LinuxAccess;
+  readonly #access: OpenedAccess;
   readonly #pageSize: number;
   readonly #views = new Map<LocalMapping, ViewedPages>();
 
-  private constructor(access: LinuxAccess, pageSize: number) {
+  private constructor(access: OpenedAccess, pageSize: number) {
     this.#access = access;
     this.#pageSize = pageSize;
   }
 
-  /** ENOTSUP, saying what is missing, where views cannot be had. */
-  static async open(engine: Engine, koffi: string, options: TransparentOptions): Promise<ArrayViews> {
+  /** ENOTSUP for a device whose memory the CPU reaches, and what `open` throws. `fail` ends the process. */
+  static async open(engine: Engine, open: OpenAccess, fail: (reason: string) => never): Promise<ArrayViews> {
     const { driver } = engine.attached;
-    if (driver.kind !== "private")
-      throw new MemoryError("ENOTSUP", `cpuAccess: "transparent" needs a device with memory of its own: ${driver.name} is ${driver.kind}`);
-    // Nothing is read from files once threads may wait for pages: the threads that would do it may be waiting.
-    await loadOnDemand("transparent access");
+    if (driver.kind !== "private") {
+      throw new MemoryError(
+        "ENOTSUP",
+        `cpuAccess: "transparent" needs a device with memory of its own: ${driver.name} is ${driver.kind}`,
+      );
+    }
     let views: ArrayViews | null = null;
-    const describe = (view: ViewedPages, page: number, write: boolean): string =>
-      `${write ? "a store to" : "a load from"} page ${page} of ${views?.nameOf(view) ?? "an array"} failed`;
-    const access = await openLinuxAccess(
-      koffi,
-      engine.mm,
-      { attached: () => engine.attached, alone: (work) => alone(engine, FAULT, work) },
-      describe,
-      options,
-    );
+    const access = await open(engine.mm, {
+      mm: engine.mm,
+      attached: () => engine.attached,
+      alone: (work) => alone(engine, FAULT, work),
+      fail: (view, page, write, error) => fail(views?.describe(view, page, write, error) ?? String(error)),
+    });
     views = new ArrayViews(access, engine.machine.pageSize);
     return views;
   }
 
-  get method(): string {
-    return this.#access.method;
-  }
-
-  get privilege(): string {
-    return this.#access.privilege;
-  }
-
-  get descriptor(): number {
+  get descriptor(): number | null {
     return this.#access.descriptor;
-  }
-
-  get served(): number {
-    return this.#access.server.served;
-  }
-
-  get entered(): number {
-    return this.#access.server.entered;
   }
 
   /** Where threads see the pages of a mapping, which is mapped. ENOMEM for want of addresses. */
@@ -76,8 +72,12 @@ export class ArrayViews {
     let view = this.#views.get(mapping);
     if (view === undefined) {
       const bytes = mapping.pages * this.#pageSize;
-      if (bytes > MOST_BYTES)
-        throw new MemoryError("ENOMEM", `a view of ${bytes} bytes exceeds the ${MOST_BYTES} that a typed array can have`);
+      if (bytes > MOST_BYTES) {
+        throw new MemoryError(
+          "ENOMEM",
+          `a view of ${bytes} bytes exceeds the ${MOST_BYTES} that a typed array can have`,
+        );
+      }
       view = this.#access.table.open(mapping.page, mapping.pages);
       this.#views.set(mapping, view);
     }
@@ -85,7 +85,7 @@ export class ArrayViews {
     return { buffer, byteOffset, byteLength: bytes };
   }
 
-  /** The pages of a mapping are unmapped. */
+  /** The pages of a mapping are about to be unmapped. */
   close(mapping: LocalMapping): void {
     const view = this.#views.get(mapping);
     if (view === undefined) return;
@@ -99,9 +99,13 @@ export class ArrayViews {
     this.#access.close();
   }
 
-  nameOf(view: ViewedPages): string {
-    for (const [mapping, other] of this.#views)
-      if (other === view) return mapping.readOnly ? "a snapshot, which cannot be written," : "an array";
-    return "an array that is destroyed";
+  /** What could not be done, and why. */
+  describe(view: ViewedPages, page: number, write: boolean, error: unknown): string {
+    const [mapping] = [...this.#views].find(([, other]) => other === view) ?? [];
+    const from = page * this.#pageSize;
+    const what = write ? "store to" : "load from";
+    const where = `bytes ${from} to ${from + this.#pageSize} of the view of an array`;
+    if (write && mapping?.readOnly === true) return `a ${what} ${where} that is a snapshot, which cannot be written`;
+    return `a ${what} ${where} failed: ${error instanceof Error ? error.message : String(error)}`;
   }
 }

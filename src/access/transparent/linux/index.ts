@@ -5,11 +5,11 @@
 
 import type { AddressSpace } from "../../../mm/space/address-space.js";
 import { FaultServer, type FaultSurroundings } from "../fault-server.js";
-import { ProcessTable, type ViewedPages } from "../process-table.js";
+import { ProcessTable } from "../process-table.js";
 import { FaultMessages } from "./fault-messages.js";
 import { chooseMethod, type FaultMethod } from "./offer.js";
 import { startSupervisor } from "./supervisor.js";
-import { System } from "./system.js";
+import type { System } from "./system.js";
 import { type Privilege, Userfaultfd } from "./userfaultfd.js";
 import { createWatchWords } from "./watch-words.js";
 
@@ -35,25 +35,20 @@ export interface LinuxAccess {
 
 const PATIENCE = 10_000;
 
-/** Opens it for an address space. ENOTSUP where it cannot be had. `describe` says which access could not be answered. */
-export async function openLinuxAccess(
+/** Opens it for an address space; `koffi` is where other threads find it. ENOTSUP where it cannot be had. */
+export function openLinuxAccess(
+  system: System,
   koffi: string,
   mm: AddressSpace,
-  surroundings: Omit<FaultSurroundings, "fail" | "mm">,
-  describe: (view: ViewedPages, page: number, write: boolean) => string,
+  surroundings: FaultSurroundings,
   { method, privilege, patience = PATIENCE }: LinuxOptions,
-): Promise<LinuxAccess> {
-  const system = await System.load(koffi);
+): LinuxAccess {
   const watch = Userfaultfd.open(system, privilege);
   try {
     const pages = chooseMethod(watch, method);
     const fail = (error: unknown): never => system.die(`transparent access has failed: ${textOf(error)}`);
     const table = new ProcessTable(mm, pages, fail);
-    const server = new FaultServer(table, {
-      ...surroundings,
-      mm,
-      fail: (view, page, write, error) => system.die(`${describe(view, page, write)}: ${textOf(error)}`),
-    });
+    const server = new FaultServer(table, surroundings);
     const words = createWatchWords();
     const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
     const stopSupervisor = startSupervisor({ koffi, descriptor: watch.descriptor, words, patience }, fail);

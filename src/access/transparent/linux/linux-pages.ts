@@ -56,7 +56,8 @@ export abstract class LinuxPages implements ProcessPages {
   addressOf(region: Uint8Array): number {
     const address = this.system.addressOf(region);
     // The zero page of the engine is a small buffer anywhere.
-    if (address % SYSTEM_PAGE === 0 && region.byteLength % SYSTEM_PAGE === 0) this.openRegion(address, region.byteLength);
+    if (address % SYSTEM_PAGE === 0 && region.byteLength % SYSTEM_PAGE === 0)
+      this.openRegion(address, region.byteLength);
     return address;
   }
 

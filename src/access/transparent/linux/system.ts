@@ -44,9 +44,13 @@ export function findKoffi(): string {
 }
 
 function notLoaded(what: string, cause: unknown): MemoryError {
-  return new MemoryError("ENOTSUP", `cpuAccess: "transparent" needs the package koffi, which ${what}: ${INSTALL}; ${WAY_OUT}`, {
-    cause,
-  });
+  return new MemoryError(
+    "ENOTSUP",
+    `cpuAccess: "transparent" needs the package koffi, which ${what}: ${INSTALL}; ${WAY_OUT}`,
+    {
+      cause,
+    },
+  );
 }
 
 export class System {
@@ -94,7 +98,9 @@ export class System {
     this.memfdCreate = of("int memfd_create(const char *name, unsigned int flags)");
     this.ftruncate = of("int ftruncate(int descriptor, int64_t length)");
     this.fallocate = of("int fallocate(int descriptor, int mode, int64_t offset, int64_t length)");
-    this.mmap = of("intptr_t mmap(size_t address, size_t length, int protection, int flags, int descriptor, int64_t offset)");
+    this.mmap = of(
+      "intptr_t mmap(size_t address, size_t length, int protection, int flags, int descriptor, int64_t offset)",
+    );
     this.munmap = of("int munmap(size_t address, size_t length)");
     this.usleep = of("int usleep(unsigned int microseconds)");
     this.exitNow = of("void _exit(int code)");
@@ -142,6 +148,8 @@ export class System {
 export const EXIT_CODE = 70;
 
 function bytesOf(text: string): Uint8Array {
-  const { TextEncoder: Encoder } = globalThis as unknown as { TextEncoder: new () => { encode(text: string): Uint8Array } };
+  const { TextEncoder: Encoder } = globalThis as unknown as {
+    TextEncoder: new () => { encode(text: string): Uint8Array };
+  };
   return new Encoder().encode(text);
 }

@@ -141,7 +141,8 @@ export class Userfaultfd {
       this.#put(1, length);
       this.#put(2, isProtected ? PROTECT : 0);
       if (this.system.ioctl(this.descriptor, UFFDIO_WRITEPROTECT, this.#argument) === 0) return;
-      if (this.system.koffi.errno() !== EAGAIN || attempt === MOST_ATTEMPTS) this.system.must("UFFDIO_WRITEPROTECT", -1);
+      if (this.system.koffi.errno() !== EAGAIN || attempt === MOST_ATTEMPTS)
+        this.system.must("UFFDIO_WRITEPROTECT", -1);
     }
   }
 

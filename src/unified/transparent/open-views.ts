@@ -1,0 +1,29 @@
+/** Opens the views of a memory in the thread of its pager, by what Linux has. */
+
+import { openLinuxAccess } from "../../access/transparent/linux/index.js";
+import { System } from "../../access/transparent/linux/system.js";
+import type { Engine } from "../local/engine.js";
+import { loadOnDemand } from "../local/load-on-demand.js";
+import type { TransparentOptions } from "../pager.js";
+import { ArrayViews } from "./array-views.js";
+
+interface NodeProcess {
+  on(event: "uncaughtException", listener: (error: unknown) => void): void;
+}
+
+/** ENOTSUP, saying what is missing, where views cannot be had. */
+export async function openViews(engine: Engine, koffi: string, options: TransparentOptions): Promise<ArrayViews> {
+  // Nothing is read from files once threads may wait for pages: the threads that would do it may be among them.
+  await loadOnDemand("transparent access");
+  const system = await System.load(koffi);
+  const views = await ArrayViews.open(
+    engine,
+    (mm, surroundings) => openLinuxAccess(system, koffi, mm, surroundings, options),
+    (reason) => system.die(reason),
+  );
+  // Nobody would answer threads that wait once this one has ended.
+  (globalThis as unknown as { process: NodeProcess }).process.on("uncaughtException", (error) =>
+    system.die(`the pager has failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+  );
+  return views;
+}
