@@ -96,7 +96,7 @@ export class ProcessTable implements MmuInterval {
   }
 
   destroy(): void {
-    for (const view of [...this.#views]) this.close(view);
+    for (const view of this.#views.slice()) this.close(view);
     this.#mm.notifiers.unregister(this);
     this.#mm.process = null;
   }

@@ -5,7 +5,7 @@
  * Invariant: an array's window is opened once it is mapped, and closed before its pages are unmapped.
  */
 
-import { FaultServer, type FaultSurroundings } from "../../access/transparent/fault-server.js";
+import type { FaultServer, FaultSurroundings } from "../../access/transparent/fault-server.js";
 import type { ProcessTable, ViewedPages } from "../../access/transparent/process-table.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";

@@ -147,7 +147,7 @@ for (const swapping of [false, true]) {
             case "read":
               assert.deepEqual(
                 [...(await array.read({ start: place, length: 2 }))],
-                [...shadow.slice(place, place + 2)],
+                Array.from(shadow.subarray(place, place + 2)),
               );
               break;
             case "prefetch":

@@ -23,6 +23,7 @@ const PARTS = [
 ];
 
 export interface Build extends Disposable {
+  readonly folder: string;
   readonly hunt: string;
   readonly huntHuge: string;
   readonly huntArrays: string;
@@ -30,12 +31,12 @@ export interface Build extends Disposable {
 }
 
 /** Throws when the text that the bug replaces does not occur exactly once. */
-export function buildWith(bug: Bug | null): Build {
+export function buildWith(bug: Pick<Bug, "file" | "text" | "replacement"> | null, more: readonly string[] = []): Build {
   const folder = mkdtempSync(join(tmpdir(), "pageferry-bug-"));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   try {
     const wanted = (source: string): boolean => !source.endsWith(".map") && !source.endsWith(".d.ts");
-    for (const part of PARTS) {
+    for (const part of [...PARTS, ...more]) {
       cpSync(join(dist, part), join(folder, part), { recursive: true, filter: wanted });
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
@@ -46,6 +47,7 @@ export function buildWith(bug: Bug | null): Build {
     throw error;
   }
   return {
+    folder,
     hunt: join(folder, "test/property/seeded-bugs/hunt.js"),
     huntHuge: join(folder, "test/property/seeded-bugs/hunt-huge.js"),
     huntArrays: join(folder, "test/property/seeded-bugs/hunt-arrays.js"),
@@ -54,7 +56,7 @@ export function buildWith(bug: Bug | null): Build {
   };
 }
 
-function alter(path: string, { file, text, replacement }: Bug): void {
+function alter(path: string, { file, text, replacement }: Pick<Bug, "file" | "text" | "replacement">): void {
   const parts = readFileSync(path, "utf8").split(text);
   if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${text}`);
   writeFileSync(path, parts.join(replacement));

@@ -24,7 +24,7 @@ interface Threads {
 }
 
 const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): unknown } };
-const { readFileSync } = process.getBuiltinModule("node:fs") as Files;
+const files = process.getBuiltinModule("node:fs") as Files;
 const { workerData } = process.getBuiltinModule("node:worker_threads") as Threads;
 
 await supervise(workerData);
@@ -46,7 +46,7 @@ async function supervise({ koffi, descriptor, words, patience }: Supervision): P
 /** Faults whose messages nobody has read. */
 function unread(descriptor: number): number {
   try {
-    return Number(/^pending:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))?.[1] ?? 0);
+    return Number(/^pending:\s*(\d+)/m.exec(files.readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))?.[1] ?? 0);
   } catch {
     return 0;
   }

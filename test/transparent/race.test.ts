@@ -1,0 +1,118 @@
+/**
+ * Writers, a reader, a device's kernel and moves at once over the same pages, by each method and at several page sizes: no
+ * update is lost, nothing goes back, nobody waits for ever. And the orders that would break that, each put into a copy of the compiled
+ * sources, are caught.
+ *
+ * PAGEFERRY_RACE_ROUNDS=N races longer.
+ */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { buildWith } from "../property/seeded-bugs/altered-build.js";
+import { type Ended, runProgram, skip } from "./setting.js";
+
+const KIB = 1024;
+const LOST = 1;
+const STILL = 2;
+/** Parts of the compiled tests that the program needs beside those that searches need. */
+const PARTS = ["test/transparent/race"];
+
+const wanted = process.env["PAGEFERRY_RACE_ROUNDS"] ?? "15";
+
+function race(method: string, pageSize: number, pages: number, build?: string, rounds = wanted): Promise<Ended> {
+  const folder = build === undefined ? fileURLToPath(new URL("..", import.meta.url)) : join(build, "test");
+  return runProgram(join(folder, "transparent/race/program.js"), [
+    method,
+    String(pageSize),
+    String(pages),
+    rounds,
+  ]);
+}
+
+suite("race", { skip }, () => {
+  for (const method of ["move", "minor", "copy"]) {
+    for (const pageSize of [4 * KIB, 64 * KIB, 2048 * KIB]) {
+      test(`by ${method}, at ${pageSize / KIB} KiB a page, every counter is what its owners made of it`, async (t) => {
+        const { code, output, errors } = await race(method, pageSize, 4);
+        t.diagnostic(output.trim());
+        assert.equal(code, 0, output + errors);
+        const { increments, toHost } = JSON.parse(output.slice(0, output.indexOf("}") + 1)) as Record<string, number>;
+        assert.ok((increments ?? 0) > 1000 && (toHost ?? 0) > 100, output);
+      });
+    }
+  }
+});
+
+interface BrokenOrder {
+  readonly name: string;
+  readonly method: string;
+  readonly pages: number;
+  readonly file: string;
+  readonly text: string;
+  readonly replacement: string;
+  readonly ends: number;
+}
+
+const COPY = "access/transparent/linux/copy-pages.js";
+
+const BROKEN: readonly BrokenOrder[] = [
+  {
+    name: "a page is copied before stores to it are forbidden",
+    method: "copy",
+    pages: 4,
+    file: COPY,
+    text: "this.guard(at, bytes);",
+    replacement: ";",
+    ends: LOST,
+  },
+  {
+    name: "the file is read before its pages are out of the window",
+    method: "minor",
+    pages: 4,
+    file: "access/transparent/linux/minor-pages.js",
+    text: "this.empty(at, bytes);\n        this.system.memcpy(frame, alias, bytes);",
+    replacement: "this.system.memcpy(frame, alias, bytes); this.empty(at, bytes);",
+    ends: LOST,
+  },
+  {
+    name: "a page is copied instead of moved, and then dropped",
+    method: "move",
+    pages: 4,
+    file: "access/transparent/linux/move-pages.js",
+    text: "this.watch.move(frame, at, bytes);",
+    replacement: "this.system.memcpy(frame, at, bytes); this.drop(at, bytes);",
+    ends: LOST,
+  },
+  {
+    name: "a range is unregistered while its pages are dropped",
+    method: "copy",
+    pages: 4,
+    file: COPY,
+    text: "this.system.memcpy(frame, at, bytes);\n        this.empty(at, bytes);",
+    replacement:
+      "this.watch.unregister(at, bytes); this.system.memcpy(frame, at, bytes); this.empty(at, bytes); this.watch.register(at, bytes, 3);",
+    ends: LOST,
+  },
+  {
+    name: "threads are woken before it is noted that their page is no longer being brought",
+    method: "move",
+    pages: 1,
+    file: "access/transparent/fault-server.js",
+    text: "pending.delete(index);",
+    replacement: "await new Promise((resolve) => setTimeout(resolve, 20)); pending.delete(index);",
+    ends: STILL,
+  },
+];
+
+suite("broken orders", { skip, concurrency: 1 }, () => {
+  for (const { name, method, pages, ends, ...bug } of BROKEN) {
+    test(`${name}: caught`, async (t) => {
+      using build = buildWith(bug, PARTS);
+      const { code, output, errors } = await race(method, 64 * KIB, pages, build.folder, "3000");
+      t.diagnostic(output.trim());
+      assert.equal(code, ends, output + errors);
+    });
+  }
+});
