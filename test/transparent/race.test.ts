@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { EXIT_CODE } from "../../src/access/transparent/linux/system.js";
 import { buildWith } from "../property/seeded-bugs/altered-build.js";
 import { type Ended, runProgram, skip } from "./setting.js";
 
@@ -52,7 +53,7 @@ interface BrokenOrder {
   readonly file: string;
   readonly text: string;
   readonly replacement: string;
-  readonly ends: number;
+  readonly ends: readonly number[];
 }
 
 const COPY = "access/transparent/linux/copy-pages.js";
@@ -65,7 +66,7 @@ const BROKEN: readonly BrokenOrder[] = [
     file: COPY,
     text: "this.guard(at, bytes);",
     replacement: ";",
-    ends: LOST,
+    ends: [LOST],
   },
   {
     name: "the file is read before its pages are out of the window",
@@ -74,7 +75,7 @@ const BROKEN: readonly BrokenOrder[] = [
     file: "access/transparent/linux/minor-pages.js",
     text: "this.empty(at, bytes);\n        this.system.memcpy(frame, alias, bytes);",
     replacement: "this.system.memcpy(frame, alias, bytes); this.empty(at, bytes);",
-    ends: LOST,
+    ends: [LOST],
   },
   {
     name: "a page is copied instead of moved, and then dropped",
@@ -83,7 +84,7 @@ const BROKEN: readonly BrokenOrder[] = [
     file: "access/transparent/linux/move-pages.js",
     text: "this.watch.move(frame, at, bytes);",
     replacement: "this.system.memcpy(frame, at, bytes); this.drop(at, bytes);",
-    ends: LOST,
+    ends: [LOST],
   },
   {
     name: "a range is unregistered while its pages are dropped",
@@ -93,7 +94,8 @@ const BROKEN: readonly BrokenOrder[] = [
     text: "this.system.memcpy(frame, at, bytes);\n        this.empty(at, bytes);",
     replacement:
       "this.watch.unregister(at, bytes); this.system.memcpy(frame, at, bytes); this.empty(at, bytes); this.watch.register(at, bytes, 3);",
-    ends: LOST,
+    // What a store found there meanwhile, a page of zeros, may be in the way of the next page.
+    ends: [LOST, EXIT_CODE],
   },
   {
     name: "threads are woken before it is noted that their page is no longer being brought",
@@ -102,7 +104,7 @@ const BROKEN: readonly BrokenOrder[] = [
     file: "access/transparent/fault-server.js",
     text: "pending.delete(index);",
     replacement: "await new Promise((resolve) => setTimeout(resolve, 20)); pending.delete(index);",
-    ends: STILL,
+    ends: [STILL],
   },
 ];
 
@@ -112,7 +114,7 @@ suite("broken orders", { skip, concurrency: 1 }, () => {
       using build = buildWith(bug, PARTS);
       const { code, output, errors } = await race(method, 64 * KIB, pages, build.folder, "3000");
       t.diagnostic(output.trim());
-      assert.equal(code, ends, output + errors);
+      assert.ok(code !== null && ends.includes(code), output + errors);
     });
   }
 });

@@ -11,7 +11,7 @@ import { chooseMethod, type FaultMethod } from "./offer.js";
 import { startSupervisor } from "./supervisor.js";
 import type { System } from "./system.js";
 import { type Privilege, Userfaultfd } from "./userfaultfd.js";
-import { createWatchWords } from "./watch-words.js";
+import { BEATS, createWatchWords } from "./watch-words.js";
 
 /** What is asked for, all of it optional; what is not is what works best here. */
 export interface LinuxOptions {
@@ -34,6 +34,10 @@ export interface LinuxAccess {
 }
 
 const PATIENCE = 10_000;
+const BEATS_A_PATIENCE = 40;
+
+declare function setInterval(beat: () => void, milliseconds: number): object;
+declare function clearInterval(beat: object): void;
 
 /** Opens it for an address space; `koffi` is where other threads find it. ENOTSUP where it cannot be had. */
 export function openLinuxAccess(
@@ -52,7 +56,9 @@ export function openLinuxAccess(
     const words = createWatchWords();
     const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
     const stopSupervisor = startSupervisor({ koffi, descriptor: watch.descriptor, words, patience }, fail);
+    const beat = setInterval(() => Atomics.add(words, BEATS, 1), patience / BEATS_A_PATIENCE);
     const close = (): void => {
+      clearInterval(beat);
       table.destroy();
       messages.close();
       stopSupervisor();

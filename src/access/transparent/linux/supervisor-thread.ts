@@ -1,9 +1,9 @@
 /**
- * The supervisor: a thread that does nothing but look whether faults that wait to be read are being read. The threads that wait
- * could not say that nobody answers.
+ * The supervisor: a thread that does nothing but look whether the pager lives and reads, while threads wait for pages. These could
+ * not say that nobody answers. A pager that lives may well let a thread wait for long, until a kernel is done.
  */
 
-import { ENDED, READ, type WatchWords } from "./watch-words.js";
+import { BEATS, ENDED, READ, type WatchWords } from "./watch-words.js";
 import { System } from "./system.js";
 
 /** What the thread is started with. */
@@ -27,27 +27,35 @@ const { process } = globalThis as unknown as { process: { getBuiltinModule(name:
 const files = process.getBuiltinModule("node:fs") as Files;
 const { workerData } = process.getBuiltinModule("node:worker_threads") as Threads;
 
+/** How often it looks while patience lasts. */
+const looks = 10;
+
 await supervise(workerData);
 
 async function supervise({ koffi, descriptor, words, patience }: Supervision): Promise<void> {
   const system = await System.load(koffi);
-  const looks = 10;
   let read = 0;
+  let beats = 0;
   let silent = 0;
   // Woken when the memory is destroyed.
   while (Atomics.wait(words, ENDED, 0, patience / looks) === "timed-out") {
-    const now = Atomics.load(words, READ);
-    silent = now === read && unread(descriptor) > 0 ? silent + 1 : 0;
-    read = now;
+    const waiting = countWaiting(descriptor);
+    const isStill = Atomics.load(words, BEATS) === beats && waiting.all > 0;
+    const isDeaf = Atomics.load(words, READ) === read && waiting.unread > 0;
+    silent = isStill || isDeaf ? silent + 1 : 0;
+    beats = Atomics.load(words, BEATS);
+    read = Atomics.load(words, READ);
     if (silent > looks) system.die(`the pager has not answered page faults for ${patience} milliseconds`);
   }
 }
 
-/** Faults whose messages nobody has read. */
-function unread(descriptor: number): number {
+/** Threads that wait, and those of them whose messages nobody has read. */
+function countWaiting(descriptor: number): { readonly all: number; readonly unread: number } {
   try {
-    return Number(/^pending:\s*(\d+)/m.exec(files.readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))?.[1] ?? 0);
+    const text = files.readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8");
+    const count = (name: string): number => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text)?.[1] ?? 0);
+    return { all: count("total"), unread: count("pending") };
   } catch {
-    return 0;
+    return { all: 0, unread: 0 };
   }
 }
