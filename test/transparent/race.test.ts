@@ -24,12 +24,7 @@ const wanted = process.env["PAGEFERRY_RACE_ROUNDS"] ?? "15";
 
 function race(method: string, pageSize: number, pages: number, build?: string, rounds = wanted): Promise<Ended> {
   const folder = build === undefined ? fileURLToPath(new URL("..", import.meta.url)) : join(build, "test");
-  return runProgram(join(folder, "transparent/race/program.js"), [
-    method,
-    String(pageSize),
-    String(pages),
-    rounds,
-  ]);
+  return runProgram(join(folder, "transparent/race/program.js"), [method, String(pageSize), String(pages), rounds]);
 }
 
 suite("race", { skip }, () => {

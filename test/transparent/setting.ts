@@ -42,7 +42,11 @@ export interface Ended {
 const hook = fileURLToPath(new URL("./resolve-koffi.js", import.meta.url));
 
 /** Runs a program that finds `koffi`. */
-export function runProgram(path: string, args: readonly string[] = [], options: readonly string[] = []): Promise<Ended> {
+export function runProgram(
+  path: string,
+  args: readonly string[] = [],
+  options: readonly string[] = [],
+): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,

@@ -162,7 +162,7 @@ export class ProcessTable implements MmuInterval {
     const first = this.#admit(view, from, write);
     if (first < 0) return 0;
     const state = view.states[from];
-    const address = this.#addressOf(first);
+    const address = this.addressOf(first);
     let count = 1;
     for (; from + count < end && view.states[from + count] === ABSENT; count++) {
       const frame = this.#admit(view, from + count, false);
@@ -196,7 +196,7 @@ export class ProcessTable implements MmuInterval {
     const at = this.#addressIn(view, index);
     this.#mark(view.first + index, PTE_YOUNG | PTE_MAKE_DIRTY);
     if (view.states[index] === GUARDED) this.pages.unguard(at, this.#pageSize);
-    else this.pages.adopt(at, this.#addressOf(view.frames[index]), this.#pageSize);
+    else this.pages.adopt(at, this.addressOf(view.frames[index]), this.#pageSize);
     view.states[index] = OWN;
   }
 
@@ -245,7 +245,16 @@ export class ProcessTable implements MmuInterval {
     view.states.fill(ABSENT, index, index + count);
     view.present -= count;
     if (state === SHOWN) this.pages.drop(at, bytes);
-    else this.pages.takeBack(this.#addressOf(view.frames[index]), at, bytes);
+    else this.pages.takeBack(this.addressOf(view.frames[index]), at, bytes);
+  }
+
+  /** Drops the copies that are shown: the frames have the bytes. */
+  dropShown(): void {
+    for (const view of this.#views) {
+      for (let index = 0; index < view.pages && view.present > 0; index++) {
+        if (view.states[index] === SHOWN) this.#takeRun(view, index, 1, SHOWN, false);
+      }
+    }
   }
 
   #addressIn({ window }: ViewedPages, index: number): number {
@@ -258,7 +267,8 @@ export class ProcessTable implements MmuInterval {
     return frame === first + count && zones.of(frame) === zones.of(first);
   }
 
-  #addressOf(frame: number): number {
+  /** Where a frame's bytes are, while no window owns them. */
+  addressOf(frame: number): number {
     const zone = this.#mm.machine.zones.of(frame);
     let base = this.#bases.get(zone);
     if (base === undefined) {

@@ -57,6 +57,8 @@ interface DyingHome {
 export class HostMemory {
   readonly charge: Charge;
   readonly retained: RetainedFrames;
+  /** Frames that have been used, and whose memory the system has not got back. */
+  touched = 0;
   readonly #frames: Frames;
   readonly #zones: Zones;
   readonly #environment: Environment;
@@ -208,6 +210,7 @@ export class HostMemory {
   free(frame: number): void {
     this.charge.uncharge(1);
     this.#clear(frame);
+    this.retained.idle?.add(frame);
     if ((this.#frames.flags(frame) & PG_HOME) === 0) this.#pool.pushFront(frame);
     else if (this.#dying.length > 0) this.#buryIdle();
   }
@@ -269,6 +272,7 @@ export class HostMemory {
     const at = frame << FRAME_SHIFT;
     const touched = (words[at] & PG_TOUCHED) !== 0;
     if (zero && touched) this.#zones.fill(frame, 1, 0);
+    if (!touched && ++this.touched > this.charge.limit) this.retained.idle?.giveBack();
     words[at + FLAGS] = (words[at] & PG_HOME) | PG_TOUCHED;
     storeWord(words, at + REFCOUNT, references);
     return frame;

@@ -21,8 +21,17 @@ const PG_RETAINED = frameTable.PG_RETAINED;
 const PG_ZEROS = frameTable.PG_ZEROS;
 const PRIVATE = frameTable.PRIVATE;
 
+/** Frames that nothing uses, and whose memory the process still has. */
+export interface IdleFrames {
+  add(frame: number): void;
+  /** More frames have memory than the budget has pages: the system gets back what it can. */
+  giveBack(): void;
+}
+
 export class RetainedFrames {
   readonly list: FrameList;
+  /** Told of frames that are given up, whose memory the system may have; null where it cannot be given back. */
+  idle: IdleFrames | null = null;
   /** Retained frames given up because the host budget needed them. */
   reclaimed = 0;
   readonly #frames: Frames;
@@ -71,6 +80,7 @@ export class RetainedFrames {
   drop(home: number): void {
     this.#unlink(home);
     this.#charge.uncharge(1);
+    this.idle?.add(home);
   }
 
   /** Gives up to `pages` frames up, those retained longest first; returns how many. */

@@ -24,8 +24,8 @@ interface NodeProcess {
 
 /** ENOTSUP, naming what it was wanted for, where the runtime has no files. */
 export function nodeFiles(purpose: string): FilePromises {
-  const { process } = globalThis as { process?: NodeProcess };
-  const files = process?.getBuiltinModule?.("node:fs/promises");
+  if (inThisThread !== null) return inThisThread;
+  const files = builtin("node:fs/promises");
   if (files === undefined) {
     throw new MemoryError(
       "ENOTSUP",
@@ -33,6 +33,47 @@ export function nodeFiles(purpose: string): FilePromises {
     );
   }
   return files as FilePromises;
+}
+
+/** Files that are read and written by this thread itself; null while the threads of the pool do it. */
+let inThisThread: FilePromises | null = null;
+
+interface FilesSync {
+  openSync(path: string | URL, flags: string, mode?: number): number;
+  unlinkSync(path: string | URL): void;
+  readSync(file: number, into: Uint8Array, offset: number, length: number, position: number): number;
+  writeSync(file: number, from: Uint8Array, offset: number, length: number, position: number): number;
+  fstatSync(file: number): { readonly size: number; isFile(): boolean };
+  closeSync(file: number): void;
+}
+
+/**
+ * From now on this thread waits for its files by itself. The threads of the pool may be waiting for pages that this one is to
+ * bring, from a file.
+ */
+export function useFilesOfThisThread(): void {
+  const files = builtin("node:fs") as FilesSync;
+  inThisThread = {
+    open: async (path, flags, mode) => {
+      const file = files.openSync(path, flags, mode);
+      return {
+        read: async (into, offset, length, position) => ({
+          bytesRead: files.readSync(file, into, offset, length, position),
+        }),
+        write: async (from, offset, length, position) => ({
+          bytesWritten: files.writeSync(file, from, offset, length, position),
+        }),
+        stat: async () => files.fstatSync(file),
+        close: async () => files.closeSync(file),
+      };
+    },
+    unlink: async (path) => files.unlinkSync(path),
+  };
+}
+
+function builtin(name: string): unknown {
+  const { process } = globalThis as { process?: NodeProcess };
+  return process?.getBuiltinModule?.(name);
 }
 
 /** Codes of the system that an error of ours may have; all others are an EIO. */

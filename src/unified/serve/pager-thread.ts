@@ -3,6 +3,7 @@
 import { answerRequests } from "../../device/answer-requests.js";
 import type { SharedMemoryOptions } from "../create-unified-memory.js";
 import type { DeviceModule } from "../local/device-module.js";
+import { useFilesOfThisThread } from "../local/node-files.js";
 import { openPager } from "../local/open-pager.js";
 import type { LocalPager } from "../local/local-pager.js";
 import type { Port, TransparentOptions } from "../pager.js";
@@ -37,6 +38,7 @@ answerRequests(async (message): Promise<PagerStarted | null> => {
     const { path, isUrl, ...rest } = swapFile;
     options.swapFile = { ...rest, path: isUrl ? new URL(path) : path };
   }
+  if (transparent !== null) useFilesOfThisThread();
   const pager = await openPager(options);
   const views = await openViews(pager, transparent);
   pager.serve(port, "owner", {

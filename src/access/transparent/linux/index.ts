@@ -5,6 +5,7 @@
 
 import type { AddressSpace } from "../../../mm/space/address-space.js";
 import { FaultServer, type FaultSurroundings } from "../fault-server.js";
+import { IdleMemory } from "../idle-memory.js";
 import { ProcessTable } from "../process-table.js";
 import { FaultMessages } from "./fault-messages.js";
 import { chooseMethod, type FaultMethod } from "./offer.js";
@@ -56,7 +57,11 @@ export function openLinuxAccess(
     const words = createWatchWords();
     const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
     const stopSupervisor = startSupervisor({ koffi, descriptor: watch.descriptor, words, patience }, fail);
-    const beat = setInterval(() => Atomics.add(words, BEATS, 1), patience / BEATS_A_PATIENCE);
+    const idle = new IdleMemory(mm.machine, table);
+    const beat = setInterval(() => {
+      Atomics.add(words, BEATS, 1);
+      idle.age();
+    }, patience / BEATS_A_PATIENCE);
     const close = (): void => {
       clearInterval(beat);
       table.destroy();
