@@ -30,6 +30,7 @@ export type { Pin, PinMode, Run } from "./unified/pin.js";
 export type { MapSourceOptions } from "./unified/map-options.js";
 export type { SwapFileOptions } from "./unified/local/swap-file.js";
 export type { SwapStore } from "./mm/swap/swap.js";
+export type { DeviceLoss, LostRange } from "./unified/device-loss.js";
 export type { Stats } from "./unified/stats.js";
 export {
   createUnifiedMemory,

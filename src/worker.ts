@@ -6,6 +6,7 @@ export { type ErrorCode, MemoryError } from "./mm/errors.js";
 export { DispatchError } from "./unified/dispatch-error.js";
 export { connect } from "./unified/remote/connect.js";
 export type { ArrayHandle } from "./unified/array-handle.js";
+export type { DeviceLoss, LostRange } from "./unified/device-loss.js";
 export type { PagedArray } from "./unified/paged-array.js";
 export type { Pin } from "./unified/pin.js";
 export type { UnifiedMemory } from "./unified/unified-memory.js";

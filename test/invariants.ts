@@ -8,6 +8,7 @@
  * - Migration entries stand for locked pages of migrations under way, and for nothing else.
  * - Swap slots count the entries that name them, a slot that is named or holds a cached page is not free, page caches and
  *   their pages name each other.
+ * - A marker of lost contents names no frame, and a device page that is said to be zero is zero.
  * - The LRU list, the batch, the retained frames, the VMAs and the anon_vmas agree with the flags and with each other.
  * - The charges equal an independent sum. Free frames have no identity. The zero page is zero.
  *
@@ -20,12 +21,15 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isPoisonMarker,
   isSwapEntry,
   PTE_EXCLUSIVE,
   PTE_FRAME_SHIFT,
   PTE_NO_ACCESS,
   PTE_PRESENT,
+  PTE_TRACKING,
   PTE_WRITE,
+  poisonMarker,
 } from "../src/mm/table/entry.js";
 import {
   FLAGS,
@@ -51,6 +55,7 @@ import {
   PG_TAIL,
   PG_TOUCHED,
   PG_WAITERS,
+  PG_ZEROS,
   PRIVATE,
   REFCOUNT,
 } from "../src/mm/frames/frames.js";
@@ -361,6 +366,7 @@ class Survey {
       if ((flags & (PG_LOCKED | PG_WAITERS)) === PG_WAITERS)
         this.#report(`somebody waits for frame ${frame}, which is not locked`);
       if (refcount === 0) this.#freeFrame(frame, flags);
+      else if ((flags & PG_ZEROS) !== 0) this.#isZero(frame);
     }
   }
 
@@ -562,6 +568,11 @@ class Survey {
       if ((word & PTE_EXCLUSIVE) !== 0) count(this.#exclusiveSlots, frame);
       return false;
     }
+    if (isPoisonMarker(word)) {
+      if (poisonMarker(word & PTE_TRACKING) !== word) this.#report(`${what} is a marker with more than its bits`);
+      if (!this.#machine.hasLostPages) this.#report(`${what} is a marker and the machine has never lost a page`);
+      return false;
+    }
     if (frame >= this.#mappings.length || this.#isPadding(frame)) {
       this.#report(`${what} names a frame that does not exist`);
       return true;
@@ -579,10 +590,11 @@ class Survey {
       if (this.#kind(frame) === ZONE_PRIVATE)
         this.#report(`${what} lets the CPU reach a frame that is private to a device`);
       this.#mappings[frame]++;
-    } else if (isDeviceExclusiveEntry(word)) {
+    } else {
+      assert(isDeviceExclusiveEntry(word));
       // No mapping, but a reference.
       this.#hold(frame, 1);
-    } else this.#report(`${what} is of no known kind`);
+    }
     if (this.#refcount(frame) === 0) this.#report(`${what} names a free frame`);
     if ((this.#flags(frame) & PG_FILE_COPY) !== 0 && ((word & PTE_WRITE) !== 0 || vma?.file === null))
       this.#report(`${what} is of an unwritten copy of a file page, and is writable or maps no file`);
@@ -635,6 +647,14 @@ class Survey {
       this.#report(`free frame ${frame} has an identity`);
     const allowed = this.#kind(frame) === ZONE_SYSTEM ? PG_HOME | PG_RETAINED | PG_TOUCHED : 0;
     if ((flags & ~allowed) !== 0) this.#report(`free frame ${frame} has flags ${flags & ~allowed}`);
+  }
+
+  /** What is lost with its device, and nowhere else, comes back as zeros then. */
+  #isZero(frame: number): void {
+    if (this.#kind(frame) !== ZONE_PRIVATE)
+      return this.#report(`frame ${frame}, which the CPU can write, has a mark of zeros`);
+    if (this.#deviceBytes(frame)?.some((byte) => byte !== 0) === true)
+      this.#report(`device frame ${frame} is marked as zeros and holds something else`);
   }
 
   #migratingFrame(entry: number): void {

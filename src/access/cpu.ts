@@ -11,7 +11,7 @@
 import type { AddressSpace } from "../mm/space/address-space.js";
 import { PTE_DIRTY, PTE_FRAME_SHIFT, PTE_NO_ACCESS, PTE_PRESENT, PTE_WRITE, PTE_YOUNG } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, FAULT_WRITE, faultIn } from "../mm/fault/fault.js";
+import { FAULT_DONE, FAULT_HWPOISON, FAULT_OOM, FAULT_SIGBUS, FAULT_WRITE, faultIn } from "../mm/fault/fault.js";
 import { ADDRESS_SPACE_PAGES, TABLE_MASK } from "../mm/table/page-table.js";
 import { compareExchangeWord, loadWord as loadEntry } from "../mm/shared-word.js";
 
@@ -91,6 +91,7 @@ async function fault(mm: AddressSpace, address: number, page: number, write: boo
   if (code === FAULT_DONE) return;
   const access = `${write ? "store to" : "load from"} address ${address}`;
   if (code === FAULT_OOM) throw new MemoryError("ENOMEM", `no memory for the page of a ${access}`);
+  if (code === FAULT_HWPOISON) throw new AccessFault("SIGBUS", `${access}, whose contents are lost with a device`);
   if (code === FAULT_SIGBUS) throw new AccessFault("SIGBUS", `${access}, which has no memory behind it`);
   throw new AccessFault("SIGSEGV", `${access}, which the mapping does not allow`);
 }

@@ -10,7 +10,8 @@ import { outOfHostMemory } from "../device/out-of-host-memory.js";
 import type { AddressSpace } from "../mm/space/address-space.js";
 import { isDevicePrivateEntry, PTE_MAKE_DIRTY, PTE_YOUNG } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
-import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault/fault.js";
+import { FAULT_DONE, FAULT_HWPOISON, FAULT_OOM, FAULT_WRITE, faultIn, handleFault } from "../mm/fault/fault.js";
+import { LostPagesError } from "../mm/lost-pages-error.js";
 import { BLOCK_FRAMES } from "../mm/frames/zone.js";
 import { touch } from "./cpu.js";
 
@@ -28,8 +29,8 @@ export type UseRun = (bytes: Uint8Array, page: number, count: number) => void;
 
 /**
  * Calls `use` for runs that together cover pages `[start, end)` in ascending order. `checkpoint` is called before each batch and may throw
- * to stop there. Errors: ENOMEM when the host budget is exhausted, EFAULT when the mapping forbids the access, or the
- * driver's when a page cannot come home; pages before have been used, none after.
+ * to stop there. Errors: ENOMEM when the host budget is exhausted, EFAULT when the mapping forbids the access, EIO where
+ * contents are lost, or the driver's when a page cannot come home; pages before have been used, none after.
  */
 export async function accessHost(
   attached: AttachedDevice,
@@ -73,6 +74,7 @@ export async function faultHost(mm: AddressSpace, page: number, flags: number): 
   const code = await faultIn(mm, page, flags);
   if (code === FAULT_DONE) return;
   if (code === FAULT_OOM) throw outOfHostMemory(mm.machine, page);
+  if (code === FAULT_HWPOISON) throw LostPagesError.at(mm, page);
   throw new MemoryError(
     "EFAULT",
     `the mapping at ${page * mm.machine.pageSize} does not allow a ${(flags & FAULT_WRITE) === 0 ? "read" : "write"}`,

@@ -10,6 +10,7 @@ import { PG_LOCKED } from "../mm/frames/frames.js";
 import type { Machine } from "../mm/machine.js";
 import { type DeviceFault, type PageMap, type PageMapOps, type Zone, ZONE_PRIVATE } from "../mm/frames/zone.js";
 import { createMigrationCounters, type MigrationCounters } from "../trace/counters.js";
+import type { DeviceLostError } from "./device-lost-error.js";
 import type { Device, DeviceDriver, DeviceHost } from "./driver.js";
 import { FrameAllocator } from "./frame-allocator.js";
 import { migrateFaultedPage } from "./migrate-to-host.js";
@@ -24,24 +25,37 @@ export class AttachedDevice implements PageMap {
   readonly device: Device;
   readonly zone: Zone;
   readonly allocator: FrameAllocator;
-  readonly counters: MigrationCounters = createMigrationCounters();
+  readonly counters: MigrationCounters;
+  /** Why the device is gone; null while it is there. Then nothing goes to it any more. */
+  lost: DeviceLostError | null = null;
   readonly transfers = new Transfers();
   readonly #tables = new Map<AddressSpace, DevicePageTable>();
 
-  private constructor(machine: Machine, driver: DeviceDriver, device: Device) {
+  private constructor(machine: Machine, driver: DeviceDriver, device: Device, counters: MigrationCounters) {
     this.machine = machine;
     this.driver = driver;
     this.device = device;
+    this.counters = counters;
     this.ops = {
       pageFree: (frame) => this.#free(frame),
       migrateToRam: (fault: DeviceFault) => migrateFaultedPage(this, fault),
     };
     this.zone = machine.addDeviceMemory(driver.kind, device.frames, device.bytes, this);
     this.allocator = new FrameAllocator(device.frames);
+    void device.lost?.then((error) => {
+      this.lost = error;
+    });
   }
 
-  /** Opens the driver's device and adds its memory to the machine; EINVAL, with the device closed, for what is not as agreed. */
-  static async attach(machine: Machine, driver: DeviceDriver): Promise<AttachedDevice> {
+  /**
+   * Opens the driver's device and adds its memory to the machine, to count on with `counters`; EINVAL, with the device closed,
+   * for what is not as agreed.
+   */
+  static async attach(
+    machine: Machine,
+    driver: DeviceDriver,
+    counters: MigrationCounters = createMigrationCounters(),
+  ): Promise<AttachedDevice> {
     const { pageSize, environment, debug, shared } = machine;
     if (typeof driver?.open !== "function")
       throw new MemoryError(
@@ -66,7 +80,7 @@ export class AttachedDevice implements PageMap {
     const device = await driver.open(host);
     try {
       checkDevice(driver, device, pageSize);
-      return new AttachedDevice(machine, driver, device);
+      return new AttachedDevice(machine, driver, device, counters);
     } catch (error) {
       await device.close();
       throw error;
@@ -81,6 +95,11 @@ export class AttachedDevice implements PageMap {
       this.#tables.set(mm, table);
     }
     return table;
+  }
+
+  /** Lets go of all address spaces. */
+  forgetAll(): void {
+    for (const mm of this.#tables.keys()) this.forget(mm);
   }
 
   /** Lets go of an address space that is gone. */
@@ -126,7 +145,7 @@ export class AttachedDevice implements PageMap {
 
   #free(frame: number): void {
     const index = frame - this.zone.first;
-    this.device.discard(index);
+    if (this.lost === null) this.device.discard(index);
     this.allocator.release(index);
   }
 }

@@ -8,6 +8,8 @@
 
 import type { AddressSpace } from "../mm/space/address-space.js";
 import { MemoryError } from "../mm/errors.js";
+import { LostPagesError } from "../mm/lost-pages-error.js";
+import { isPoisonMarker } from "../mm/table/entry.js";
 import { FAULT_DONE, FAULT_OOM, FAULT_WRITE, faultIn } from "../mm/fault/fault.js";
 import { PG_DIRTY } from "../mm/frames/frames.js";
 import {
@@ -24,7 +26,7 @@ import type { AttachedDevice } from "./attached-device.js";
 /** Pages that one fault asks for at most. */
 const FAULT_PAGES = 64;
 
-/** Calls `use` with the bytes of each page of `[start, end)` in turn; EFAULT or EPERM when the mapping forbids it. */
+/** Calls `use` with the bytes of each page of `[start, end)` in turn; EFAULT or EPERM when the mapping forbids it, EIO for lost contents. */
 async function access(
   attached: AttachedDevice,
   mm: AddressSpace,
@@ -35,6 +37,7 @@ async function access(
 ): Promise<void> {
   const table = attached.table(mm);
   for (let page = start; page < end;) {
+    if (attached.lost !== null) throw attached.lost;
     const frame = table.lookup(page, write);
     if (frame < 0) await faultPages(attached, mm, page, Math.min(end, page + FAULT_PAGES), write);
     else {
@@ -104,6 +107,9 @@ async function faultPages(
     const result = await hmmRangeFault(range);
     if (result === HMM_BUSY || (result === HMM_DONE && mm.notifiers.readRetry(interval, range.sequence))) continue;
     if (result === HMM_DONE) break;
+    for (let page = start; page < end; page++) {
+      if (isPoisonMarker(mm.pageTable.read(page))) throw LostPagesError.at(mm, page);
+    }
     const what = `${write ? "write" : "read"} of pages ${start} to ${end} by ${attached.driver.name}`;
     throw result === HMM_PERM
       ? new MemoryError("EPERM", `${what}: the mapping is read-only`)

@@ -66,9 +66,9 @@ export interface Device {
    */
   readonly runFrames?: number;
   /**
-   * Resolves when the device is gone, whatever it was doing, and never rejects; not with `close`. From then on its memory is
-   * lost: what is pending rejects, with the same error or one of its own, and what is called later does, until `close`.
-   * Missing where a device cannot be lost.
+   * Resolves when the device is gone, whatever it was doing, and never rejects; not with `close`. Its memory is lost then:
+   * what is pending rejects with the same error, and so does what is called later, until `close`. Missing where a device cannot
+   * be lost.
    */
   readonly lost?: Promise<DeviceLostError>;
   /** Missing where the program has no buffers of the same device. */

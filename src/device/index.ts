@@ -25,4 +25,5 @@ export type { MatrixType, ScalarType, VectorType } from "./layout.js";
 export { FrameAllocator } from "./frame-allocator.js";
 export { migrateToDevice, type Placement } from "./migrate-to-device.js";
 export { evictFrames, migrateToHost } from "./migrate-to-host.js";
+export { recoverPages } from "./recover-pages.js";
 export { DevicePageTable } from "./page-table.js";

@@ -9,6 +9,7 @@
 import type { AddressSpace } from "../mm/space/address-space.js";
 import { pteFrame, PTE_MAKE_DIRTY, PTE_PRESENT } from "../mm/table/entry.js";
 import { MemoryError } from "../mm/errors.js";
+import { PG_ZEROS } from "../mm/frames/frames.js";
 import type { Vma } from "../mm/space/vma.js";
 import {
   MIGRATE_PFN_MIGRATE,
@@ -45,6 +46,7 @@ export async function migrateToDevice(
   let moved = 0;
   for (let page = start; page < end;) {
     checkpoint();
+    if (attached.lost !== null) throw attached.lost;
     const transfer = attached.transfers.take();
     await mm.mmapLock.read();
     try {
@@ -123,20 +125,26 @@ function offerDestinations(attached: AttachedDevice, transfer: Transfer, start: 
 
 /**
  * A page that was made in coherent memory is dirty, as far as the protocol knows; nothing but zeros was written here, which
- * the page had before.
+ * the page had before. One in private memory, which only a kernel can write, is known to be zero until then.
  */
-function forgetCleared({ zone }: AttachedDevice, mm: AddressSpace, start: number, { src, npages }: MigrateVma): void {
+function forgetCleared(
+  { machine, zone }: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  { src, npages }: MigrateVma,
+): void {
   for (let i = 0; i < npages; i++) {
     if ((src[i] & (MIGRATE_PFN_VALID | MIGRATE_PFN_MIGRATE)) !== MIGRATE_PFN_MIGRATE) continue;
     const word = mm.pageTable.read(start + i);
     const index = pteFrame(word) - zone.first;
-    if ((word & PTE_PRESENT) === 0 || index < 0 || index >= zone.frames) continue;
-    mm.pageTable.exchange(start + i, word & ~PTE_MAKE_DIRTY);
+    if (index < 0 || index >= zone.frames) continue;
+    if ((word & PTE_PRESENT) === 0) machine.frames.setFlags(pteFrame(word), PG_ZEROS);
+    else mm.pageTable.exchange(start + i, word & ~PTE_MAKE_DIRTY);
   }
 }
 
 /** No page of the batch moves: finalize gives the destinations back and restores the entries. */
-export function withdraw({ args }: Transfer): void {
+function withdraw({ args }: Transfer): void {
   for (let i = 0; i < args.npages; i++) args.src[i] &= ~MIGRATE_PFN_MIGRATE;
 }
 

@@ -27,7 +27,6 @@ import { migrateDevicePages, migrateVmaPages } from "../migrate/pages.js";
 import { migrateVmaSetup } from "../migrate/setup.js";
 import type { ToHostCause } from "../trace/counters.js";
 import type { AttachedDevice } from "./attached-device.js";
-import { withdraw } from "./migrate-to-device.js";
 import { dropFileCopies } from "./drop-file-copies.js";
 import { enterFrames, enterResident, leaveTable } from "./resident-entries.js";
 import { outOfHostMemory } from "./out-of-host-memory.js";
@@ -171,8 +170,8 @@ async function returnPages(
 }
 
 /**
- * Gives each page that may move a host frame, and copies what no retained frame holds already. When the copy fails, no
- * page of the batch moves; the error is returned, since the batch has to be finalized first.
+ * Gives each page that may move a host frame, and copies what no retained frame holds already. When the copy fails, the
+ * pages that were to be copied stay; the error is returned, since the batch has to be finalized first.
  */
 async function copyHome(
   attached: AttachedDevice,
@@ -190,11 +189,27 @@ async function copyHome(
     await device.download(copies);
     return null;
   } catch (error) {
-    withdraw(transfer);
+    withdrawCopies(transfer);
     return { error };
   } finally {
     counters.time.download += machine.environment.now() - began;
   }
+}
+
+/** The pages that were to be copied do not move: those that are at home in a retained frame do, which cannot be retained again. */
+function withdrawCopies({ args, copies }: Transfer): void {
+  const { src, dst, npages } = args;
+  let run = 0;
+  let within = 0;
+  // In the order in which they were offered.
+  for (let i = 0; i < npages && run < copies.length; i++) {
+    if (dst[i] >>> MIGRATE_PFN_SHIFT !== copies.host[run] + within) continue;
+    src[i] &= ~MIGRATE_PFN_MIGRATE;
+    if (++within < copies.count[run]) continue;
+    run++;
+    within = 0;
+  }
+  copies.clear();
 }
 
 function offerHostFrames(attached: AttachedDevice, transfer: Transfer, vma: Vma | null, start: number): void {

@@ -4,6 +4,7 @@
  */
 
 import { type ErrorCode, MemoryError } from "../mm/errors.js";
+import { LostPagesError } from "../mm/lost-pages-error.js";
 import { DeviceLostError, type DeviceLostReason } from "./device-lost-error.js";
 import { KernelError } from "./kernel-error.js";
 
@@ -55,6 +56,7 @@ function errorOf({ name, message, fields }: Thrown & { kind: "error" }, options:
   }
   if (name === "DeviceLostError")
     return new DeviceLostError("", fields["reason"] as DeviceLostReason, String(fields["details"]), options);
+  if (name === "LostPagesError") return new LostPagesError(Number(fields["first"]), Number(fields["end"]));
   if (name === "MemoryError") return new MemoryError(fields["code"] as ErrorCode, message, options);
   const Standard = Object.hasOwn(STANDARD, name) ? STANDARD[name as keyof typeof STANDARD] : Error;
   return new Standard(message, options);

@@ -91,6 +91,8 @@ export class Machine {
   swap: Swap | null;
   paging: Paging;
   hugePages: HugePages;
+  /** Somewhere there is, or was, a page whose contents are lost (`memoryFailure`). */
+  hasLostPages = false;
   readonly tables: TablePool;
   readonly addressSpaces = new Set<AddressSpace>();
   /** Where threads in user mode leave the last puts of pages, which are the pager's to make. */
@@ -188,6 +190,11 @@ export class Machine {
       );
     }
     return this.zones.add(kind === "private" ? ZONE_PRIVATE : ZONE_COHERENT, frames, bytes, pageMap);
+  }
+
+  /** The memory of a device is gone, and no entry names its frames any more. Their numbers will be those of another device. */
+  removeDeviceMemory(zone: Zone): void {
+    this.zones.retire(zone);
   }
 
   /** Drops a reference; the last one frees the page (`put_page`). */

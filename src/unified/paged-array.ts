@@ -22,6 +22,7 @@ import { STREAM_OPTIONS, type StreamOptions, streamOf } from "./array-stream.js"
 import type { DevicePin } from "./device-pin.js";
 import { fillView, patternOf } from "./fill-pattern.js";
 import type { GpuBuffer } from "./gpu-buffer.js";
+import { nameLost } from "./lost-elements.js";
 import type { MemoryCore } from "./memory-core.js";
 import { checkSignal, type Operation } from "./operation-queue.js";
 import {
@@ -132,6 +133,7 @@ export class PagedArray<
     }
     this.#source = null;
     this.#written = new WrittenPages(mapping);
+    core.arrays.add(this);
     // The mapping takes its place in the order of operations; what comes later finds it.
     core.queue.run(origin).catch((error: unknown) => {
       this.#unmappable = error;
@@ -286,7 +288,11 @@ export class PagedArray<
     const place = this.#placeOf("pin", mode, range);
     return this.#core.queue.run(async (operation) => {
       this.assertMapped();
-      return this.#createPin(place, await this.mapping.pin(place, operation));
+      try {
+        return this.#createPin(place, await this.mapping.pin(place, operation));
+      } catch (error) {
+        throw this.#named(error);
+      }
     }, range.signal);
   }
 
@@ -469,6 +475,7 @@ export class PagedArray<
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
+    this.#core.arrays.delete(this);
     if (this.#source === null) this.#core.queue.run((operation) => this.mapping.unmap(operation)).catch(() => {});
   }
 
@@ -533,7 +540,25 @@ export class PagedArray<
   async #access(at: number, length: number, write: boolean, operation: Operation, use: UseBytes): Promise<void> {
     if (length === 0) return;
     this.assertMapped();
-    await this.mapping.access(at, length, write, use, operation);
+    // The last page is written whole when its last element is: what is beyond that is nobody's.
+    const end = at + length;
+    const whole = write && end === this.byteLength ? this.pages * this.#core.pager.pageSize - at : length;
+    const useElements: UseBytes =
+      whole === length
+        ? use
+        : (bytes, offset) => {
+            if (offset < length) use(bytes.subarray(0, length - offset), offset);
+          };
+    try {
+      await this.mapping.access(at, whole, write, useElements, operation);
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  /** An error of the pager's, which knows pages only. */
+  #named(error: unknown): unknown {
+    return nameLost(error, [this], this.#core.pager.pageSize);
   }
 
   #placeOf(what: string, mode: PinMode, range: Range): PinPlace<T> {
@@ -565,7 +590,11 @@ export class PagedArray<
     return this.#core.queue.run(async (operation) => {
       this.assertMapped();
       const { mapping } = this;
-      if (mapping.interop !== undefined) return use(await mapping.interop(), operation);
+      try {
+        if (mapping.interop !== undefined) return await use(await mapping.interop(), operation);
+      } catch (error) {
+        throw this.#named(error);
+      }
       throw new MemoryError("ENOTSUP", `array "${this.label}" has no GPUBuffers here: the device is in another thread`);
     }, signal);
   }

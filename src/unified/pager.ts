@@ -7,13 +7,15 @@
  */
 
 import type { PinnedPages } from "../access/host-pins.js";
-import type { DeviceKernelDescriptor, DispatchResources } from "../device/driver.js";
+import type { DeviceLostError } from "../device/device-lost-error.js";
+import type { DeviceDriver, DeviceKernelDescriptor, DispatchResources } from "../device/driver.js";
 import type { ElementType } from "../device/element.js";
 import type { MemoryError } from "../mm/errors.js";
 import type { ArrayHandle } from "./array-handle.js";
 import type { DevicePin } from "./device-pin.js";
 import type { Footprint } from "./footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "./kernel.js";
+import type { DeviceModule } from "./local/device-module.js";
 import type { MapSourceOptions } from "./map-options.js";
 import type { Checkpoint, Operation } from "./operation-queue.js";
 import type { PinMode } from "./pin.js";
@@ -23,6 +25,10 @@ import type { Stats } from "./stats.js";
 
 export interface Pager {
   readonly pageSize: number;
+  /** The loss of the device that is lost and not replaced yet; null while there is one. */
+  readonly loss: PagerLoss | null;
+  /** To be called when `loss` has changed. */
+  onDevice: () => void;
   /** To be called once when the pager is gone before `close` was called. */
   onEnd: (reason: MemoryError) => void;
   /** Pages that are 0 until they are written. ENOMEM when there is no room for their frames. */
@@ -33,6 +39,8 @@ export interface Pager {
    */
   mapSource(source: string | URL | Blob, options: MapSourceOptions, checkpoint: Checkpoint): Promise<MappedPages>;
   createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel>;
+  /** Puts another device into the place of a lost one. EINVAL while there is one, EPERM for a thread that may not. */
+  replaceDevice(device: DeviceDriver | DeviceModule, operation: Operation): Promise<void>;
   /** As of now, or as the pager last said. */
   readonly stats: Stats;
   readStats(): Promise<Stats>;
@@ -51,6 +59,13 @@ export interface Pager {
   stopKernels?(reason: MemoryError): void;
   /** Unmaps what is mapped and closes the device. Nothing else is asked for afterwards. */
   close(): Promise<void>;
+}
+
+/** A device that is gone, and what was nowhere else. */
+export interface PagerLoss {
+  readonly error: DeviceLostError;
+  /** First and end of each run of a mapping's pages that are lost with it, in ascending order. */
+  readonly runsOf: (mapping: Mapping) => readonly number[];
 }
 
 /** `MessagePort` of the runtime; what that is, the types of the DOM or of Node say. */

@@ -6,9 +6,10 @@
  * - `"host"`: in host memory;
  * - `"moving"`: being copied from one to the other just now;
  * - `"swap"`: where the memory's swap keeps them;
+ * - `"lost"`: gone with a device that is lost;
  * - `"none"`: without memory anywhere: not written yet, or not yet read from what the array is mapped from.
  */
-export type Place = "device" | "retained" | "host" | "moving" | "swap" | "none";
+export type Place = "device" | "retained" | "host" | "moving" | "swap" | "lost" | "none";
 
 /** Elements `[start, start + length)`, whole pages of them, that are in one place. */
 export interface ResidentRange {

@@ -10,6 +10,8 @@ export interface Stats {
     readonly kind: "private" | "coherent";
     readonly budgetBytes: number;
     readonly usedBytes: number;
+    /** There is no device: this one is lost, and has no memory any more. */
+    readonly lost: boolean;
   };
   /** `budgetBytes` is Infinity without a budget; `retainedBytes` are part of `usedBytes`. */
   readonly host: {

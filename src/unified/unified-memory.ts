@@ -7,8 +7,11 @@
 import { checkElementType, type ElementType, strideOf } from "../device/element.js";
 import { checkOptions, type OptionNames } from "../device/options.js";
 import { MemoryError } from "../mm/errors.js";
+import type { DeviceDriver } from "../device/driver.js";
 import type { ArrayHandle } from "./array-handle.js";
+import { type DeviceLoss, lossOf } from "./device-loss.js";
 import { Kernel, type KernelDescriptor } from "./kernel.js";
+import type { DeviceModule } from "./local/device-module.js";
 import { MAP_OPTIONS, type MapSourceOptions } from "./map-options.js";
 import type { MemoryCore } from "./memory-core.js";
 import { type Operation, OperationQueue } from "./operation-queue.js";
@@ -30,6 +33,7 @@ export interface DisconnectOptions {
 }
 
 const DISCONNECT_OPTIONS: OptionNames<DisconnectOptions> = { terminated: true };
+const REPLACE_OPTIONS: OptionNames<{ signal?: AbortSignal }> = { signal: true };
 const PORT_OPTIONS: OptionNames<PortOptions> = { label: true };
 
 /** One address space over host and device memory, with arrays in it and kernels over them. */
@@ -38,11 +42,17 @@ export class UnifiedMemory<B extends ArrayBufferLike = ArrayBuffer> implements A
   #unnamed = 0;
   #unnamedPorts = 0;
   #destroyed: Promise<void> | null = null;
+  #deviceLost!: Promise<DeviceLoss>;
+  /** Of `#deviceLost`, which is still to be resolved. */
+  #onLoss: ((loss: DeviceLoss) => void) | null = null;
 
   constructor(pager: Pager, debug: boolean) {
     const queue = new OperationQueue();
-    this.#core = { pager, queue, leaks: debug ? new PinLeaks() : null };
+    this.#core = { pager, queue, arrays: new Set(), leaks: debug ? new PinLeaks() : null };
     pager.onEnd = (reason) => void queue.close(reason);
+    pager.onDevice = () => this.#heedDevice();
+    this.#awaitLoss();
+    this.#heedDevice();
   }
 
   /** Reserves an array; its elements are 0 and take no memory until they are used. EINVAL, or ENOMEM for want of addresses. */
@@ -140,6 +150,44 @@ export class UnifiedMemory<B extends ArrayBufferLike = ArrayBuffer> implements A
   async readStats(): Promise<Stats> {
     this.#core.queue.assertOpen();
     return this.#core.pager.readStats();
+  }
+
+  /**
+   * Resolves, and never rejects, when the device is lost, with what was nowhere else: the elements that kernels had written
+   * there and nothing had brought home. Each access to them rejects with EIO until whole pages have been written anew, by
+   * `fill` or `write`; all else is as it was, and the memory goes on without a device: dispatches reject with a
+   * `DeviceLostError`. Of the arrays that this thread has. After `replaceDevice` it is a new promise, for the new device.
+   */
+  get deviceLost(): Promise<DeviceLoss> {
+    return this.#deviceLost;
+  }
+
+  /**
+   * Gives a memory whose device is lost another one, when the operations called before are done; kernels are compiled for it
+   * when they are dispatched next. Rejects with EINVAL while the device is there, or with the driver's error: then there is none
+   * as before. In a memory with `pager: "worker"` it takes a `DeviceModule`. Only for the thread that made the memory.
+   */
+  async replaceDevice(device: DeviceDriver | DeviceModule, options: { signal?: AbortSignal } = {}): Promise<void> {
+    const { pager, queue } = this.#core;
+    queue.assertOpen();
+    checkOptions("replaceDevice", options, REPLACE_OPTIONS);
+    await queue.run((operation) => pager.replaceDevice(device, operation), options.signal);
+  }
+
+  #awaitLoss(): void {
+    this.#deviceLost = new Promise((resolve) => {
+      this.#onLoss = resolve;
+    });
+  }
+
+  #heedDevice(): void {
+    const { pager, arrays } = this.#core;
+    if (pager.loss === null) {
+      if (this.#onLoss === null) this.#awaitLoss();
+      return;
+    }
+    this.#onLoss?.(lossOf(pager.loss, arrays, pager.pageSize));
+    this.#onLoss = null;
   }
 
   /**

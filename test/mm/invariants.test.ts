@@ -33,6 +33,7 @@ import {
   PG_RETAINED,
   PG_SWAPCACHE,
   PG_WAITERS,
+  PG_ZEROS,
   PRIVATE,
   REFCOUNT,
 } from "../../src/mm/frames/frames.js";
@@ -251,10 +252,27 @@ const breaks: Record<string, Break[]> = {
       /private to a device/,
     ],
     [
-      "an entry is of no known kind",
-      ({ mm, hole, lruFrame }) =>
-        void mm.pageTable.exchange(hole, (lruFrame << PTE_FRAME_SHIFT) | PTE_DIRTY | PTE_YOUNG),
-      /of no known kind/,
+      "a marker of lost contents names a frame",
+      ({ machine, mm, hole, lruFrame }) => {
+        machine.hasLostPages = true;
+        mm.pageTable.exchange(hole, (lruFrame << PTE_FRAME_SHIFT) | PTE_DIRTY | PTE_YOUNG);
+      },
+      /is a marker with more than its bits/,
+    ],
+    [
+      "a marker of lost contents stands where nothing was ever lost",
+      ({ mm, hole }) => void mm.pageTable.exchange(hole, PTE_DIRTY | PTE_YOUNG),
+      /has never lost a page/,
+    ],
+    [
+      "a page that the CPU can write is marked as zeros",
+      ({ machine, lruFrame }) => machine.frames.setFlags(lruFrame, PG_ZEROS),
+      /which the CPU can write, has a mark of zeros/,
+    ],
+    [
+      "a device page that is marked as zeros holds something else",
+      ({ machine, deviceFrame }) => machine.frames.setFlags(deviceFrame, PG_ZEROS),
+      /is marked as zeros and holds something else/,
     ],
     [
       "an entry names a free frame",

@@ -23,6 +23,7 @@ test("a memory without options is the software device with 64 KiB pages", async 
     kind: "private",
     budgetBytes: 256 * MiB,
     usedBytes: 0,
+    lost: false,
   });
   assert.equal(host.budgetBytes, Number.POSITIVE_INFINITY);
   const array = memory.createArray("u32", 10);

@@ -52,16 +52,25 @@ export interface MemorySetup {
 export class OpenedMemory {
   readonly memory: UnifiedMemory;
   readonly machine: Machine;
-  readonly attached: AttachedDevice;
   readonly mm: AddressSpace;
+
+  readonly #first: AttachedDevice;
 
   constructor(memory: UnifiedMemory, machine: Machine, attached: AttachedDevice) {
     this.memory = memory;
     this.machine = machine;
-    this.attached = attached;
+    this.#first = attached;
     const [mm] = machine.addressSpaces;
     assert.ok(mm !== undefined);
     this.mm = mm;
+  }
+
+  /** The device, or one that is lost. */
+  get attached(): AttachedDevice {
+    for (const { pageMap } of this.machine.zones.list) {
+      if (pageMap instanceof AttachedDevice && pageMap.lost === null) return pageMap;
+    }
+    return this.#first;
   }
 
   /** The frame behind each page of an array; 0 for one that has none. */
@@ -122,7 +131,9 @@ export class OpenedMemory {
     checkInvariants(machine, {
       references,
       deviceBytes: (frame) =>
-        attached.zone.kind === ZONE_PRIVATE ? attached.device.run(frame - attached.zone.first, 1) : null,
+        attached.zone.kind === ZONE_PRIVATE && attached.lost === null
+          ? attached.device.run(frame - attached.zone.first, 1)
+          : null,
     });
     const used = Array.from({ length: attached.zone.frames }, (_, i) => attached.zone.first + i).filter(
       (frame) => machine.frames.refcount(frame) > 0,

@@ -11,6 +11,8 @@ import { PLACES, ResidencyBar, type Shares } from "./residency-bar.js";
 import { type Answer, Similarity } from "./similarity.js";
 
 const NEIGHBOURS = 10;
+/** Places that the legend names only while something is there. */
+const RARE: readonly string[] = ["swap", "lost"];
 const SUGGESTIONS = ["queen", "physics", "guitar", "linux", "river", "seven"];
 
 function element<E extends HTMLElement>(id: string, kind: new () => E): E {
@@ -76,15 +78,17 @@ class Residency {
   }
 
   async draw(): Promise<void> {
-    const total: Shares = { device: 0, retained: 0, moving: 0, host: 0, swap: 0, none: 0 };
+    const total: Shares = { device: 0, retained: 0, moving: 0, host: 0, swap: 0, lost: 0, none: 0 };
     const now = colours();
     for (const { array, bar } of this.#bars) {
       const shares = bar.draw(await array.residency(), now);
       for (const [place, bytes] of Object.entries(shares)) total[place as Place] += bytes;
     }
     for (const [place, bytes] of Object.entries(total)) {
-      const shown = legend.querySelector(`[data-place="${place}"] b`);
-      if (shown !== null) shown.textContent = memorySize(Math.round(bytes));
+      const entry = legend.querySelector<HTMLElement>(`[data-place="${place}"]`);
+      if (entry === null) continue;
+      entry.hidden = bytes === 0 && RARE.includes(place);
+      entry.querySelector("b")?.replaceChildren(memorySize(Math.round(bytes)));
     }
     const { usedBytes, budgetBytes } = this.#memory.stats.device;
     this.#budget.style.width = `${(usedBytes / budgetBytes) * 100}%`;
@@ -107,7 +111,7 @@ function legendOf(list: HTMLElement): () => Record<Place, string> {
     const bytes = document.createElement("b");
     const entry = document.createElement("li");
     entry.dataset["place"] = place;
-    entry.hidden = place === "swap";
+    entry.hidden = RARE.includes(place);
     entry.append(swatch, what, bytes);
     list.append(entry);
     return [place, swatch] as const;

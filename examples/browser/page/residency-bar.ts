@@ -13,6 +13,7 @@ export const PLACES: Readonly<Record<Place, string>> = {
   moving: "moving",
   host: "in host memory",
   swap: "in swap",
+  lost: "lost with its device",
   none: "not there yet",
 };
 
@@ -44,7 +45,7 @@ export class ResidencyBar {
     const { width, height } = this.#fit();
     const context = this.#canvas.getContext("2d");
     const { length, byteLength, label } = this.#array;
-    const shares: Shares = { device: 0, retained: 0, moving: 0, host: 0, swap: 0, none: 0 };
+    const shares: Shares = { device: 0, retained: 0, moving: 0, host: 0, swap: 0, lost: 0, none: 0 };
     context?.clearRect(0, 0, width, height);
     for (const { start, length: count, place } of ranges) {
       shares[place] += (count / length) * byteLength;

@@ -15,6 +15,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isPoisonMarker,
   isSwapEntry,
   isZeroPageEntry,
 } from "../table/entry.js";
@@ -158,6 +159,7 @@ function copyOf(from: Vma, to: Vma, copy: number, word: number): number {
   const { machine } = child;
   // Userfault write protection goes with the child only where the child is registered, which nobody is.
   if (isZeroPageEntry(word)) return word & ~(PTE_YOUNG | PTE_UFFD_WP);
+  if (isPoisonMarker(word)) return word & ~PTE_UFFD_WP;
   const frame = word >>> PTE_FRAME_SHIFT;
   if (isSwapEntry(word)) {
     machine.swap?.duplicate(frame);

@@ -13,6 +13,7 @@ import {
   isDeviceExclusiveEntry,
   isDevicePrivateEntry,
   isMigrationEntry,
+  isPoisonMarker,
   isSwapEntry,
   isZeroPageEntry,
   PTE_EXCLUSIVE,
@@ -60,6 +61,8 @@ export const FAULT_READ = 7;
 
 /** The program handles faults here itself: let it, then try again. */
 export const FAULT_USERFAULT = 8;
+/** The page's contents are lost. */
+export const FAULT_HWPOISON = 9;
 
 const RESULT_BITS = 4;
 const RESULT_MASK = (1 << RESULT_BITS) - 1;
@@ -115,6 +118,7 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   if (isMigrationEntry(word)) return faultResult(FAULT_WAIT, frame);
   if (isDeviceExclusiveEntry(word)) return faultExclusive(vma, page, word);
   if (isSwapEntry(word)) return paging.faultSwapped(vma, page, word, flags);
+  if (isPoisonMarker(word)) return FAULT_HWPOISON;
   assert(isDevicePrivateEntry(word), `page ${page} has an entry ${word.toString(16)} of no known kind`);
   return faultResult(FAULT_DEVICE, frame);
 }
@@ -266,7 +270,7 @@ const MOST_ATTEMPTS = 16;
 
 /**
  * Makes the access possible, waiting where it must, and reclaiming host memory when the budget is used up. Resolves with
- * FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS or FAULT_OOM; rejects with the error of the driver, the swap store or the file
+ * FAULT_DONE, FAULT_SIGSEGV, FAULT_SIGBUS, FAULT_OOM or FAULT_HWPOISON; rejects with the error of the driver, the swap store or the file
  * when the page cannot be brought, or no other can be written out for it. A wait drops the mmap lock.
  */
 export async function faultIn(mm: AddressSpace, page: number, flags: number): Promise<number> {

@@ -48,6 +48,8 @@ export const PG_SWAPCACHE = 1 << 8;
  * to devices.
  */
 export const PG_FILE_COPY = 1 << 12;
+/** Of a frame private to a device: it was filled with zeros there, and nothing has written it since. */
+export const PG_ZEROS = 1 << 13;
 
 /** The first frame of a compound page. */
 export const PG_HEAD = 1 << 9;

@@ -58,6 +58,8 @@ export class Zone {
     /** The bytes of the zone's frames, in order, where the CPU can reach them. */
     readonly bytes: Uint8Array | null,
     readonly pageMap: PageMap | null,
+    /** Frame numbers that are kept for the zone: whole blocks. */
+    readonly capacity: number,
   ) {}
 }
 
@@ -65,6 +67,8 @@ export class Zones {
   readonly list: Zone[] = [];
   readonly #frames: Frames;
   readonly #pageSize: number;
+  /** Of devices that are gone: their places in the list. */
+  readonly #retired = new Set<number>();
   #zoneOfBlock = new Uint8Array(8);
   #kindOfBlock = new Uint8Array(8);
 
@@ -74,20 +78,50 @@ export class Zones {
   }
 
   add(kind: ZoneKind, frames: number, bytes: Uint8Array | null, pageMap: PageMap | null): Zone {
+    const capacity = Math.ceil(frames / BLOCK_FRAMES) * BLOCK_FRAMES;
+    const place = kind === ZONE_SYSTEM ? -1 : this.#takeRetired(capacity);
+    if (place >= 0) {
+      const retired = this.list[place];
+      return this.#enter(place, new Zone(kind, retired.first, frames, bytes, pageMap, retired.capacity));
+    }
     if (this.list.length === 256) throw new MemoryError("ENOMEM", "a machine has at most 256 zones of memory");
-    const padded = Math.ceil(frames / BLOCK_FRAMES) * BLOCK_FRAMES;
-    const first = this.#frames.add(padded);
-    const zone = new Zone(kind, first, frames, bytes, pageMap);
-    const blocks = (first + padded) >>> BLOCK_SHIFT;
+    const first = this.#frames.add(capacity);
+    const blocks = (first + capacity) >>> BLOCK_SHIFT;
     if (blocks > this.#zoneOfBlock.length) {
       const length = Math.max(blocks, this.#zoneOfBlock.length * 2);
       this.#zoneOfBlock = grown(this.#zoneOfBlock, length);
       this.#kindOfBlock = grown(this.#kindOfBlock, length);
     }
-    this.#zoneOfBlock.fill(this.list.length, first >>> BLOCK_SHIFT, blocks);
-    this.#kindOfBlock.fill(kind, first >>> BLOCK_SHIFT, blocks);
-    this.list.push(zone);
+    return this.#enter(this.list.length, new Zone(kind, first, frames, bytes, pageMap, capacity));
+  }
+
+  /** A device is gone: its frame numbers may be given to another one, once nobody has a reference to any of them. */
+  retire(zone: Zone): void {
+    this.#retired.add(this.list.indexOf(zone));
+  }
+
+  #enter(place: number, zone: Zone): Zone {
+    const { kind, first, capacity } = zone;
+    this.#zoneOfBlock.fill(place, first >>> BLOCK_SHIFT, (first + capacity) >>> BLOCK_SHIFT);
+    this.#kindOfBlock.fill(kind, first >>> BLOCK_SHIFT, (first + capacity) >>> BLOCK_SHIFT);
+    this.list[place] = zone;
     return zone;
+  }
+
+  /** The place of the first retired zone that is large enough and in nobody's use, -1 when there is none. */
+  #takeRetired(capacity: number): number {
+    for (const place of this.#retired) {
+      const retired = this.list[place];
+      if (retired.capacity < capacity || this.#isReferenced(retired)) continue;
+      this.#retired.delete(place);
+      return place;
+    }
+    return -1;
+  }
+
+  #isReferenced({ first, frames }: Zone): boolean {
+    for (let frame = first; frame < first + frames; frame++) if (this.#frames.refcount(frame) !== 0) return true;
+    return false;
   }
 
   of(frame: number): Zone {

@@ -148,9 +148,8 @@ export class HostMemory {
     if (!this.#environment.mayAllocate("frame")) return 0;
     const words = this.#frames.words;
     if (home !== 0 && this.#isFree(home) && this.#environment.mayUseHome()) {
-      const retained = (words[home << FRAME_SHIFT] & PG_RETAINED) !== 0;
-      if (retained) this.retained.take(home);
-      else if (!this.#tryCharge(1)) return 0;
+      if ((words[home << FRAME_SHIFT] & PG_RETAINED) !== 0) return this.takeRetained(home);
+      if (!this.#tryCharge(1)) return 0;
       if ((words[home << FRAME_SHIFT] & PG_HOME) === 0) this.#pool.remove(home);
       return this.#handOut(home, zero);
     }
@@ -161,6 +160,12 @@ export class HostMemory {
       return 0;
     }
     return this.#handOut(frame, zero);
+  }
+
+  /** A retained frame, for the page whose bytes it has: with one reference. It needs no room. */
+  takeRetained(home: number): number {
+    this.retained.take(home);
+    return this.#handOut(home, false);
   }
 
   /**

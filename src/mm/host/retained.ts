@@ -18,6 +18,7 @@ const FRAME_SHIFT = frameTable.FRAME_SHIFT;
 const PG_FILE_COPY = frameTable.PG_FILE_COPY;
 const PG_HAS_COPY = frameTable.PG_HAS_COPY;
 const PG_RETAINED = frameTable.PG_RETAINED;
+const PG_ZEROS = frameTable.PG_ZEROS;
 const PRIVATE = frameTable.PRIVATE;
 
 export class RetainedFrames {
@@ -54,10 +55,10 @@ export class RetainedFrames {
 
   /**
    * A device is about to write the frame, its own or one of the host: a retained copy goes stale and is given up, and the
-   * page is no copy of a file any more.
+   * page is no copy of a file any more, and not known to be zero.
    */
   wrote(device: number): void {
-    this.#frames.clearFlags(device, PG_FILE_COPY);
+    this.#frames.clearFlags(device, PG_FILE_COPY | PG_ZEROS);
     if (this.hasCopy(device)) this.drop(this.of(device));
   }
 

@@ -16,8 +16,9 @@
  *
  * W writable, A young, D dirty, S soft-dirty, U userfault write-protected, X anonymous-exclusive, N no access
  * (`PROT_NONE`). A migration entry with W is writable, with X alone readable-exclusive, else readable. The word 0 is
- * "none"; frame 0 is the zero page and swap slot 0 is never used, so no live entry is 0. A huge frame is a multiple of
- * 512, so in an upper-level word the lowest frame bit set means that the word names a table, not a page.
+ * "none"; frame 0 is the zero page and swap slot 0 is never used, so no live entry is 0. A marker names no frame: it says
+ * that the page's contents are lost. A huge frame is a multiple of 512, so in an upper-level word the lowest frame bit set
+ * means that the word names a table, not a page.
  *
  * Limits that follow: 2^24 frames over host and all devices (64 GiB at 4 KiB pages, 1 TiB at 64 KiB), 2^23 tables.
  *

@@ -19,6 +19,7 @@ const KIND_MASK = PTE_YOUNG | PTE_DIRTY;
 const SWAP = 0;
 const DEVICE_PRIVATE = PTE_YOUNG;
 const DEVICE_EXCLUSIVE = PTE_DIRTY;
+const MARKER = KIND_MASK;
 const KIND_OF_ABSENT = PTE_PRESENT | PTE_MIGRATION | KIND_MASK;
 
 export function pteFrame(word: number): number {
@@ -41,6 +42,11 @@ export function isSwapEntry(word: number): boolean {
   return (word & KIND_OF_ABSENT) === SWAP && word !== 0;
 }
 
+/** The page's contents are lost (`PTE_MARKER_POISONED`). */
+export function isPoisonMarker(word: number): boolean {
+  return (word & KIND_OF_ABSENT) === MARKER;
+}
+
 /** A present entry of the zero page, which no process owns. */
 export function isZeroPageEntry(word: number): boolean {
   return (word & PTE_PRESENT) !== 0 && word >>> PTE_FRAME_SHIFT === 0;
@@ -59,6 +65,11 @@ export function devicePrivateEntry(frame: number, bits: number): number {
 /** A swap entry of `slot` with the given S, U and X bits. */
 export function swapEntry(slot: number, bits: number): number {
   return (slot << PTE_FRAME_SHIFT) | SWAP | bits;
+}
+
+/** A marker of lost contents with the given S and U bits. */
+export function poisonMarker(bits: number): number {
+  return MARKER | bits;
 }
 
 /** A device-exclusive entry of `frame` with the given W, S, U and X bits. */

@@ -9,22 +9,34 @@ import type { BoundPages } from "./bound-pages.js";
 import type { LocalMapping } from "./local-mapping.js";
 import type { Residency } from "./residency.js";
 import type { Sharing } from "./sharing.js";
-import type { Sources } from "./sources.js";
+import { Sources } from "./sources.js";
 
-export interface Engine {
+export class Engine {
   readonly machine: Machine;
   readonly mm: AddressSpace;
-  readonly attached: AttachedDevice;
+  /** The device, or the one that is lost and not replaced yet. */
+  attached: AttachedDevice;
   /** Made when something first goes to the device: a part that is loaded on demand. */
-  residency: Residency | null;
+  residency: Residency | null = null;
   /** What the program uses on the device by itself; null before it uses any of it. */
-  bound: BoundPages | null;
+  bound: BoundPages | null = null;
   /** What mapped arrays are read from. */
-  readonly sources: Sources;
-  /** Those whose turn to be mapped has not come. */
-  readonly unmapped: Set<LocalMapping>;
+  readonly sources = new Sources();
+  /** All, from when they are made until they are unmapped. */
+  readonly mappings = new Set<LocalMapping>();
   /** With the threads of a shared memory; else null. */
   readonly sharing: Sharing | null;
+  /** The operation that runs, or ran last. */
+  running: Promise<unknown> = Promise.resolve();
+  /** While the pages of a lost device are taken off it; what is called then waits. */
+  recovering: Promise<void> | null = null;
+
+  constructor(attached: AttachedDevice, mm: AddressSpace, sharing: Sharing | null) {
+    this.machine = attached.machine;
+    this.mm = mm;
+    this.attached = attached;
+    this.sharing = sharing;
+  }
 }
 
 /** With all that going to the device takes. */
@@ -37,6 +49,11 @@ export interface DeviceEngine extends Engine {
 export type MakeMapping = (place: ArrayPlace, pages: number) => LocalMapping;
 
 /** Does an operation's work with nobody else's in between. */
-export function alone<T>({ sharing }: Engine, operation: Operation, work: () => Promise<T>): Promise<T> {
-  return sharing === null ? work() : sharing.exclusive.run(operation, work);
+export function alone<T>(engine: Engine, operation: Operation, work: () => Promise<T>): Promise<T> {
+  const run = (): Promise<T> => {
+    const running = engine.recovering === null ? work() : engine.recovering.then(work);
+    engine.running = running;
+    return running;
+  };
+  return engine.sharing === null ? run() : engine.sharing.exclusive.run(operation, run);
 }

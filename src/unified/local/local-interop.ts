@@ -342,7 +342,8 @@ export class LocalInterop implements MappingInterop {
   }
 
   #interop(what: string): DeviceInterop {
-    const { device, driver } = this.#engine.attached;
+    const { device, driver, lost } = this.#engine.attached;
+    if (lost !== null) throw lost;
     if (device.interop !== undefined) return device.interop;
     throw new MemoryError("ENOTSUP", `${what} is for devices of WebGPU: ${driver.name} has no GPUBuffers`);
   }

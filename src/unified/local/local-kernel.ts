@@ -11,11 +11,11 @@ import { DispatchError } from "../dispatch-error.js";
 import { elementsOf, pagesOf } from "../footprint.js";
 import type { DispatchReport } from "../kernel.js";
 import type { Checkpoint, Operation } from "../operation-queue.js";
-import type { Dispatch, PagerKernel } from "../pager.js";
+import type { Dispatch } from "../pager.js";
 import { granuleOf, planDispatch } from "./dispatch-plan.js";
 import { DispatchTally } from "./dispatch-tally.js";
 import { deviceEngine } from "./device-engine.js";
-import { alone, type DeviceEngine, type Engine } from "./engine.js";
+import type { DeviceEngine, Engine } from "./engine.js";
 import { framesLeft } from "./frames-left.js";
 import { type BoundOperand, OperandPages } from "./operand-pages.js";
 import { dispatchPaged } from "./paged-dispatch.js";
@@ -32,7 +32,7 @@ interface LoadedStep {
   readonly held: readonly Int32Array[];
 }
 
-export class LocalKernel implements PagerKernel {
+export class LocalKernel {
   readonly #engine: DeviceEngine;
   readonly #kernel: DeviceKernel;
   readonly #label: string;
@@ -46,11 +46,8 @@ export class LocalKernel implements PagerKernel {
     this.#pages = new OperandPages(engine, label);
   }
 
-  dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
-    return alone(this.#engine, operation, () => this.#dispatch(dispatch, operation));
-  }
-
-  async #dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
+  /** With nobody else's work in between, and nothing that it is known to use lost when it begins. */
+  async dispatch(dispatch: Dispatch, operation: Operation): Promise<DispatchReport> {
     const { machine, attached, bound, residency } = this.#engine;
     const { invocations, arrays, shape, mode } = dispatch;
     const operands = arrays.map((array): BoundOperand => ({

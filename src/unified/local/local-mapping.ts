@@ -7,8 +7,8 @@
 
 import { accessHost } from "../../access/host-access.js";
 import { pinPages, type PinnedPages, tryPinPages, unpinPages } from "../../access/host-pins.js";
-import { migrateToHost } from "../../device/migrate-to-host.js";
 import { MemoryError } from "../../mm/errors.js";
+import { LostPagesError } from "../../mm/lost-pages-error.js";
 import { munmap } from "../../mm/space/mapping.js";
 import { clearSoftDirtyRange, forEachSoftDirtyRun, markSoftDirty } from "../../mm/space/soft-dirty.js";
 import type { Operation } from "../operation-queue.js";
@@ -22,7 +22,6 @@ import {
   type UseBytes,
 } from "../pager.js";
 import type { ResidentRange } from "../resident-range.js";
-import { prefetchFromStores } from "./array-home.js";
 import { type ArrayPlace, snapshotPages } from "./array-place.js";
 import { alone, type Engine } from "./engine.js";
 import { loadOnDemand } from "./load-on-demand.js";
@@ -48,12 +47,17 @@ export class LocalMapping implements Mapping {
     this.#pages = pages;
     this.#place = place;
     this.shared = shared;
-    engine.unmapped.add(this);
+    engine.mappings.add(this);
     if (shared !== null) engine.sharing?.mappings.add(shared.number, this);
   }
 
   get page(): number {
     return this.#page;
+  }
+
+  /** How many. */
+  get pages(): number {
+    return this.#pages;
   }
 
   get readOnly(): boolean {
@@ -71,7 +75,6 @@ export class LocalMapping implements Mapping {
   async map(operation: Operation): Promise<void> {
     try {
       const page = await alone(this.#engine, operation, () => this.#placeOf().map());
-      this.#engine.unmapped.delete(this);
       this.#setPage(page);
       for (const { resolve } of this.#waiting.splice(0)) resolve();
     } catch (error) {
@@ -90,7 +93,7 @@ export class LocalMapping implements Mapping {
 
   /** The pages will never be mapped. */
   fail(reason: unknown = goneError()): void {
-    this.#engine.unmapped.delete(this);
+    this.#engine.mappings.delete(this);
     if (this.shared !== null) this.#publish(GONE);
     this.#leave();
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
@@ -100,7 +103,7 @@ export class LocalMapping implements Mapping {
     if (this.#page === GONE) return;
     const page = this.#page;
     this.#setPage(GONE);
-    this.#engine.unmapped.delete(this);
+    this.#engine.mappings.delete(this);
     const { bound, mm, machine } = this.#engine;
     const { pageSize } = machine;
     if (page >= 0) bound?.letGoOf(page, page + this.#pages);
@@ -113,7 +116,7 @@ export class LocalMapping implements Mapping {
   }
 
   async access(at: number, length: number, write: boolean, use: UseBytes, operation: Operation): Promise<void> {
-    const { attached, bound, mm, machine } = this.#engine;
+    const { mm, machine } = this.#engine;
     const { pageSize } = machine;
     const origin = this.#page;
     const first = origin + Math.floor(at / pageSize);
@@ -125,21 +128,32 @@ export class LocalMapping implements Mapping {
       use(bytes.subarray(from - runStart, to - runStart), from - at);
     };
     const { checkpoint } = operation;
-    await alone(this.#engine, operation, () => {
-      bound?.refuseCpu(first, end);
-      return accessHost(attached, mm, first, end, write, useRun, checkpoint);
+    // Of the first and the last page there may be only a part.
+    const [whole, wholeEnd] = [origin + Math.ceil(at / pageSize), origin + Math.floor((at + length) / pageSize)];
+    await alone(this.#engine, operation, async () => {
+      this.#engine.bound?.refuseCpu(first, end);
+      for (let from = first; ;) {
+        try {
+          return await accessHost(this.#engine.attached, mm, from, end, write, useRun, checkpoint);
+        } catch (error) {
+          if (!write || !(error instanceof LostPagesError) || error.first < whole || error.first >= wholeEnd)
+            throw error;
+          const { rewriteLost } = await loadOnDemand("lost pages");
+          from = await rewriteLost(mm, error.first, Math.min(error.end, wholeEnd), useRun, checkpoint);
+        }
+      }
     });
   }
 
   async pin(range: PinnedRange, operation: Operation): Promise<PinnedPages> {
-    const { attached, bound, mm } = this.#engine;
+    const { mm } = this.#engine;
     const write = range.mode === "write";
     const first = this.#page + range.first;
     const end = this.#page + range.end;
     const { checkpoint } = operation;
     const pages = await alone(this.#engine, operation, () => {
-      bound?.refuseCpu(first, end);
-      return pinPages(attached, mm, first, end, write, checkpoint);
+      this.#engine.bound?.refuseCpu(first, end);
+      return pinPages(this.#engine.attached, mm, first, end, write, checkpoint);
     });
     this.#hold(range);
     return pages;
@@ -173,19 +187,11 @@ export class LocalMapping implements Mapping {
   }
 
   async prefetch(to: "device" | "host", from: number, until: number, operation: Operation): Promise<void> {
-    const { attached, mm } = this.#engine;
     const first = this.#page + from;
     const end = this.#page + until;
     const { checkpoint } = operation;
-    await alone(this.#engine, operation, async () => {
-      if (to === "host") {
-        await migrateToHost(attached, mm, first, end, "prefetch", checkpoint);
-        await prefetchFromStores(mm, first, end, checkpoint);
-      } else {
-        const { prefetchToDevice } = await loadOnDemand("devices");
-        await prefetchToDevice(this.#engine, first, end, checkpoint);
-      }
-    });
+    const { prefetch } = await loadOnDemand("prefetches");
+    await alone(this.#engine, operation, () => prefetch(this.#engine, to, first, end, checkpoint));
   }
 
   async interop(): Promise<MappingInterop> {

@@ -1,43 +1,56 @@
 /** The pager of a memory in its own thread: the engine, asked directly. */
 
 import type { AttachedDevice } from "../../device/attached-device.js";
-import type { DeviceKernelDescriptor } from "../../device/driver.js";
+import type { DeviceLostError } from "../../device/device-lost-error.js";
+import type { DeviceDriver, DeviceKernelDescriptor } from "../../device/driver.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { Machine } from "../../mm/machine.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import { exitAddressSpace } from "../../mm/space/mapping.js";
 import type { MapSourceOptions } from "../map-options.js";
 import type { ArrayHandle } from "../array-handle.js";
-import type { Checkpoint } from "../operation-queue.js";
-import type { MappedPages, Mapping, Pager, PagerKernel, Port, SharedMapping } from "../pager.js";
+import type { Checkpoint, Operation } from "../operation-queue.js";
+import {
+  type MappedPages,
+  type Mapping,
+  type Pager,
+  type PagerKernel,
+  type PagerLoss,
+  type Port,
+  type SharedMapping,
+  UNMAPPED,
+} from "../pager.js";
 import type { Stats } from "../stats.js";
 import type { Grants } from "../serve/port-server.js";
 import { type ArrayPlace, checkRoom, ownPages } from "./array-place.js";
-import type { Engine, MakeMapping } from "./engine.js";
+import type { DeviceModule } from "./device-module.js";
+import { alone, Engine, type MakeMapping } from "./engine.js";
 import { loadOnDemand } from "./load-on-demand.js";
 import { LocalMapping } from "./local-mapping.js";
 import type { Sharing } from "./sharing.js";
-import { Sources } from "./sources.js";
 import { takeStats } from "./take-stats.js";
+
+/** What the part is wanted for. */
+const LOST_DEVICE = "lost devices";
+
+/** A loss as this thread has it. */
+export interface LocalLoss extends PagerLoss {
+  readonly runs: ReadonlyMap<LocalMapping, readonly number[]>;
+}
 
 export class LocalPager implements Pager {
   readonly pageSize: number;
+  loss: LocalLoss | null = null;
+  onDevice: () => void = () => {};
   onEnd: (reason: MemoryError) => void = () => {};
   readonly #engine: Engine;
+  #closed = false;
 
   constructor(machine: Machine, attached: AttachedDevice, share: ((mm: AddressSpace) => Sharing) | null = null) {
     const mm = machine.createAddressSpace();
     this.pageSize = machine.pageSize;
-    this.#engine = {
-      machine,
-      mm,
-      attached,
-      residency: null,
-      bound: null,
-      sources: new Sources(),
-      unmapped: new Set(),
-      sharing: share === null ? null : share(mm),
-    };
+    this.#engine = new Engine(attached, mm, share === null ? null : share(mm));
+    this.#watchDevice();
   }
 
   get identity(): string | null {
@@ -64,9 +77,18 @@ export class LocalPager implements Pager {
   }
 
   async createKernel(descriptor: DeviceKernelDescriptor): Promise<PagerKernel> {
-    const kernel = await this.#engine.attached.device.createKernel(descriptor);
-    const { LocalKernel } = await loadOnDemand("kernels");
-    return new LocalKernel(this.#engine, kernel, descriptor.label);
+    const { attached } = this.#engine;
+    if (attached.lost !== null) throw attached.lost;
+    const kernel = await attached.device.createKernel(descriptor);
+    const { KernelOnDevice } = await loadOnDemand("kernels");
+    return new KernelOnDevice(this.#engine, descriptor, attached, kernel);
+  }
+
+  async replaceDevice(device: DeviceDriver | DeviceModule, operation: Operation): Promise<void> {
+    const { replace } = await loadOnDemand(LOST_DEVICE);
+    await alone(this.#engine, operation, () => replace(this.#engine, device, operation));
+    this.#watchDevice();
+    this.#tell(null);
   }
 
   get stats(): Stats {
@@ -95,14 +117,17 @@ export class LocalPager implements Pager {
   }
 
   async close(): Promise<void> {
-    const { machine, mm, attached, bound, sources, unmapped, sharing } = this.#engine;
+    const { machine, mm, bound, sources, mappings, sharing } = this.#engine;
+    this.#closed = true;
     if (sharing !== null) {
       const reason = new MemoryError("EINVAL", "the memory is destroyed");
       this.stopKernels(reason);
       await sharing.close(reason);
     }
-    for (const mapping of unmapped) mapping.fail();
+    await this.#engine.recovering?.catch(() => {});
+    for (const mapping of mappings) if (mapping.page === UNMAPPED) mapping.fail();
     bound?.letGoOf();
+    const { attached } = this.#engine;
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);
@@ -123,6 +148,34 @@ export class LocalPager implements Pager {
   /** A mapping that another thread has told of, without its pages. */
   awaited(shared: SharedMapping, pages: number): LocalMapping {
     return new LocalMapping(this.#engine, pages, null, shared);
+  }
+
+  /** Its pages are taken off it once the operation that runs has ended, which it does: all that it asks of the device rejects. */
+  #watchDevice(): void {
+    const { device } = this.#engine.attached;
+    if (device.lost === undefined) return;
+    // What a loss takes is there before it: it may come with the loss of much else.
+    const part = loadOnDemand(LOST_DEVICE);
+    part.catch(() => {});
+    void device.lost.then((error) => {
+      if (this.#closed) return;
+      this.#engine.recovering = this.#recover(error, part);
+      this.#engine.recovering.catch(() => {});
+    });
+  }
+
+  async #recover(error: DeviceLostError, part: ReturnType<typeof loadOnDemand>): Promise<void> {
+    await this.#engine.running.catch(() => {});
+    const { recover } = await part;
+    const runs = await recover(this.#engine);
+    this.#engine.recovering = null;
+    if (!this.#closed) this.#tell({ error, runs, runsOf: (mapping) => runs.get(mapping as LocalMapping) ?? [] });
+  }
+
+  #tell(loss: LocalLoss | null): void {
+    this.loss = loss;
+    this.onDevice();
+    for (const server of this.#engine.sharing?.servers.values() ?? []) server.tellLoss(loss);
   }
 
   #shared(what: string): Sharing {

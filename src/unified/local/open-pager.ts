@@ -6,8 +6,7 @@ import { mirrorDevice } from "../../device/mirror/index.js";
 import { Machine, type MachineOptions } from "../../mm/machine.js";
 import type { SharedMemoryOptions, UnifiedMemoryOptions } from "../create-unified-memory.js";
 import { loadPart } from "../../device/load-part.js";
-import type { DeviceModule } from "./device-module.js";
-import { isDeviceModule } from "./device-module-shape.js";
+import { driverOf } from "./driver-of.js";
 import { loadOnDemand } from "./load-on-demand.js";
 import { LocalPager } from "./local-pager.js";
 
@@ -26,7 +25,8 @@ export async function openPager(options: UnifiedMemoryOptions | SharedMemoryOpti
     const machine = new Machine(machineOptions);
     if (swap !== null) part?.swapOn(machine, swap);
     const { device = mirrorDevice() } = options;
-    const driver = isDeviceModule(device) ? await driverOf(device) : device;
+    const made = driverOf(device);
+    const driver = made instanceof Promise ? await made : made;
     signal?.throwIfAborted();
     const attached = await attachUnlessAborted(machine, driver, signal);
     try {
@@ -39,11 +39,6 @@ export async function openPager(options: UnifiedMemoryOptions | SharedMemoryOpti
     await swap?.close?.();
     throw error;
   }
-}
-
-async function driverOf(device: DeviceModule): Promise<DeviceDriver> {
-  const { importDevice } = await loadPart("devices as modules", () => import("./device-module.js"));
-  return importDevice(device);
 }
 
 /** Aborted while the driver opens the device, it does not wait for that; the device is closed once it is open. */

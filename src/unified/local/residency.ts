@@ -11,7 +11,9 @@ import { migrateToDevice } from "../../device/migrate-to-device.js";
 import { outOfHostMemory } from "../../device/out-of-host-memory.js";
 import type { DevicePageTable } from "../../device/page-table.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
+import { LostPagesError } from "../../mm/lost-pages-error.js";
 import {
+  isPoisonMarker,
   mapsFrame,
   pteFrame,
   PTE_DIRTY,
@@ -69,7 +71,7 @@ export class Residency {
   /**
    * Makes pages `[start, end)` resident and returns their frames, by number within the device. With `inPlace`, a page that
    * is pinned in host memory stays there and is returned as `-1 - frame`. Throws ENOMEM when the device or, for what has to
-   * leave it, the host has no room, EBUSY when a page does not let itself be moved.
+   * leave it, the host has no room, EBUSY when a page does not let itself be moved, EIO for contents that are lost.
    */
   async load(
     start: number,
@@ -78,10 +80,12 @@ export class Residency {
     checkpoint: Checkpoint,
     inPlace = false,
   ): Promise<Int32Array> {
+    if (this.#attached.lost !== null) throw this.#attached.lost;
     const frames = new Int32Array(end - start);
     this.#loading = ++this.#clock;
     let missing = this.#lookUp(start, frames, inPlace);
     if (missing === 0 && !isScattered(frames, this.runFrames)) return frames;
+    if (this.#mm.machine.hasLostPages) this.#refuseLost(start, frames);
     if (missing < frames.length) missing = await this.#gatherApart(start, frames, missing, checkpoint);
     for (let attempt = 0; missing > 0 && attempt < ATTEMPTS; attempt++) {
       for (let i = 0; i < frames.length;) {
@@ -106,8 +110,11 @@ export class Residency {
 
   /** Begins a load: the frames of pages from `start` on, -1 of those that are not on the device; how many those are. */
   beginLoad(start: number, frames: Int32Array): number {
+    if (this.#attached.lost !== null) throw this.#attached.lost;
     this.#loading = ++this.#clock;
-    return this.#lookUp(start, frames, false);
+    const missing = this.#lookUp(start, frames, false);
+    if (missing > 0 && this.#mm.machine.hasLostPages) this.#refuseLost(start, frames);
+    return missing;
   }
 
   /** Where so many pages can lie side by side: what is there was used longest ago. -1 where what is held leaves no such place. */
@@ -129,13 +136,13 @@ export class Residency {
   }
 
   /**
-   * Loads what can be loaded, ahead of its use. Pages that do not let themselves be moved stay; for those that are pinned
-   * nothing has to leave the device.
+   * Loads what can be loaded, ahead of its use. Pages that do not let themselves be moved stay; for those that are pinned, or
+   * lost, nothing has to leave the device.
    */
   async prefetch(start: number, end: number, checkpoint: Checkpoint): Promise<void> {
     for (let page = start; page < end;) {
       let next = page;
-      while (next < end && this.#stayingHostFrame(next) === 0) next++;
+      while (next < end && this.#stayingHostFrame(next) === 0 && !isPoisonMarker(this.#mm.pageTable.read(next))) next++;
       if (next > page) await this.#prefetchRun(page, next, checkpoint);
       page = next + 1;
     }
@@ -216,9 +223,10 @@ export class Residency {
     }
   }
 
-  /** The step writes the frames: what the host retains of them is stale from now on. */
+  /** The step writes the frames: what the host retains of them is stale from now on. Throws when the device is lost: it keeps that. */
   willWrite(frames: Int32Array): void {
-    const { machine, zone } = this.#attached;
+    const { lost, machine, zone } = this.#attached;
+    if (lost !== null) throw lost;
     for (const frame of frames) machine.host.retained.wrote(zone.first + frame);
   }
 
@@ -237,6 +245,13 @@ export class Residency {
       else if (staying === 0) missing++;
     }
     return missing;
+  }
+
+  #refuseLost(start: number, frames: Int32Array): void {
+    for (let i = 0; i < frames.length; i++) {
+      if (frames[i] === MISSING && isPoisonMarker(this.#mm.pageTable.read(start + i)))
+        throw LostPagesError.at(this.#mm, start + i);
+    }
   }
 
   /** Enters a page that is on the device although its table does not say so, as after a change of permission. */

@@ -3,7 +3,7 @@
 import { PG_HAS_COPY } from "../../mm/frames/frame-record.js";
 import { ZONE_SYSTEM } from "../../mm/frames/zone.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
-import { isMigrationEntry, isSwapEntry, isZeroPageEntry, pteFrame } from "../../mm/table/entry.js";
+import { isMigrationEntry, isPoisonMarker, isSwapEntry, isZeroPageEntry, pteFrame } from "../../mm/table/entry.js";
 import { TABLE_MASK, TABLE_WORDS } from "../../mm/table/table-shape.js";
 import type { Place, ResidentRange } from "../resident-range.js";
 
@@ -42,6 +42,7 @@ function placeOf({ machine: { zones, frames } }: AddressSpace, word: number): Pl
   if (word === 0 || isZeroPageEntry(word)) return "none";
   if (isMigrationEntry(word)) return "moving";
   if (isSwapEntry(word)) return "swap";
+  if (isPoisonMarker(word)) return "lost";
   const frame = pteFrame(word);
   if (zones.of(frame).kind === ZONE_SYSTEM) return "host";
   return (frames.flags(frame) & PG_HAS_COPY) !== 0 ? "retained" : "device";

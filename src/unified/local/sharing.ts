@@ -15,7 +15,7 @@ import { type Grants, importKernel, PortServer } from "../serve/port-server.js";
 import type { Engine } from "./engine.js";
 import { Exclusive } from "./exclusive.js";
 import type { LocalMapping } from "./local-mapping.js";
-import type { LocalPager } from "./local-pager.js";
+import type { LocalLoss, LocalPager } from "./local-pager.js";
 import { SharedMappings } from "./shared-mappings.js";
 
 declare const crypto: { randomUUID(): string };
@@ -24,6 +24,8 @@ declare const crypto: { randomUUID(): string };
 export interface Server {
   /** Tells the thread that it has nothing of the memory any more, and why. */
   end(reason: MemoryError): Promise<void>;
+  /** The device is lost, or another one has taken its place. */
+  tellLoss(loss: LocalLoss | null): void;
   /** The thread is gone: what it held is let go. */
   drop(): Promise<void>;
   /** Resolves when the thread has left, or is gone. */
@@ -77,7 +79,7 @@ export class Sharing {
   /** Does what is asked at the port. `grants` says what the thread behind it may have done beside what every thread may. */
   serve(pager: LocalPager, engine: Engine, port: Port, name: string, grants: Partial<Grants> = {}): number {
     const number = ++this.#ports;
-    const granted = { destroy: null, findKernel: importKernel, ...grants };
+    const granted = { destroy: null, replaceDevice: null, findKernel: importKernel, ...grants };
     this.servers.set(number, new PortServer(pager, engine, port, number, name, granted));
     return number;
   }

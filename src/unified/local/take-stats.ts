@@ -8,14 +8,16 @@ import type { Engine } from "./engine.js";
 export function takeStats({ machine, attached, sources, sharing }: Engine): Stats {
   const { pageSize, host, swap, counters } = machine;
   const { driver, device, usedFrames } = attached;
+  const lost = attached.lost !== null;
   const { toDevice, toHost, droppedClean, evictions, time } = structuredCopy(attached.counters);
   return {
     pageSize,
     device: {
       name: driver.name,
       kind: driver.kind,
-      budgetBytes: device.frames * pageSize,
-      usedBytes: usedFrames * pageSize,
+      budgetBytes: lost ? 0 : device.frames * pageSize,
+      usedBytes: lost ? 0 : usedFrames * pageSize,
+      lost,
     },
     host: {
       budgetBytes: host.charge.limit * pageSize,

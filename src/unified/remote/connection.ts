@@ -5,16 +5,17 @@
  * a request that was aborted rejects, the pager is done with it.
  */
 
+import type { DeviceLostError } from "../../device/device-lost-error.js";
 import { type Thrown, unpackThrown } from "../../device/thrown.js";
 import { UserMachine } from "../../access/user-mode/user-machine.js";
 import { type ErrorCode, MemoryError } from "../../mm/errors.js";
 import { DispatchError } from "../dispatch-error.js";
 import type { Progress } from "../kernel.js";
 import type { Operation } from "../operation-queue.js";
-import type { Port } from "../pager.js";
+import type { PagerLoss, Port } from "../pager.js";
 import type { Stats } from "../stats.js";
 import { Channel, isPort } from "./channel.js";
-import { type Note, PROTOCOL, type Reply, type Requests, type Welcome } from "./messages.js";
+import { type LossMessage, type Note, PROTOCOL, type Reply, type Requests, type Welcome } from "./messages.js";
 
 interface Pending {
   readonly resolve: (answer: unknown) => void;
@@ -36,6 +37,10 @@ export class Connection {
   readonly view: UserMachine;
   /** As the last answer said. */
   stats: Stats;
+  /** As the pager last said. */
+  loss: PagerLoss | null;
+  /** Called when it has said so. */
+  onDevice: () => void = () => {};
   /** Why the connection ended; null while it lasts. */
   ended: MemoryError | null = null;
   /** Called once, with that. */
@@ -48,6 +53,7 @@ export class Connection {
     this.#channel = channel;
     this.welcome = welcome;
     this.stats = welcome.stats;
+    this.loss = lossOf(welcome.loss);
     this.view = new UserMachine(welcome.view, () => this.tell({ note: "collect", owed: this.view.takeOwed() }));
   }
 
@@ -128,6 +134,10 @@ export class Connection {
 
   #receive(reply: Reply): void {
     if ("ended" in reply) return this.end(unpack(reply.ended) as MemoryError);
+    if ("loss" in reply) {
+      this.loss = lossOf(reply.loss);
+      return this.onDevice();
+    }
     const pending = this.#pending.get(reply.request);
     if (pending === undefined) return;
     if ("progress" in reply) return pending.onProgress?.(reply.progress);
@@ -137,6 +147,15 @@ export class Connection {
     if (reply.growth !== null) this.view.grow(reply.growth);
     pending.resolve(reply.answer);
   }
+}
+
+function lossOf(message: LossMessage | null): PagerLoss | null {
+  if (message === null) return null;
+  const { error, runs } = message;
+  return {
+    error: unpack(error) as DeviceLostError,
+    runsOf: ({ shared }) => runs.get(shared?.number ?? -1) ?? [],
+  };
 }
 
 function unpack(thrown: Thrown): unknown {

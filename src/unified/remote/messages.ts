@@ -12,6 +12,7 @@ import type { ElementType } from "../../device/element.js";
 import type { Thrown } from "../../device/thrown.js";
 import type { Footprint } from "../footprint.js";
 import type { DispatchMode, DispatchReport, Progress } from "../kernel.js";
+import type { DeviceModule } from "../local/device-module.js";
 import type { MapSourceOptions } from "../map-options.js";
 import type { PinnedRange, Port, SharedMapping } from "../pager.js";
 import type { ResidentRange } from "../resident-range.js";
@@ -28,7 +29,14 @@ export interface Welcome {
   readonly pageSize: number;
   readonly debug: boolean;
   readonly stats: Stats;
+  readonly loss: LossMessage | null;
   readonly view: SharedView;
+}
+
+/** `PagerLoss`, with mappings by number. */
+export interface LossMessage {
+  readonly error: Thrown;
+  readonly runs: ReadonlyMap<number, readonly number[]>;
 }
 
 export interface RemoteArray {
@@ -77,6 +85,7 @@ export interface Requests {
   openPort: { given: { name: string }; answer: { port: Port; number: number } };
   closePort: { given: { number: number; terminated: boolean }; answer: void };
   /** Of the thread that owns the memory. */
+  replaceDevice: { given: { device: DeviceModule }; answer: void };
   destroy: { given: null; answer: void };
 }
 
@@ -105,5 +114,7 @@ export type Reply =
     }
   | { readonly request: number; readonly thrown: Thrown }
   | { readonly request: number; readonly progress: Progress }
+  /** The device is lost; null: there is another one. */
+  | { readonly loss: LossMessage | null }
   /** The pager serves this port no more. */
   | { readonly ended: Thrown };

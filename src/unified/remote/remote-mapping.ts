@@ -66,10 +66,12 @@ export class RemoteMapping implements Mapping {
   }
 
   async access(at: number, length: number, write: boolean, use: UseBytes, operation: Operation): Promise<void> {
+    // A page that is written whole is written at once.
+    const part = Math.max(PART_BYTES, this.#pager.pageSize);
     for (let done = 0; done < length;) {
       operation.checkpoint();
       const from = at + done;
-      const next = Math.min(at + length, (Math.floor(from / PART_BYTES) + 1) * PART_BYTES);
+      const next = Math.min(at + length, (Math.floor(from / part) + 1) * part);
       if (!this.#accessInPlace(from, next - from, write, use, done))
         await this.#accessByMessage(from, next - from, write, use, done, operation);
       done += next - from;

@@ -1,16 +1,18 @@
 /** The pager of a memory in another thread, asked by messages. */
 
-import type { DeviceKernelDescriptor } from "../../device/driver.js";
+import type { DeviceDriver, DeviceKernelDescriptor } from "../../device/driver.js";
 import { MemoryError } from "../../mm/errors.js";
 import { type ArrayHandle, checkHandle } from "../array-handle.js";
 import { mappingNumber } from "../mapping-number.js";
 import type { MapSourceOptions } from "../map-options.js";
-import type { Checkpoint } from "../operation-queue.js";
+import type { DeviceModule } from "../local/device-module.js";
+import type { Checkpoint, Operation } from "../operation-queue.js";
 import { createPageWord } from "../page-word.js";
-import type { MappedPages, Mapping, Pager, PagerKernel, Port, SharedMapping } from "../pager.js";
+import type { MappedPages, Mapping, Pager, PagerKernel, PagerLoss, Port, SharedMapping } from "../pager.js";
 import type { Stats } from "../stats.js";
 import type { UserMachine } from "../../access/user-mode/user-machine.js";
 import type { Connection } from "./connection.js";
+import { postedDevice } from "./posted-device.js";
 import { RemoteKernel } from "./remote-kernel.js";
 import { RemoteMapping } from "./remote-mapping.js";
 
@@ -42,6 +44,22 @@ export class RemotePager implements Pager {
 
   set onEnd(listener: (reason: MemoryError) => void) {
     this.#connection.onEnd = listener;
+  }
+
+  get loss(): PagerLoss | null {
+    return this.#connection.loss;
+  }
+
+  get onDevice(): () => void {
+    return this.#connection.onDevice;
+  }
+
+  set onDevice(listener: () => void) {
+    this.#connection.onDevice = listener;
+  }
+
+  async replaceDevice(device: DeviceDriver | DeviceModule, operation: Operation): Promise<void> {
+    await this.#connection.ask("replaceDevice", { device: postedDevice(device) }, { operation });
   }
 
   reserve(pages: number): Mapping {

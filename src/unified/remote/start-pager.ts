@@ -3,10 +3,10 @@
 import { Thread } from "../../device/thread.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { SharedMemoryOptions } from "../create-unified-memory.js";
-import { isDeviceModule } from "../local/device-module-shape.js";
 import type { PagerStart } from "../serve/pager-thread.js";
 import { createChannel } from "./channel.js";
 import { Connection } from "./connection.js";
+import { postedDevice } from "./posted-device.js";
 import { RemotePager } from "./remote-pager.js";
 
 /** Rejects with what `createUnifiedMemory` rejects with there, or with the signal's reason; the worker is ended then. */
@@ -41,19 +41,14 @@ export async function startPager(options: SharedMemoryOptions): Promise<RemotePa
 /** What can be posted of the options. EINVAL, naming it, for one that cannot. */
 function pack(options: SharedMemoryOptions): Omit<PagerStart, "port"> {
   const { device, environment, swapStore, swapFile, hostBudget, pageSize, debug } = options;
-  if (device !== undefined && !isDeviceModule(device)) {
-    throw new MemoryError(
-      "EINVAL",
-      "device is a driver, which cannot be posted to the pager: give { module, export, options }, where export makes it",
-    );
-  }
+  const posted = device === undefined ? undefined : postedDevice(device);
   if (environment !== undefined || swapStore !== undefined) {
     const name = environment === undefined ? "swapStore" : "environment";
     throw new MemoryError("EINVAL", `${name} has functions, which cannot be posted to the pager`);
   }
   const file = typeof swapFile === "string" || swapFile instanceof URL ? { path: swapFile } : swapFile;
   return {
-    device: device === undefined ? undefined : { ...device, ...(device.module && { module: String(device.module) }) },
+    device: posted,
     swapFile: file === undefined ? undefined : { ...file, path: String(file.path), isUrl: file.path instanceof URL },
     hostBudget,
     pageSize,

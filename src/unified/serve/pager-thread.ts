@@ -28,5 +28,8 @@ answerRequests(async (message) => {
     options.swapFile = { ...rest, path: isUrl ? new URL(path) : path };
   }
   const pager = await openPager(options);
-  pager.serve(port, "owner", { destroy: () => pager.close() });
+  pager.serve(port, "owner", {
+    destroy: () => pager.close(),
+    replaceDevice: (next, operation) => pager.replaceDevice(next, operation),
+  });
 });

@@ -12,12 +12,20 @@ import { packThrown } from "../../device/thrown.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { Engine } from "../local/engine.js";
 import type { LocalMapping } from "../local/local-mapping.js";
-import type { LocalPager } from "../local/local-pager.js";
+import type { DeviceModule } from "../local/device-module.js";
+import type { LocalLoss, LocalPager } from "../local/local-pager.js";
 import type { Server, Sharing } from "../local/sharing.js";
 import { type Operation, OperationQueue } from "../operation-queue.js";
 import type { BoundArray, PagerKernel, PinnedRange, Port, SharedMapping } from "../pager.js";
 import { Channel } from "../remote/channel.js";
-import { type Note, PROTOCOL, type Request, type Requests, type Welcome } from "../remote/messages.js";
+import {
+  type LossMessage,
+  type Note,
+  PROTOCOL,
+  type Request,
+  type Requests,
+  type Welcome,
+} from "../remote/messages.js";
 
 /** What becomes of a request, and what of its answer is given away. */
 type Answer<Name extends keyof Requests> = (
@@ -36,6 +44,8 @@ interface HeldPin {
 export interface Grants {
   /** Ends the memory; null for a thread that may not. */
   readonly destroy: (() => Promise<void>) | null;
+  /** Gives the memory another device; null likewise. */
+  readonly replaceDevice: ((device: DeviceModule, operation: Operation) => Promise<void>) | null;
   /** Finds a kernel that a thread has told of. */
   readonly findKernel: (label: string, address: HostModuleAddress) => Promise<DeviceKernelDescriptor>;
 }
@@ -97,6 +107,7 @@ export class PortServer implements Server {
       pageSize: pager.pageSize,
       debug: engine.machine.debug,
       stats: pager.stats,
+      loss: pack(pager.loss),
       view: this.#userPort.view(),
     };
     this.#channel.post(welcome);
@@ -104,6 +115,10 @@ export class PortServer implements Server {
 
   get left(): Promise<void> {
     return this.#left;
+  }
+
+  tellLoss(loss: LocalLoss | null): void {
+    this.#channel.post({ loss: pack(loss) });
   }
 
   async end(reason: MemoryError): Promise<void> {
@@ -249,6 +264,11 @@ export class PortServer implements Server {
     stats: async () => this.#pager.stats,
     openPort: async ({ name }) => this.#sharing.openPort(this.#pager, this.#engine, name),
     closePort: ({ number, terminated }) => this.#sharing.closePortOf(number, terminated),
+    replaceDevice: async ({ device }, operation) => {
+      if (this.#grants.replaceDevice === null)
+        throw new MemoryError("EPERM", "only the thread that made the memory replaces its device");
+      await this.#grants.replaceDevice(device, operation);
+    },
     destroy: async () => {
       if (this.#grants.destroy === null)
         throw new MemoryError("EPERM", "only the thread that made the memory destroys it");
@@ -278,6 +298,13 @@ export class PortServer implements Server {
     this.#pins.delete(pin);
     held.mapping.unpin(held.range, held.pages);
   }
+}
+
+function pack(loss: LocalLoss | null): LossMessage | null {
+  if (loss === null) return null;
+  const runs = new Map<number, readonly number[]>();
+  for (const [{ shared }, pages] of loss.runs) if (shared !== null) runs.set(shared.number, pages);
+  return { error: packThrown(loss.error), runs };
 }
 
 export async function importKernel(label: string, module: HostModuleAddress): Promise<DeviceKernelDescriptor> {

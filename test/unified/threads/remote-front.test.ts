@@ -8,6 +8,7 @@ choose("PAGEFERRY_TEST_REMOTE", "1");
 await import("../checkpoints.test.js");
 await import("../coherent.test.js");
 await import("../dirty-ranges.test.js");
+await import("../lost-device.test.js");
 await import("../order.test.js");
 await import("../residency.test.js");
 await import("../sources.test.js");
