@@ -18,7 +18,7 @@ const FILLINGS = ["writeBuffer", "mapped"] as const;
 /** Tiles on the device at once. */
 const TILES = [2, 3];
 /** Bytes of a tile. */
-const CHUNKS = [512 * 1024, 1 << 20, 2 << 20, 4 << 20, 8 << 20];
+const CHUNKS = [256 * 1024, 512 * 1024, 1 << 20, 2 << 20, 4 << 20, 8 << 20];
 /** Runs of a way before the one that is timed to find the best, and the timed ones. */
 const TRIALS = 2;
 
