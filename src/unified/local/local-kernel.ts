@@ -197,7 +197,16 @@ export class LocalKernel {
         const frames = pages === 0 ? new Int32Array(0) : await this.#hold(operand, page, pages, checkpoint);
         held.push(frames);
         const { name, type, stride, written, length: total } = operand;
-        slices.push({ name, type, ...elements, total, offset: (elements.first * stride) % pageSize, frames, written, leaving });
+        slices.push({
+          name,
+          type,
+          ...elements,
+          total,
+          offset: (elements.first * stride) % pageSize,
+          frames,
+          written,
+          leaving,
+        });
       }
       return { first, count, invocations, slices, held };
     } catch (error) {
@@ -233,10 +242,11 @@ async function endOf(running: readonly RunningStep[], completed: number): Promis
   let end = completed;
   let all = true;
   for (const step of running) {
-    all &&= await step.done.then(
+    const isDone = await step.done.then(
       () => true,
       () => false,
     );
+    all &&= isDone;
     if (all) end = step.end;
   }
   return end;
