@@ -11,18 +11,23 @@ export interface Sides {
 /** Rounds that are not counted: the first work of both sides, and until the compiler is done with it. */
 const WARM_UP = 4;
 
-/** Runs both sides `rounds` times after the warm-up; the one that goes first changes from round to round. */
+/**
+ * Runs both sides `rounds` times after the warm-up; the one that goes first changes from round to round. `prepare` is
+ * called before each round and not timed.
+ */
 export async function compare(
   rounds: number,
   subject: () => unknown,
   baseline: () => unknown,
   clock: Clock = processorTime,
+  prepare: () => unknown = () => {},
 ): Promise<Sides> {
   const samples: number[] = [];
   const baselines: number[] = [];
   for (let round = -WARM_UP; round < rounds; round++) {
     let first = 0;
     let second = 0;
+    await prepare();
     if (round % 2 === 0) {
       first = await timed(subject, clock);
       second = await timed(baseline, clock);

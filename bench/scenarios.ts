@@ -13,6 +13,7 @@ import { swapFile } from "./swap-file.js";
 import { workerPins } from "./worker-pins.js";
 import { writingKernel } from "./writing-kernel.js";
 import { residentOnGpu } from "./webgpu/resident.js";
+import { streamedInPlace, streamedReadOnly, streamedReduce } from "./webgpu/streamed.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   protocolAtHome,
@@ -32,4 +33,7 @@ export const SCENARIOS: readonly Scenario[] = [
   swapFile,
   replayed,
   residentOnGpu,
+  streamedReadOnly,
+  streamedInPlace,
+  streamedReduce,
 ];

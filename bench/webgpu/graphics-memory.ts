@@ -4,6 +4,7 @@
  */
 
 import { createUnifiedMemory, type UnifiedMemory } from "../../src/index.js";
+import { allocateRegion, WASM_PAGE } from "../../src/mm/shared-memory.js";
 import { webgpuDevice } from "../../src/device/webgpu/index.js";
 import { gpu, skip } from "../../test/webgpu/gpu.js";
 import { expect, NotMeasured } from "../scenario.js";
@@ -26,4 +27,10 @@ export async function requestGpu(): Promise<GPUDevice> {
 /** `budget` bytes of GPU memory for pages, whole pages of which are used. */
 export async function openMemory(device: GPUDevice, budget: number): Promise<UnifiedMemory> {
   return createUnifiedMemory({ device: await webgpuDevice({ device, budget }), pageSize: PAGE_SIZE });
+}
+
+/** Host memory of the kind that pages are in, for the programs beside: all of it touched, zeros. */
+export function hostMemory(bytes: number): Uint8Array<ArrayBuffer> {
+  const region = allocateRegion(Math.ceil(bytes / WASM_PAGE) * WASM_PAGE, false) as Uint8Array<ArrayBuffer>;
+  return region.subarray(0, bytes).fill(0);
 }

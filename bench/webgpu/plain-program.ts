@@ -24,6 +24,11 @@ export class PlainProgram {
     return this.#keep({ size: bytes, usage: BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST });
   }
 
+  /** A buffer that JavaScript maps: `usage` says for which direction. */
+  mappable(bytes: number, usage: GPUBufferUsageFlags, mappedAtCreation = false): GPUBuffer {
+    return this.#keep({ size: bytes, usage, mappedAtCreation });
+  }
+
   /** The numbers of a uniform, which never change. */
   uniform(words: ArrayBufferView<ArrayBuffer>): GPUBuffer {
     const buffer = this.#keep({ size: Math.max(16, words.byteLength), usage: BUFFER_UNIFORM | BUFFER_COPY_DST });
@@ -37,10 +42,13 @@ export class PlainProgram {
   }
 
   /** Bindings 0, 1, ... of group 0. */
-  bind(pipeline: GPUComputePipeline, buffers: readonly GPUBuffer[]): GPUBindGroup {
+  bind(pipeline: GPUComputePipeline, bindings: readonly (GPUBuffer | GPUBufferBinding)[]): GPUBindGroup {
     return this.device.createBindGroup({
       layout: pipeline.getBindGroupLayout(0),
-      entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+      entries: bindings.map((given, binding) => ({
+        binding,
+        resource: "buffer" in given ? given : { buffer: given },
+      })),
     });
   }
 

@@ -161,6 +161,6 @@ function checkDevice({ name, budget }: DeviceDriver, { frames, bytes, lookahead 
   if (bytes !== null && bytes.byteOffset % 8 !== 0) {
     throw new MemoryError("EINVAL", `the memory of ${name} begins at byte ${bytes.byteOffset}, not at a multiple of 8`);
   }
-  if (lookahead !== 0 && lookahead !== 1)
-    throw new MemoryError("EINVAL", `the lookahead of ${name} is ${String(lookahead)}, not 0 or 1`);
+  if (lookahead !== 0 && lookahead !== 1 && lookahead !== 2)
+    throw new MemoryError("EINVAL", `the lookahead of ${name} is ${String(lookahead)}, not 0, 1 or 2`);
 }

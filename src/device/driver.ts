@@ -6,7 +6,7 @@
  * reads or writes them; the lists and views that are passed are the engine's again as soon as the promise settles, and
  * must not be kept. A method may throw instead of rejecting. Copies may be asked for while a kernel runs, if the device
  * has `lookahead`, and by a fault of the CPU while another copy is under way; they never touch the same frames. Kernels
- * run one after another.
+ * run one after another: a step is executed before the last one is done only where `lookahead` is 2.
  */
 
 import type { Environment } from "../mm/environment.js";
@@ -58,7 +58,11 @@ export interface Device {
    * private memory. Valid until `close`.
    */
   readonly bytes: Uint8Array | null;
-  /** Steps that may be loaded while a kernel runs, because copies and kernels really overlap: 0 or 1. */
+  /**
+   * Steps that may be on their way while a kernel runs, because copies and kernels really overlap: 0, 1 or 2. With 1, the next
+   * step is loaded meanwhile. With 2, it is executed meanwhile as well, so that the device never waits for the program, and the
+   * one after it is loaded: `execute` is called before it has settled for the step before, and steps run in the order of calls.
+   */
   readonly lookahead: number;
   /**
    * Frames that a kernel can have as one run: frames `[n * runFrames, (n + 1) * runFrames)` lie in one buffer of the device,
@@ -214,6 +218,8 @@ export interface KernelSlice {
    */
   readonly frames: Int32Array;
   readonly written: boolean;
+  /** What the step leaves on these pages is going to be downloaded soon, and nothing else is written there before. A hint. */
+  readonly leaving?: boolean;
 }
 
 /** How many invocations a dispatch has in each dimension: x changes fastest. Those of one dimension have 1 in the others. */
@@ -249,7 +255,7 @@ export interface DeviceKernel {
    */
   execute(step: KernelStep): Promise<void>;
   /** In place of the device's `lookahead`, for this kernel. */
-  readonly lookahead?: 0 | 1;
+  readonly lookahead?: 0 | 1 | 2;
   /** Bytes of device memory beside the frames that steps have needed at most, where slices were not contiguous. */
   readonly scratchBytes: number;
   /**

@@ -5,7 +5,7 @@ import { type ErrorCode, MemoryError } from "../mm/errors.js";
 /** A dispatch that stopped. What the arrays that it writes hold is unspecified; all others are untouched. */
 export class DispatchError extends MemoryError {
   override readonly name = "DispatchError";
-  /** Invocations that completed before. */
+  /** Invocations that completed before. Of those in the two steps after them, any may have run. */
   readonly completed: number;
 
   constructor(code: ErrorCode, message: string, completed: number, cause: unknown) {

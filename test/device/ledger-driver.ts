@@ -54,6 +54,7 @@ class LedgerDevice implements Device {
   readonly #host: DeviceHost;
   /** Frames that hold contents; a read of any other is a mistake of the engine. */
   readonly #memory = new Map<number, Uint8Array>();
+  #last: Promise<void> = Promise.resolve();
 
   constructor(driver: LedgerDriver, host: DeviceHost, frames: number) {
     this.#driver = driver;
@@ -89,16 +90,25 @@ class LedgerDevice implements Device {
     await this.#driver.note("createKernel", descriptor.label);
     const { host } = descriptor;
     if (host === undefined) throw new MemoryError("ENOTSUP", "the ledger runs functions only");
-    return { scratchBytes: 0, execute: (step) => this.#execute(host, step) };
+    return { scratchBytes: 0, execute: (step) => this.#queue(host, step) };
   }
 
   async close(): Promise<void> {
     await this.#driver.note("close", `${this.#memory.size} frames`);
   }
 
-  async #execute(host: HostKernel, { first, count, slices, uniforms }: KernelStep): Promise<void> {
+  /** Steps run in the order of calls, whether the one before is done or not. */
+  #queue(host: HostKernel, step: KernelStep): Promise<void> {
+    const before = this.#last;
+    const { first, count } = step;
+    const noted = this.#driver.note("execute", `${first}+${count}`);
+    const done = Promise.all([noted, before]).then(() => this.#execute(host, step));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  #execute(host: HostKernel, { first, count, slices, uniforms }: KernelStep): void {
     const scratch = slices.map((slice) => joined(Array.from(slice.frames, (frame) => this.#page(frame))).buffer);
-    await this.#driver.note("execute", `${first}+${count}`);
     const views = slices.map(({ type, offset, length }, i) =>
       viewOf(type, scratch[i] ?? new ArrayBuffer(0), offset, length),
     );

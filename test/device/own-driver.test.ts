@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Device } from "../../src/device/driver.js";
-import { createUnifiedMemory, type HostKernel } from "../../src/index.js";
+import { createUnifiedMemory, DispatchError, type HostKernel } from "../../src/index.js";
 import { memoryError, PAGE } from "../builders.js";
 import { checkInvariants } from "../invariants.js";
 import { type OpenedMemory, openUntended } from "../unified/opened-memory.js";
@@ -23,7 +23,7 @@ function check({ machine }: OpenedMemory): void {
 }
 
 test("every workload gives the bytes of a plain loop on a driver written from the documentation", async () => {
-  for (const lookahead of [0, 1]) {
+  for (const lookahead of [0, 1, 2]) {
     for (const workload of workloads(PAGE)) {
       const driver = new LedgerDriver(12 * PAGE);
       driver.lookahead = lookahead;
@@ -94,6 +94,72 @@ test("with lookahead the next step is loaded while the kernel of the one before 
   assert.ok(executed.length >= 4);
   assert.ok(overlaps(driver.events, "execute", "upload") >= executed.length - 1, driver.events.join("\n"));
   assert.equal(overlaps(driver.events, "execute", "execute"), 0, "kernels run one after another");
+});
+
+test("with a queue the next step is executed while the one before runs, never more than two at once, and in order", async () => {
+  const { driver, dispatch } = await streaming(2);
+  let running = 0;
+  let most = 0;
+  driver.before = async (method) => {
+    if (method !== "execute") return;
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    running--;
+  };
+  await dispatch();
+  assert.equal(most, 2);
+  const begun = driver.events.filter((event) => event.startsWith("execute") && event.endsWith("begins"));
+  const firsts = begun.map((event) => Number.parseInt(event.slice("execute ".length), 10));
+  assert.deepEqual(
+    firsts,
+    firsts.toSorted((a, b) => a - b),
+  );
+  assert.ok(overlaps(driver.events, "execute", "upload") > 0, "what comes next is loaded meanwhile");
+});
+
+test("when a step of a queue fails, those behind it are waited for, and what completed before it is said", async () => {
+  const driver = new LedgerDriver(12 * PAGE);
+  driver.lookahead = 2;
+  const opened = await openUntended({ driver });
+  const x = opened.memory.createArray("u8", 8 * PAGE);
+  const y = opened.memory.createArray("u8", 8 * PAGE);
+  await x.fill(1);
+  const kernel = await opened.memory.createKernel({
+    label: "add",
+    host: addOne,
+    footprint: { x: { each: 1 }, y: { each: 1 } },
+  });
+  let executed = 0;
+  let running = 0;
+  driver.before = async (method) => {
+    if (method !== "execute") return;
+    const turn = executed++;
+    running++;
+    await new Promise((resolve) => setTimeout(resolve, turn === 2 ? 5 : 1));
+    running--;
+    if (turn === 1) throw new Error("the bus is gone");
+  };
+  const completed: number[] = [];
+  const dispatched = kernel.dispatch({
+    invocations: 8 * PAGE,
+    arrays: { x, y },
+    mode: "streamed",
+    onProgress: (progress) => void completed.push(progress.completed),
+  });
+  await assert.rejects(dispatched, (error: unknown) => {
+    assert.ok(error instanceof DispatchError);
+    assert.deepEqual(completed, [error.completed]);
+    assert.match(error.message, /the bus is gone/);
+    return true;
+  });
+  assert.equal(executed, 3, "the third was executed before the second failed");
+  assert.equal(running, 0);
+  check(opened);
+  driver.before = () => {};
+  await x.fill(1);
+  await kernel.dispatch({ invocations: 8 * PAGE, arrays: { x, y } });
+  assert.ok((await y.read()).every((byte) => byte === 2));
+  await opened.destroyed();
 });
 
 test("without lookahead nothing is copied while a kernel runs", async () => {
@@ -252,7 +318,7 @@ test("a driver that brings other memory than it said is refused, and its device 
       { frames: 1, bytes: new Uint8Array(2 * PAGE).subarray(4) },
       /not at a multiple of 8/,
     ],
-    ["a lookahead of 2", "private", { lookahead: 2 }, /the lookahead of ledger is 2, not 0 or 1/],
+    ["a lookahead of 3", "private", { lookahead: 3 }, /the lookahead of ledger is 3, not 0, 1 or 2/],
     ["no kind of memory", "shared", { frames: 4, bytes: null }, /kind is "private" or "coherent", not "shared"/],
   ];
   for (const [what, kind, memory, message] of refused) {

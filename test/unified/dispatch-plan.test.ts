@@ -81,7 +81,7 @@ test("steps of whole workgroups cover all invocations in order, and use no more 
     const granule = pick(random, [2, 3, 8]);
     const frames = between(random, 2, 30);
     const asked = {
-      ...request({ operands, invocations, frames, lookahead: pick(random, [0, 1]) }),
+      ...request({ operands, invocations, frames, lookahead: pick(random, [0, 1, 2]) }),
       mode: "auto" as const,
     };
     let plan;

@@ -48,7 +48,7 @@ function randomRequest(random: () => number): PlanRequest {
     pageSize,
     frames: between(random, 1, 24),
     ...(random() < 0.4 && { runFrames: between(random, 1, 24) }),
-    lookahead: pick(random, [0, 1]),
+    lookahead: pick(random, [0, 1, 2]),
     mode: pick(random, ["auto", "streamed", "resident"]),
   });
 }
@@ -57,14 +57,16 @@ test("the steps of a plan cover every invocation once and in order, each within 
   let streamed = 0;
   let resident = 0;
   await withSeeds(t, 3000, (random) => {
-    const asked = randomRequest(random);
+    const asked = { ...randomRequest(random), granule: pick(random, [1, 1, 3, 8]) };
     const { operands, invocations, pageSize, frames, runFrames = frames, lookahead } = asked;
     let plan: StepPlan;
     try {
       plan = planSteps(asked);
     } catch (error) {
-      if (error instanceof MemoryError && error.code === "ENOMEM") return;
-      throw error;
+      if (!(error instanceof MemoryError && error.code === "ENOMEM")) throw error;
+      const fits = pagesUsed(operands, 0, invocations, pageSize) <= Math.min(frames, runFrames);
+      assert.ok(asked.mode === "streamed" || !fits, `all that is used fits, and yet: ${error.message}`);
+      return;
     }
     const steps = stepsOf(plan, invocations);
     for (const [first, count] of steps) {
@@ -86,14 +88,13 @@ test("the steps of a plan cover every invocation once and in order, each within 
     const needs = steps.map(([first, count]) => pagesUsed(moving, first, count, pageSize));
     for (const [i, need] of needs.entries()) {
       assert.ok(whole + need <= frames, `step ${i} needs ${whole} + ${need} of ${frames} pages`);
-      const beside = needs[i + 1] ?? 0;
-      if (plan.lookahead > 0) {
-        assert.ok(
-          whole + need + beside <= frames,
-          `step ${i} and the next need ${need} + ${beside} of ${frames - whole} pages`,
-        );
-      }
+      const ahead = needs.slice(i + 1, i + 1 + plan.lookahead);
+      assert.ok(
+        ahead.reduce((sum, pages) => sum + pages, whole + need) <= frames,
+        `step ${i} and the next need ${[need, ...ahead].join(" + ")} of ${frames - whole} pages`,
+      );
     }
+    assert.equal(plan.leavingPages, Math.max(0, pagesUsed(operands, 0, invocations, pageSize) - frames));
     assert.ok(plan.lookahead <= lookahead);
   });
   assert.ok(streamed > 200 && resident > 200, `only ${streamed} streamed and ${resident} resident plans were seen`);
@@ -221,12 +222,21 @@ test("a streamed step is small beside the device's memory, since copies and cach
   for (const [, count] of stepsOf(plan, 64 * MiB)) assert.ok(count * 4 <= 4 * MiB);
 });
 
-test("two steps are in flight only where both fit; else the next is loaded when the one before is done", () => {
+test("as many steps are on their way as fit; where no two do, the next is loaded when the one before is done", () => {
   const operands: Operand[] = [{ name: "x", footprint: { each: 32 }, stride: 4, length: 32 * 100 }];
-  const roomy = planSteps(request({ operands, invocations: 100, frames: 4, lookahead: 1 }));
-  assert.equal(roomy.lookahead, 1);
-  const tight = planSteps(request({ operands, invocations: 100, frames: 3, lookahead: 1 }));
-  assert.equal(tight.lookahead, 0);
+  const planWith = (frames: number, lookahead: number): StepPlan =>
+    planSteps(request({ operands, invocations: 100, frames, lookahead }));
+  assert.deepEqual(
+    [3, 4, 5, 6, 7].map((frames) => [planWith(frames, 1).lookahead, planWith(frames, 2).lookahead]),
+    [
+      [0, 0],
+      [1, 1],
+      [1, 1],
+      [1, 2],
+      [1, 2],
+    ],
+  );
+  const tight = planWith(3, 2);
   for (const [, count] of stepsOf(tight, 100)) assert.equal(count, 1);
 });
 

@@ -69,7 +69,7 @@ class ShadowedDevice implements Device {
   readonly bytes = null;
   readonly frames: number;
   readonly runFrames: number;
-  readonly lookahead = 1;
+  readonly lookahead: number;
   readonly #device: WebgpuDevice;
   readonly #driver: ShadowedDriver;
   readonly #host: DeviceHost;
@@ -84,6 +84,7 @@ class ShadowedDevice implements Device {
     this.#gpu = gpu;
     this.frames = device.frames;
     this.runFrames = device.runFrames;
+    this.lookahead = device.lookahead;
   }
 
   run(frame: number, count: number): Uint8Array {
@@ -216,6 +217,8 @@ class FollowedRun implements PagedRun {
 
 /** A function over the copy: of no other interest to the driver than what it reads and writes. */
 class FunctionKernel implements DeviceKernel {
+  /** The copy has no queue. */
+  readonly lookahead = 1;
   scratchBytes = 0;
   readonly #kernel: StepKernel;
   readonly #device: ShadowedDevice;

@@ -1,10 +1,12 @@
 /**
- * Copies from frames to host memory, through staging buffers: the next is on its way while the last one is copied out.
+ * Copies from frames to host memory, through staging buffers: the next is on its way while the last one is copied out. What the
+ * step that wrote it has copied to staging memory already is taken from there.
  */
 
 import type { CopyList } from "../copy-list.js";
 import type { DeviceHost } from "../driver.js";
 import type { DeviceGone } from "./device-gone.js";
+import type { EarlyDownloads } from "./early-downloads.js";
 import type { Pools } from "./pools.js";
 import type { StagingRing } from "./staging-ring.js";
 import { MAP_READ } from "./usage.js";
@@ -24,17 +26,36 @@ export class Downloads {
   readonly #host: DeviceHost;
   readonly #pools: Pools;
   readonly #ring: StagingRing;
+  readonly #early: EarlyDownloads;
 
-  constructor(device: GPUDevice, gone: DeviceGone, host: DeviceHost, pools: Pools, ring: StagingRing) {
+  constructor(
+    device: GPUDevice,
+    gone: DeviceGone,
+    host: DeviceHost,
+    pools: Pools,
+    ring: StagingRing,
+    early: EarlyDownloads,
+  ) {
     this.#device = device;
     this.#gone = gone;
     this.#host = host;
     this.#pools = pools;
     this.#ring = ring;
+    this.#early = early;
   }
 
   async run(copies: CopyList): Promise<void> {
     this.#gone.assertUsable();
+    if (this.#early.isEmpty) return this.#fetch(copies);
+    const { runs, rest } = this.#early.takeFrom(copies);
+    const fetched = rest.length > 0 ? this.#fetch(rest) : Promise.resolve();
+    // It is awaited when what is there already has been copied out.
+    fetched.catch(() => {});
+    for (const run of runs) await this.#early.read(run, this.#host.bytes(run.host, run.count));
+    await fetched;
+  }
+
+  async #fetch(copies: CopyList): Promise<void> {
     const onTheWay: Part[] = [];
     try {
       for (let run = 0, page = 0; run < copies.length;) {

@@ -33,9 +33,8 @@ export class WebgpuInterop implements DeviceInterop {
 
   placeOf(frame: number, written: boolean): { buffer: GPUBuffer; offset: number } {
     const { pools } = this.#context;
-    const pool = pools.poolOf(frame);
-    if (written) pool.written = true;
-    return { buffer: pool.buffer, offset: pools.offsetOf(frame) };
+    if (written) pools.willChange(frame, 1, true);
+    return { buffer: pools.poolOf(frame).buffer, offset: pools.offsetOf(frame) };
   }
 
   async source(buffer: unknown): Promise<BufferCopies> {
@@ -131,7 +130,7 @@ class Copies implements BufferCopies {
       const place = pools.offsetOf(from) + within;
       if (this.#use === "target") encoder.copyBufferToBuffer(pool.buffer, place, this.buffer, offset + done, part);
       else {
-        pool.written = true;
+        pools.willChange(from, Math.ceil((within + part) / pools.pageSize), true);
         encoder.copyBufferToBuffer(this.buffer, offset + done, pool.buffer, place, part);
       }
       done += part;

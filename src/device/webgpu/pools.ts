@@ -16,7 +16,7 @@ const LEAST_POOL_BYTES = 16 * 1024 * 1024;
 export interface Pool {
   readonly buffer: GPUBuffer;
   readonly frames: number;
-  /** A kernel or a copy has written to it: from then on `writeBuffer` is slow. */
+  /** The GPU has written to it, a kernel or a copy: from then on `writeBuffer` is slow. */
   written: boolean;
 }
 
@@ -26,6 +26,8 @@ export class Pools {
   readonly runFrames: number;
   readonly frames: number;
   readonly pools: readonly Pool[];
+  /** Told of frames before what they hold changes. */
+  onChange: (frame: number, count: number) => void = () => {};
   /** The first trap page reads as what is on no page: words of ones. */
   #trapIsFilled = false;
 
@@ -81,6 +83,18 @@ export class Pools {
   /** Frames from `frame` on that are in its pool. */
   restOfPool(frame: number): number {
     return this.runFrames - (frame % this.runFrames);
+  }
+
+  /** Frames of one pool are about to be written: on the GPU, or by `writeBuffer`. */
+  willChange(frame: number, count: number, onGpu: boolean): void {
+    if (onGpu) this.poolOf(frame).written = true;
+    this.onChange(frame, count);
+  }
+
+  /** The same where nobody knows which frames the GPU writes. */
+  allWillChange(): void {
+    for (const pool of this.pools) pool.written = true;
+    this.onChange(0, this.frames);
   }
 
   /** Before kernels that read what is on no page. */

@@ -121,7 +121,6 @@ export function scatter(encoder: GPUCommandEncoder, place: SlicePlace, scratch: 
     const to = Math.min(end, (page + count) * pageSize);
     if (from >= to) return;
     const pool = pools.poolOf(frame);
-    pool.written = true;
     const target = pools.offsetOf(frame) + from - page * pageSize;
     encoder.copyBufferToBuffer(scratch, place.offset + from, pool.buffer, target, to - from);
   });

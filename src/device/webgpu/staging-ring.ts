@@ -9,7 +9,8 @@ import { BUFFER_COPY_DST, BUFFER_COPY_SRC, BUFFER_MAP_READ, BUFFER_MAP_WRITE, MA
 
 /** Large enough that the calls do not count, small enough to stay in a processor's cache. */
 const STAGING_BYTES = 2 * 1024 * 1024;
-const MOST_BUFFERS = 3;
+/** Enough for two steps of a kernel that are on their way, and one that is being copied. */
+const MOST_BUFFERS = 6;
 
 export class StagingRing {
   /** Pages that one buffer has room for. */
@@ -36,6 +37,11 @@ export class StagingRing {
     this.#bytes = this.pages * pageSize;
   }
 
+  /** Buffers that there are. */
+  get made(): number {
+    return this.#made;
+  }
+
   /** Are there as many buffers as there can be? */
   get isFull(): boolean {
     return this.#made >= MOST_BUFFERS;
@@ -51,9 +57,14 @@ export class StagingRing {
     for (;;) {
       const free = this.tryTake();
       if (free !== null) return free;
-      if (this.#made < MOST_BUFFERS) return this.#make();
+      if (!this.isFull) return this.#make();
       await this.#gone.until(new Promise<void>((resolve) => this.#waiting.push(resolve)));
     }
+  }
+
+  /** One more buffer that is free. */
+  async add(): Promise<void> {
+    if (!this.isFull) this.#put(await this.#make());
   }
 
   /** The GPU or JavaScript is done with it; a buffer for uploads may still be copied from. */

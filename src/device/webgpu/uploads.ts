@@ -65,6 +65,7 @@ export class Uploads {
         unshared.set(bytes);
         bytes = unshared.subarray(0, bytes.byteLength);
       }
+      this.#pools.willChange(frame, pages, false);
       this.#queue.writeBuffer(this.#pools.poolOf(frame).buffer, this.#pools.offsetOf(frame), bytes);
       done += pages;
     }
@@ -95,12 +96,11 @@ export class Uploads {
         const frame = copies.device[i] + done;
         const pages = Math.min(copies.count[i] - done, this.#ring.pages - used, this.#pools.restOfPool(frame));
         bytes.set(this.#host.bytes(copies.host[i] + done, pages), used * pageSize);
-        const pool = this.#pools.poolOf(frame);
-        pool.written = true;
+        this.#pools.willChange(frame, pages, true);
         encoder?.copyBufferToBuffer(
           staging,
           used * pageSize,
-          pool.buffer,
+          this.#pools.poolOf(frame).buffer,
           this.#pools.offsetOf(frame),
           pages * pageSize,
         );

@@ -10,6 +10,7 @@ import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor } from ".
 import { loadPart } from "../load-part.js";
 import { DeviceGone } from "./device-gone.js";
 import { Downloads } from "./downloads.js";
+import { EarlyDownloads } from "./early-downloads.js";
 import { GpuBuffers } from "./gpu-buffers.js";
 import { WebgpuInterop } from "./interop.js";
 import type { EffectiveLimits } from "./limits.js";
@@ -32,7 +33,7 @@ export interface WebgpuShape {
 
 export class WebgpuDevice implements Device {
   readonly bytes = null;
-  readonly lookahead = 1;
+  readonly lookahead = 2;
   readonly lost: Promise<DeviceLostError>;
   readonly buffers: GpuBuffers;
   readonly pools: Pools;
@@ -63,10 +64,11 @@ export class WebgpuDevice implements Device {
     this.interop = new WebgpuInterop({ name: shape.name, device, gone, pools });
     const ring = (direction: "upload" | "download"): StagingRing =>
       new StagingRing(buffers, gone, direction, host.pageSize, pools.frames);
+    const early = new EarlyDownloads(gone, pools, ring("download"));
     this.#uploads = new Uploads(device, gone, host, pools, ring("upload"));
-    this.#downloads = new Downloads(device, gone, host, pools, ring("download"));
+    this.#downloads = new Downloads(device, gone, host, pools, ring("download"), early);
     const { maxComputeWorkgroupsPerDimension: mostWorkgroups } = shape.limits;
-    this.#kernels = { device, gone, buffers, pools, scratch: new Scratch(buffers), mostWorkgroups };
+    this.#kernels = { device, gone, buffers, pools, early, scratch: new Scratch(buffers), mostWorkgroups };
     this.#poison = host.debug ? new Uint8Array(host.pageSize).fill(POISON) : null;
   }
 
@@ -106,9 +108,8 @@ export class WebgpuDevice implements Device {
       const end = frames.device[i] + frames.count[i];
       for (let frame = frames.device[i]; frame < end;) {
         const count = Math.min(end - frame, pools.restOfPool(frame));
-        const pool = pools.poolOf(frame);
-        pool.written = true;
-        encoder.clearBuffer(pool.buffer, pools.offsetOf(frame), count * pools.pageSize);
+        pools.willChange(frame, count, true);
+        encoder.clearBuffer(pools.poolOf(frame).buffer, pools.offsetOf(frame), count * pools.pageSize);
         frame += count;
       }
     }
@@ -116,6 +117,7 @@ export class WebgpuDevice implements Device {
   }
 
   discard(frame: number): void {
+    this.pools.willChange(frame, 1, false);
     if (this.#poison === null || this.#gone.error !== null) return;
     this.#device.queue.writeBuffer(this.pools.poolOf(frame).buffer, this.pools.offsetOf(frame), this.#poison);
   }

@@ -10,6 +10,7 @@ import type { KernelDescription } from "../wgsl/describe.js";
 import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
 import { resourceOf } from "./binding-resource.js";
 import type { DeviceGone } from "./device-gone.js";
+import type { EarlyBatch, EarlyDownloads } from "./early-downloads.js";
 import type { GpuBuffers } from "./gpu-buffers.js";
 import { gpuMessage } from "./gpu-message.js";
 import type { PagedDispatches } from "./paged/paged-dispatches.js";
@@ -29,6 +30,7 @@ export interface KernelContext {
   readonly gone: DeviceGone;
   readonly buffers: GpuBuffers;
   readonly pools: Pools;
+  readonly early: EarlyDownloads;
   readonly scratch: Scratch;
   /** Workgroups that one dispatch of WebGPU has at most in each dimension. */
   readonly mostWorkgroups: number;
@@ -40,6 +42,8 @@ export class WebgpuKernel implements DeviceKernel {
   readonly beginPaged?: (dispatch: PagedDispatch) => Promise<PagedRun>;
   readonly #paged: PagedDispatches | null;
   #scratchBytes = 0;
+  /** Settles when the step that is made ready is in the queue; null while none is. */
+  #submitting: Promise<void> | null = null;
   readonly #context: KernelContext;
   readonly #label: string;
   readonly #description: KernelDescription;
@@ -80,28 +84,40 @@ export class WebgpuKernel implements DeviceKernel {
   }
 
   async execute(step: KernelStep): Promise<void> {
-    const { gone, pools, scratch, mostWorkgroups, buffers } = this.#context;
-    gone.assertUsable();
-    const range = workgroupRange(step, step.shape, this.workgroups);
-    const calls = rowsOf(range, mostWorkgroups);
-    if (calls.length === 0) return;
-    const places = placeSlices(this.#arrays, step.slices, pools);
-    const variant = variantOf(this.#arrays, places, step.shape);
-    const copied = places.filter(({ pool }) => pool === null);
-    const sizes = copied.map((place) => scratchBytesOf(place, pools.pageSize));
-    this.#scratchBytes = Math.max(this.#scratchBytes, sum(sizes));
-    // What is there already is not awaited: then the step is in the queue when this returns, in front of the next one's copies.
-    const pipeline = this.#pipelines.peek(variant) ?? (await this.#pipelines.take(variant));
-    for (const [n, bytes] of sizes.entries()) if (scratch.peek(n, bytes) === null) await scratch.take(n, bytes);
-    const uniforms = this.#uniformBytes(step, pipeline.module, places, calls, range.end);
-    if (this.#uniforms === null || this.#uniforms.size < uniforms.byteLength) {
-      if (this.#uniforms !== null) buffers.destroy(this.#uniforms);
-      this.#uniforms = null;
-      this.#uniforms = await buffers.create("uniforms", uniforms.byteLength, BUFFER_UNIFORM | BUFFER_COPY_DST);
+    // Steps are in the queue in the order of calls, also where one has to wait for its pipeline.
+    while (this.#submitting !== null) await this.#submitting;
+    let submitted = (): void => {};
+    this.#submitting = new Promise((resolve) => (submitted = resolve));
+    let done: Promise<void> | null = null;
+    try {
+      const { gone, pools, early, scratch, mostWorkgroups, buffers } = this.#context;
+      gone.assertUsable();
+      const range = workgroupRange(step, step.shape, this.workgroups);
+      const calls = rowsOf(range, mostWorkgroups);
+      if (calls.length === 0) return;
+      const places = placeSlices(this.#arrays, step.slices, pools);
+      const variant = variantOf(this.#arrays, places, step.shape);
+      const copied = places.filter(({ pool }) => pool === null);
+      const sizes = copied.map((place) => scratchBytesOf(place, pools.pageSize));
+      this.#scratchBytes = Math.max(this.#scratchBytes, sum(sizes));
+      // What is there already is not awaited: then the step is in the queue when this returns, in front of the next one's copies.
+      const pipeline = this.#pipelines.peek(variant) ?? (await this.#pipelines.take(variant));
+      for (const [n, bytes] of sizes.entries()) if (scratch.peek(n, bytes) === null) await scratch.take(n, bytes);
+      if (early.lacksRoom(step.slices)) await early.makeRoom(step.slices);
+      const uniforms = this.#uniformBytes(step, pipeline.module, places, calls, range.end);
+      if (this.#uniforms === null || this.#uniforms.size < uniforms.byteLength) {
+        if (this.#uniforms !== null) buffers.destroy(this.#uniforms);
+        this.#uniforms = null;
+        this.#uniforms = await buffers.create("uniforms", uniforms.byteLength, BUFFER_UNIFORM | BUFFER_COPY_DST);
+      }
+      gone.assertUsable();
+      const copies = copied.map((place, n) => [place, scratch.peek(n, sizes[n])!] as const);
+      done = this.#submit(step, pipeline, places, new Map(copies), calls, uniforms, this.#uniforms);
+    } finally {
+      this.#submitting = null;
+      submitted();
     }
-    gone.assertUsable();
-    const copies = copied.map((place, n) => [place, scratch.peek(n, sizes[n])!] as const);
-    await this.#submit(step, pipeline, places, new Map(copies), calls, uniforms, this.#uniforms);
+    await done;
   }
 
   /** The step is in the queue when this returns, and done when what it returns settles. */
@@ -114,7 +130,8 @@ export class WebgpuKernel implements DeviceKernel {
     uniformBytes: Uint8Array<ArrayBuffer>,
     uniforms: GPUBuffer,
   ): Promise<void> {
-    const { device, gone, pools } = this.#context;
+    const { device, gone, pools, early } = this.#context;
+    let copies: EarlyBatch | null = null;
     device.pushErrorScope("validation");
     device.pushErrorScope("out-of-memory");
     let thrown: unknown = null;
@@ -134,10 +151,16 @@ export class WebgpuKernel implements DeviceKernel {
       }
       pass.end();
       for (const [place, buffer] of scratch) if (place.slice.written) scatter(encoder, place, buffer, pools);
-      device.queue.submit([encoder.finish()]);
+      copies = early.copy(encoder, step.slices);
+      const commands = encoder.finish();
       for (const { pool, writable } of places) if (pool !== null && writable) pool.written = true;
+      for (const { written, frames } of step.slices)
+        if (written) for (const frame of frames) pools.willChange(frame, 1, true);
+      device.queue.submit([commands]);
+      copies.submitted();
     } catch (error) {
       thrown = error;
+      copies?.dropped();
     }
     const done = Promise.all([device.popErrorScope(), device.popErrorScope(), device.queue.onSubmittedWorkDone()]);
     return gone.until(

@@ -1,6 +1,7 @@
 /**
  * Dispatches on the engine of this thread. One that is not paged is cut into steps, and each step loads what it uses, runs, and
- * lets it go. The next step's pages are loaded while a kernel runs, where the device can do both at once.
+ * lets it go. The next step's pages are loaded while a kernel runs, where the device can do both at once; and it is executed
+ * before the one before is done, where the device has a queue.
  */
 
 import type { DeviceKernel, DispatchResources, KernelSlice } from "../../device/driver.js";
@@ -19,7 +20,7 @@ import type { DeviceEngine, Engine } from "./engine.js";
 import { framesLeft } from "./frames-left.js";
 import { type BoundOperand, OperandPages } from "./operand-pages.js";
 import { dispatchPaged } from "./paged-dispatch.js";
-import type { StepPlan } from "./step-plan.js";
+import { countPages, type StepPlan } from "./step-plan.js";
 import { Turns } from "./turn.js";
 
 /** A step whose pages are held on the device. */
@@ -30,6 +31,12 @@ interface LoadedStep {
   readonly slices: readonly KernelSlice[];
   /** What `release` gives back. */
   readonly held: readonly Int32Array[];
+}
+
+/** A step that has been executed: `done` settles with it. */
+interface RunningStep {
+  readonly end: number;
+  readonly done: Promise<void>;
 }
 
 export class LocalKernel {
@@ -101,6 +108,17 @@ export class LocalKernel {
     let steps = 0;
     let began = false;
     let ahead: Promise<LoadedStep> | null = null;
+    const running: RunningStep[] = [];
+    const finishFirst = async (): Promise<void> => {
+      await running[0].done;
+      completed = running[0].end;
+      running.shift();
+      steps++;
+      onProgress?.({ completed, invocations });
+      if (completed === invocations) return;
+      await turns.take();
+      checkpoint();
+    };
     const turns = new Turns(machine.environment);
     const resources: DispatchResources = { shape, uniforms, bindings };
     try {
@@ -108,24 +126,20 @@ export class LocalKernel {
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
       const load = (first: number): Promise<LoadedStep> =>
         this.#loadStep(plan, operands, invocations, first, checkpoint);
-      while (completed < invocations) {
-        const step: LoadedStep = await (ahead ?? load(completed));
+      for (let next = 0; next < invocations;) {
+        const step: LoadedStep = await (ahead ?? load(next));
         ahead = null;
-        const next = completed + step.count;
+        next += step.count;
         began = true;
-        const running = this.#execute(step, resources);
+        running.push({ end: next, done: observed(this.#execute(step, resources)) });
         if (plan.lookahead > 0 && next < invocations) ahead = observed(load(next));
-        await running;
-        completed = next;
-        steps++;
-        onProgress?.({ completed, invocations });
-        if (completed === invocations) break;
-        await turns.take();
-        checkpoint();
+        while (running.length >= Math.max(1, plan.lookahead)) await finishFirst();
       }
+      while (running.length > 0) await finishFirst();
     } catch (error) {
       const loaded = await ahead?.catch(() => null);
       for (const frames of loaded?.held ?? []) residency.release(frames);
+      completed = await endOf(running, completed);
       const aborted = signal?.aborted === true && error === signal.reason;
       if (aborted || (!began && error instanceof MemoryError)) throw error;
       throw DispatchError.of(error, this.#label, completed, invocations);
@@ -176,13 +190,23 @@ export class LocalKernel {
     const held: Int32Array[] = [];
     try {
       const slices: KernelSlice[] = [];
+      const leaving = plan.leavingPages > 0 && countPages(operands, 0, first + count, pageSize) <= plan.leavingPages;
       for (const operand of operands) {
         const elements = elementsOf(operand, first, count);
         const { page, pages } = pagesOf(operand, elements, pageSize);
         const frames = pages === 0 ? new Int32Array(0) : await this.#hold(operand, page, pages, checkpoint);
         held.push(frames);
         const { name, type, stride, written, length: total } = operand;
-        slices.push({ name, type, ...elements, total, offset: (elements.first * stride) % pageSize, frames, written });
+        slices.push({
+          name,
+          type,
+          ...elements,
+          total,
+          offset: (elements.first * stride) % pageSize,
+          frames,
+          written,
+          leaving,
+        });
       }
       return { first, count, invocations, slices, held };
     } catch (error) {
@@ -211,6 +235,21 @@ export class LocalKernel {
       for (const frames of step.held) residency.release(frames);
     }
   }
+}
+
+/** Waits for all steps that run, in order; which invocations have completed then, without gap. */
+async function endOf(running: readonly RunningStep[], completed: number): Promise<number> {
+  let end = completed;
+  let all = true;
+  for (const step of running) {
+    const isDone = await step.done.then(
+      () => true,
+      () => false,
+    );
+    all &&= isDone;
+    if (all) end = step.end;
+  }
+  return end;
 }
 
 /** A promise that is awaited later: its rejection is not unhandled meanwhile. */

@@ -7,20 +7,24 @@
  */
 
 import { MemoryError } from "../../mm/errors.js";
-import { alignment, elementsOf, type Footprint, type Operand, pagesOf } from "../footprint.js";
+import { alignment, type ElementRange, elementsOf, type Footprint, type Operand, pagesOf } from "../footprint.js";
 
-/** Bytes that one streamed step uses at most: small enough to stay in a processor's cache between copy and kernel. */
-const STREAMED_STEP_BYTES = 4 * 1024 * 1024;
-/** The same where the next step is copied meanwhile: each step costs the waking of another thread as well. */
-const OVERLAPPED_STEP_BYTES = 8 * 1024 * 1024;
+/**
+ * Bytes that one streamed step uses at most, by how many are on their way beside it. Small enough to stay in a processor's cache
+ * between copy and kernel; larger where each step costs the waking of another thread as well, which nobody waits for where the
+ * next step is in the device's queue by then.
+ */
+const STEP_BYTES = [4, 8, 4].map((mebibytes) => mebibytes * 1024 * 1024);
 const RESIDENT_STEP_BYTES = 32 * 1024 * 1024;
 
 export interface StepPlan {
   readonly mode: "resident" | "streamed";
   /** Pages that whole arrays, and in resident mode all others, hold during the dispatch. */
   readonly heldPages: number;
-  /** Steps that may be loaded beside the one that runs: fewer than asked for where both would not fit. */
+  /** Steps that may be on their way beside the one that runs: fewer than asked for where they would not all fit. */
   readonly lookahead: number;
+  /** Pages that have to leave the device before the last step: those that were used first. */
+  readonly leavingPages: number;
   /** Invocations of the step that begins at `first`. */
   stepAt(first: number): number;
 }
@@ -34,7 +38,7 @@ export interface PlanRequest {
   readonly frames: number;
   /** Those that a kernel can have side by side; default all. */
   readonly runFrames?: number;
-  /** Steps in flight beside the one that runs. */
+  /** Steps that may be on their way beside the one that runs: see `Device`. */
   readonly lookahead: number;
   /** Steps run beside this thread: a resident dispatch is one. Default false. */
   readonly runsBeside?: boolean;
@@ -47,14 +51,20 @@ export interface PlanRequest {
 export function planSteps(request: PlanRequest): StepPlan {
   const { granule = 1, invocations: count } = request;
   if (granule === 1) return planSingle(request);
-  // A step of whole granules is one of invocations that use as much as a granule does.
+  // A step of whole granules is one of invocations that use as much as a granule does. The last may be none: nothing uses
+  // what lies behind the elements of the last invocation.
   const operands = request.operands.map((operand) => ({
     ...operand,
+    length: endOf(elementsOf(operand, 0, count)),
     footprint: timesAsMuch(operand.footprint, granule),
   }));
   const plan = planSingle({ ...request, operands, invocations: Math.ceil(count / granule) });
   const stepAt = (first: number): number => Math.min(plan.stepAt(first / granule) * granule, count - first);
   return { ...plan, stepAt };
+}
+
+function endOf({ first, length }: ElementRange): number {
+  return first + length;
 }
 
 function timesAsMuch(footprint: Footprint, granule: number): Footprint {
@@ -73,6 +83,7 @@ function planSingle(request: PlanRequest): StepPlan {
       mode: "resident",
       heldPages: total,
       lookahead,
+      leavingPages: 0,
       stepAt: (first) => largestStep(streamed, first, invocations, limit, runFrames, unit, pageSize),
     };
   }
@@ -117,16 +128,19 @@ function planStreamed({
   );
   const unit = alignment(streamed, pageSize);
   const available = frames - heldPages;
-  const stepBytes = lookahead > 0 ? OVERLAPPED_STEP_BYTES : STREAMED_STEP_BYTES;
-  const target = Math.max(Math.floor(stepBytes / pageSize), countPages(streamed, 0, unit, pageSize));
-  const share = Math.min(Math.floor(available / (1 + lookahead)), target);
+  const targetWith = (ahead: number): number =>
+    Math.max(Math.floor(STEP_BYTES[ahead] / pageSize), countPages(streamed, 0, unit, pageSize));
+  const shareWith = (ahead: number): number => Math.min(Math.floor(available / (1 + ahead)), targetWith(ahead));
+  const leavingPages = Math.max(0, countPages(operands, 0, invocations, pageSize) - frames);
   const stream = (limit: number, ahead: number): StepPlan => ({
     mode: "streamed",
     heldPages,
     lookahead: ahead,
+    leavingPages,
     stepAt: (first) => largestStep(streamed, first, invocations, limit, runFrames, unit, pageSize),
   });
-  if (boundOfSingle(streamed, pageSize) <= share) return stream(share, lookahead);
+  const bound = boundOfSingle(streamed, pageSize);
+  if (bound <= shareWith(lookahead)) return stream(shareWith(lookahead), lookahead);
   const needed = largestSingle(streamed, invocations, unit, pageSize);
   if (needed > available) {
     const bytes = (needed + heldPages) * pageSize;
@@ -135,8 +149,10 @@ function planStreamed({
       `one step of kernel "${kernel}" needs ${bytes} bytes of device memory, more than the ${frames * pageSize} bytes that the device has`,
     );
   }
-  // Two steps in flight would take each other's pages where an invocation needs more than its share.
-  return needed <= share ? stream(share, lookahead) : stream(Math.max(needed, Math.min(available, target)), 0);
+  // Steps in flight would take each other's pages where an invocation needs more than its share.
+  for (let ahead = lookahead; ahead > 0; ahead--)
+    if (needed <= shareWith(ahead)) return stream(shareWith(ahead), ahead);
+  return stream(Math.max(needed, Math.min(available, targetWith(lookahead))), 0);
 }
 
 export function countPages(operands: readonly Operand[], first: number, count: number, pageSize: number): number {

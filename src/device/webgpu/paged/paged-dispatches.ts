@@ -53,7 +53,7 @@ export class PagedDispatches {
       const bytes = this.#uniformBytes(dispatch);
       if (buffers.uniforms !== null) device.queue.writeBuffer(buffers.uniforms, 0, bytes);
       pools.fillTrap(device);
-      for (const pool of pools.pools) pool.written = true;
+      pools.allWillChange();
       const groups = await this.#groups(pipeline, buffers, dispatch);
       const violation = (array: number): MemoryError => {
         // What it stored meanwhile went there.
