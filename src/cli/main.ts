@@ -7,14 +7,16 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { conformCommand } from "./conform/command.js";
+import { infoCommand } from "./info.js";
 
-const USAGE = `usage: pageferry conform FILE...
+const USAGE = `usage: pageferry conform FILE... | info
 
   conform FILE...   replay runs recorded on Linux (linux-hmm-trace/1, gzip or plain) and compare every answer
+  info              whether arrays can be typed arrays that page themselves here, how, and why not
   --help            this text
   --version         the version of the package
 
-exit code: 0 all operations identical, 1 a difference, 2 wrong usage or a file that is no trace`;
+exit code: 0 all operations identical, or views can be had; 1 a difference, or not; 2 wrong usage or a file that is no trace`;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -30,6 +32,8 @@ async function main(args: string[]): Promise<number> {
   if (values.version === true) return print(version());
   const [command, ...files] = positionals;
   if (command === undefined) return refuse("a command is missing");
+  if (command === "info")
+    return files.length > 0 ? refuse("info takes no FILE") : infoCommand((line) => console.log(line));
   if (command !== "conform") return refuse(`${command} is not a command`);
   if (files.length === 0) return refuse("conform needs at least one FILE");
   return conformCommand(files, { out: (line) => console.log(line), error: (line) => console.error(line) });

@@ -102,6 +102,8 @@ export async function createUnifiedMemory(
   if (cpuAccess !== "pinned" && cpuAccess !== "transparent")
     throw new MemoryError("EINVAL", `cpuAccess is "pinned" or "transparent", not "${String(cpuAccess)}"`);
   const transparent = cpuAccess === "transparent";
+  if (!transparent && (options as { transparent?: unknown }).transparent !== undefined)
+    throw new MemoryError("EINVAL", 'transparent says how, for cpuAccess: "transparent" alone');
   const { shared = transparent, pager = transparent ? "worker" : "here" } = options;
   if (typeof shared !== "boolean") throw new MemoryError("EINVAL", `shared is true or false, not ${String(shared)}`);
   if (pager !== "here" && pager !== "worker")

@@ -18,7 +18,7 @@ const KIB = 1024;
 const LOST = 1;
 const STILL = 2;
 /** Parts of the compiled tests that the program needs beside those that searches need. */
-const PARTS = ["test/transparent/race"];
+const PARTS = ["test/transparent/race", "test/transparent/print.js"];
 
 const wanted = process.env["PAGEFERRY_RACE_ROUNDS"] ?? "15";
 

@@ -4,8 +4,13 @@
  */
 
 import { findKoffi, System } from "../../access/transparent/linux/system.js";
-import type { MemoryError } from "../../mm/errors.js";
+import { FAULT_METHODS } from "../../access/transparent/linux/offer.js";
+import { LADDER } from "../../access/transparent/linux/userfaultfd.js";
+import { checkOptions, type OptionNames } from "../../device/options.js";
+import { MemoryError } from "../../mm/errors.js";
 import type { TransparentOptions } from "../pager.js";
+
+const OPTIONS: OptionNames<TransparentOptions> = { method: true, privilege: true, patience: true };
 
 interface NodeProcess {
   on(event: "exit", listener: () => void): void;
@@ -25,8 +30,9 @@ export class ThisProcess {
     this.#system = system;
   }
 
-  /** ENOTSUP, saying what is missing, on another system or without `koffi`. */
+  /** EINVAL for options that there are not. ENOTSUP, saying what is missing, on another system or without `koffi`. */
   static async prepare(options: TransparentOptions): Promise<ThisProcess> {
+    check(options);
     const koffi = findKoffi();
     return new ThisProcess(koffi, options, await System.load(koffi));
   }
@@ -48,6 +54,21 @@ export class ThisProcess {
   pagerEnded(reason: MemoryError): void {
     if (!this.#left && this.#onExit !== null) this.#system.die(reason.message);
   }
+}
+
+function check(options: TransparentOptions): void {
+  checkOptions("transparent", options, OPTIONS);
+  const { method, privilege, patience = 1 } = options;
+  const privileges = LADDER.map((step) => step.privilege);
+  checkName("transparent.method", method, FAULT_METHODS);
+  checkName("transparent.privilege", privilege, privileges);
+  if (!(patience > 0 && patience < Infinity))
+    throw new MemoryError("EINVAL", `transparent.patience is a time in milliseconds, not ${String(patience)}`);
+}
+
+function checkName(what: string, given: string | undefined, names: readonly string[]): void {
+  if (given === undefined || names.includes(given)) return;
+  throw new MemoryError("EINVAL", `${what} is one of ${names.join(", ")}, not "${String(given)}"`);
 }
 
 function node(): NodeProcess {

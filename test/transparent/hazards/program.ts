@@ -1,5 +1,6 @@
 /** One hazard after the other, each in a process of its own: `node program.js NAME`. It prints what the test compares. */
 
+import { print } from "../print.js";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -154,7 +155,7 @@ const hazards: Record<string, () => Promise<void>> = {
     await pause(300);
     touch(view, 5);
     await pause(100);
-    console.log("leaving");
+    print("leaving");
     process.exit(3);
   },
 
@@ -184,32 +185,32 @@ const hazards: Record<string, () => Promise<void>> = {
 
   async crash() {
     const view = await writtenOnDevice("crashing");
-    console.log("never", view[0]);
+    print(`never ${view[0]}`);
   },
 
   async silence() {
     const view = await writtenOnDevice("silent", { patience: 500 });
-    console.log("never", view[0]);
+    print(`never ${view[0]}`);
   },
 
   async failure() {
     const view = await writtenOnDevice("failing");
-    console.log("never", view[0]);
+    print(`never ${view[0]}`);
   },
 
   async readOnly() {
     const { array } = await open();
     const view = await array.snapshot().view();
-    console.log("read", view[PAGE + 1]);
+    print(`read ${view[PAGE + 1]}`);
     view[PAGE + 1] = 1;
-    console.log("never");
+    print("never");
   },
 
   async noMemory() {
     const memory = await createUnifiedMemory({ cpuAccess: "transparent", hostBudget: 4 * PAGE });
     const view = await memory.createArray("u8", 8 * PAGE).view();
     for (let i = 0; i < view.length; i += PAGE) view[i] = 1;
-    console.log("never");
+    print("never");
   },
 
   async spawn() {
@@ -308,4 +309,4 @@ const [name = ""] = process.argv.slice(2);
 const hazard = hazards[name];
 assert.ok(hazard !== undefined, `there is no hazard ${name}`);
 await hazard();
-console.log("done");
+print("done");

@@ -3,6 +3,7 @@
  * had before.
  */
 
+import { print } from "../print.js";
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,7 +37,7 @@ async function budget(): Promise<void> {
   for (let i = 0; i < (8 * MIB) / 4; i += 1024) assert.equal(view[i], i);
   const most = resident() - before;
   const { usedBytes } = memory.stats.host;
-  console.log(JSON.stringify({ most, host, device, used: usedBytes / MIB }));
+  print(JSON.stringify({ most, host, device, used: usedBytes / MIB }));
   for (let at = 0; at < array.byteLength; at += PART) {
     for (let i = at / 4; i < (at + PART) / 4; i += 1024) assert.equal(view[i], i);
     await array.prefetch("device", { start: at / 4, length: PART / 4 });
@@ -68,7 +69,7 @@ async function swap(): Promise<void> {
     }
   }
   const { swap: swapped } = await memory.readStats();
-  console.log(JSON.stringify({ most, host, written: Math.round((swapped?.writtenBytes ?? 0) / MIB) }));
+  print(JSON.stringify({ most, host, written: Math.round((swapped?.writtenBytes ?? 0) / MIB) }));
   await memory.destroy();
   rmSync(folder, { recursive: true });
 }

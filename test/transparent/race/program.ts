@@ -8,6 +8,7 @@
  * node program.js METHOD PAGE_SIZE PAGES ROUNDS [SEED]
  */
 
+import { print } from "../print.js";
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
@@ -116,6 +117,6 @@ function sum(moves: Readonly<Record<string, { readonly pages: number }>>): numbe
 }
 
 function finish(code: number, message: string): never {
-  console.log(`${message} (seed ${seed})`);
+  print(`${message} (seed ${seed})`);
   process.exit(code);
 }

@@ -204,7 +204,7 @@ export class Userfaultfd {
 }
 
 /** Ways to a descriptor, the one that can most first: its number, or -1. */
-const LADDER: readonly { readonly privilege: Privilege; readonly open: (system: System) => number }[] = [
+export const LADDER: readonly { readonly privilege: Privilege; readonly open: (system: System) => number }[] = [
   { privilege: "system call", open: (system) => system.syscall(numberOf(), O_CLOEXEC | O_NONBLOCK) },
   { privilege: "/dev/userfaultfd", open: openDevice },
   {
