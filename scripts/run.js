@@ -21,6 +21,8 @@ const RUN_ONCE = [
   "property/seeded-bugs",
   "conform/protocol-rows",
   "access/user-mode/interleavings",
+  "access/transparent",
+  "transparent",
   "webgpu/corpus",
   "webgpu/found-shaders",
   "webgpu/interop",

@@ -47,6 +47,17 @@ export interface Stats {
     readonly retries: number;
     readonly misses: number;
   }[];
+  /**
+   * Of a memory with transparent access: how the process's page table is written, and by which privilege; faults of threads that
+   * touched a view, and pages that came with them. Else null.
+   */
+  readonly views: {
+    readonly method: string;
+    readonly privilege: string;
+    readonly faults: number;
+    readonly pages: number;
+    readonly releasedBytes: number;
+  } | null;
   /** Milliseconds. */
   readonly time: MigrationCounters["time"];
 }

@@ -39,7 +39,12 @@ test("the command starts by itself", () => {
   }
 });
 
-for (const file of ["package-lock.json", "test/packaging/tools/package-lock.json", "test/webgpu/package-lock.json"]) {
+for (const file of [
+  "package-lock.json",
+  "test/packaging/tools/package-lock.json",
+  "test/transparent/package-lock.json",
+  "test/webgpu/package-lock.json",
+]) {
   test(`${file} pins every package by its digest and names no place to download it from`, () => {
     const packages = Object.entries((read(file) as Lockfile).packages).filter(([path]) => path !== "");
     assert.ok(packages.length > 0);
@@ -70,6 +75,6 @@ test("every dependency is pinned to one version", () => {
 
 test("what only some programs need is asked of nobody else", () => {
   const { peerDependencies = {}, peerDependenciesMeta = {} } = manifest;
-  assert.deepEqual(Object.keys(peerDependencies), ["webgpu"]);
+  assert.deepEqual(Object.keys(peerDependencies), ["koffi", "webgpu"]);
   for (const name of Object.keys(peerDependencies)) assert.equal(peerDependenciesMeta[name]?.optional, true, name);
 });

@@ -5,7 +5,7 @@ import type { MigrationCounters } from "../../trace/counters.js";
 import type { Stats } from "../stats.js";
 import type { Engine } from "./engine.js";
 
-export function takeStats({ machine, attached, sources, sharing }: Engine): Stats {
+export function takeStats({ machine, attached, sources, sharing, views }: Engine): Stats {
   const { pageSize, host, swap, counters } = machine;
   const { driver, device, usedFrames } = attached;
   const lost = attached.lost !== null;
@@ -33,6 +33,7 @@ export function takeStats({ machine, attached, sources, sharing }: Engine): Stat
     faults: { cpu: counters.faults, device: counters.deviceFaults, waited: counters.waits },
     copies: { onWrite: counters.copiedOnWrite, pinned: counters.copiedPinned },
     threads: Array.from(sharing?.ports ?? [], ({ name, counters: counted }) => ({ label: name, ...counted })),
+    views: views?.stats ?? null,
     time,
   };
 }

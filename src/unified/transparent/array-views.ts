@@ -5,6 +5,7 @@
  * Invariant: an array's window is opened once it is mapped, and closed before its pages are unmapped.
  */
 
+import type { IdleMemory } from "../../access/transparent/idle-memory.js";
 import type { FaultServer, FaultSurroundings } from "../../access/transparent/fault-server.js";
 import type { ProcessTable, ViewedPages } from "../../access/transparent/process-table.js";
 import { MemoryError } from "../../mm/errors.js";
@@ -13,6 +14,7 @@ import { alone, type Engine } from "../local/engine.js";
 import type { LocalMapping } from "../local/local-mapping.js";
 import type { Operation } from "../operation-queue.js";
 import type { WindowBytes } from "../pager.js";
+import type { Stats } from "../stats.js";
 
 /** Faults look after themselves: they are not aborted. */
 const FAULT: Operation = { checkpoint: () => {}, outside: (wait) => wait, signal: undefined };
@@ -24,6 +26,9 @@ const MOST_BYTES = 2 ** 32;
 export interface OpenedAccess {
   readonly table: ProcessTable;
   readonly server: FaultServer;
+  /** null where memory is not given back. */
+  readonly idle: IdleMemory | null;
+  readonly privilege: string;
   /** Of the process, by which threads wait; null of one in software. */
   readonly descriptor: number | null;
   /** Nothing faults any more; what is there is taken back. */
@@ -65,6 +70,12 @@ export class ArrayViews {
 
   get descriptor(): number | null {
     return this.#access.descriptor;
+  }
+
+  get stats(): NonNullable<Stats["views"]> {
+    const { server, privilege, table, idle } = this.#access;
+    const { method } = table.pages;
+    return { method, privilege, faults: server.served, pages: server.entered, releasedBytes: idle?.released ?? 0 };
   }
 
   /** Where threads see the pages of a mapping, which is mapped. ENOMEM for want of addresses. */

@@ -26,7 +26,7 @@ export interface LinuxOptions {
 export interface LinuxAccess {
   readonly table: ProcessTable;
   readonly server: FaultServer;
-  readonly method: string;
+  readonly idle: IdleMemory;
   readonly privilege: Privilege;
   /** Of the process: closing it lets threads go that wait. */
   readonly descriptor: number;
@@ -69,7 +69,7 @@ export function openLinuxAccess(
       stopSupervisor();
       watch.close();
     };
-    return { table, server, method: pages.method, privilege: watch.privilege, descriptor: watch.descriptor, close };
+    return { table, server, idle, privilege: watch.privilege, descriptor: watch.descriptor, close };
   } catch (error) {
     watch.close();
     throw error;
