@@ -12,6 +12,7 @@ import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
 import { swapFile } from "./swap-file.js";
 import { workerPins } from "./worker-pins.js";
 import { writingKernel } from "./writing-kernel.js";
+import { viewScenarios } from "./transparent/views.js";
 import { residentOnGpu } from "./webgpu/resident.js";
 import { streamedInPlace, streamedReadOnly, streamedReduce } from "./webgpu/streamed.js";
 
@@ -36,4 +37,5 @@ export const SCENARIOS: readonly Scenario[] = [
   streamedReadOnly,
   streamedInPlace,
   streamedReduce,
+  ...viewScenarios,
 ];

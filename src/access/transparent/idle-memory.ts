@@ -18,9 +18,11 @@ export class IdleMemory implements IdleFrames {
   released = 0;
   readonly #machine: Machine;
   readonly #table: ProcessTable;
-  /** Idle since the last look, and since before it. A frame may be in them more than once, and may be in use again. */
+  /** Idle since the last look, and since before it. A frame is in one of them at most, and may be in use again. */
   #recent: number[] = [];
   #old: number[] = [];
+  /** By frame: is it in one of them? */
+  #listed = new Uint8Array(0);
 
   constructor(machine: Machine, table: ProcessTable) {
     this.#machine = machine;
@@ -29,6 +31,9 @@ export class IdleMemory implements IdleFrames {
   }
 
   add(frame: number): void {
+    if (frame >= this.#listed.length) this.#grow();
+    if (this.#listed[frame] === 1) return;
+    this.#listed[frame] = 1;
     this.#recent.push(frame);
   }
 
@@ -47,15 +52,21 @@ export class IdleMemory implements IdleFrames {
       const first = frames[i++];
       if (!this.#take(first)) continue;
       let end = first + 1;
-      while (i < frames.length && this.#follows(end, frames[i])) if (this.#take(frames[i++])) end++;
+      for (; frames[i] === end && this.#isBeside(end) && this.#take(end); i++) end++;
       this.#release(first, end - first);
     }
   }
 
-  /** Is the frame the next of the run, or one that is in it already? */
-  #follows(end: number, frame: number): boolean {
+  #grow(): void {
+    const listed = new Uint8Array(this.#machine.frames.count);
+    listed.set(this.#listed);
+    this.#listed = listed;
+  }
+
+  /** Is the frame in the region of the one before it? */
+  #isBeside(frame: number): boolean {
     const { zones } = this.#machine;
-    return frame === end - 1 || (frame === end && zones.of(frame) === zones.of(end - 1) && this.#isIdle(frame));
+    return zones.of(frame) === zones.of(frame - 1);
   }
 
   #isIdle(frame: number): boolean {
@@ -64,6 +75,7 @@ export class IdleMemory implements IdleFrames {
   }
 
   #take(frame: number): boolean {
+    this.#listed[frame] = 0;
     if (!this.#isIdle(frame)) return false;
     this.#machine.frames.clearFlags(frame, PG_TOUCHED);
     this.#machine.host.touched--;

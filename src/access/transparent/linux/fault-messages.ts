@@ -53,7 +53,7 @@ export class FaultMessages {
     }
   }
 
-  /** False when there was nothing. */
+  /** False when there is nothing more, as far as is known: what comes later is told of again. */
   #read(): boolean {
     const messages = this.#messages;
     const bytes = this.#watch.system.read(this.#watch.descriptor, messages, messages.byteLength);
@@ -66,6 +66,6 @@ export class FaultMessages {
       const write = (messages[at + FLAGS] & (FLAG_WRITE | FLAG_WRITE_PROTECTED)) !== 0;
       this.#answer(messages[at + ADDRESS] + messages[at + ADDRESS + 1] * HIGH, write);
     }
-    return true;
+    return bytes === messages.byteLength;
   }
 }

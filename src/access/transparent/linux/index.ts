@@ -36,6 +36,8 @@ export interface LinuxAccess {
 
 const PATIENCE = 10_000;
 const BEATS_A_PATIENCE = 40;
+/** Memory is idle for so many beats before it is given back, twice as many at most. */
+const BEATS_A_LOOK = 40;
 
 declare function setInterval(beat: () => void, milliseconds: number): object;
 declare function clearInterval(beat: object): void;
@@ -59,8 +61,7 @@ export function openLinuxAccess(
     const stopSupervisor = startSupervisor({ koffi, descriptor: watch.descriptor, words, patience }, fail);
     const idle = new IdleMemory(mm.machine, table);
     const beat = setInterval(() => {
-      Atomics.add(words, BEATS, 1);
-      idle.age();
+      if (Atomics.add(words, BEATS, 1) % BEATS_A_LOOK === 0) idle.age();
     }, patience / BEATS_A_PATIENCE);
     const close = (): void => {
       clearInterval(beat);
