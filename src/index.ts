@@ -35,12 +35,13 @@ export type { Stats } from "./unified/stats.js";
 export {
   createUnifiedMemory,
   type SharedMemoryOptions,
+  type TransparentMemoryOptions,
   type UnifiedMemoryOptions,
 } from "./unified/create-unified-memory.js";
 export type { DisconnectOptions, PortOptions, UnifiedMemory } from "./unified/unified-memory.js";
 export type { ArrayHandle } from "./unified/array-handle.js";
 export type { DeviceModule } from "./unified/local/device-module.js";
-export type { Port } from "./unified/pager.js";
+export type { Port, TransparentOptions } from "./unified/pager.js";
 
 /** Bytes. */
 export const KiB = 1024;

@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { repository } from "../packaging/sample-project.js";
+import { skip as withoutTransparent } from "../transparent/setting.js";
 import { skip as withoutGpu } from "../webgpu/gpu.js";
 
 interface Example {
@@ -38,12 +39,16 @@ function examplesOf(file: string): Example[] {
       continue;
     }
     const isOnGpu = code.includes("pageferry/webgpu");
+    const isTransparent = code.includes('cpuAccess: "transparent"');
     found.push({
-      modules: isOnGpu ? [new URL("../webgpu/navigator.js", import.meta.url).href] : [],
+      modules: [
+        ...(isOnGpu ? [new URL("../webgpu/navigator.js", import.meta.url).href] : []),
+        ...(isTransparent ? [new URL("../transparent/resolve-koffi.js", import.meta.url).href] : []),
+      ],
       place: `${file}:${text.slice(0, index).split("\n").length}`,
       language: language.startsWith("t") ? "ts" : "js",
       code,
-      notRun: notRun ?? (isOnGpu && withoutGpu !== false ? withoutGpu : undefined),
+      notRun: notRun ?? ((isOnGpu && withoutGpu) || (isTransparent && withoutTransparent) || undefined),
       beside,
     });
   }
