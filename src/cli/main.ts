@@ -9,7 +9,8 @@ import { parseArgs } from "node:util";
 import { conformCommand } from "./conform/command.js";
 import { infoCommand } from "./info.js";
 
-const USAGE = `usage: pageferry conform FILE... | info
+const USAGE = `usage: pageferry conform FILE...
+       pageferry info
 
   conform FILE...   replay runs recorded on Linux (linux-hmm-trace/1, gzip or plain) and compare every answer
   info              whether arrays can be typed arrays that page themselves here, how, and why not

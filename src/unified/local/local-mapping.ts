@@ -203,6 +203,7 @@ export class LocalMapping implements Mapping {
   async window(): Promise<WindowBytes> {
     const { views } = this.#engine;
     if (views === null) throw new MemoryError("ENOTSUP", 'views need a memory made with cpuAccess: "transparent"');
+    if (this.#page < 0) throw goneError();
     return views.bytesOf(this);
   }
 

@@ -66,6 +66,6 @@ function pack(
     hostBudget,
     pageSize,
     debug,
-    transparent: transparent === null ? null : { koffi: transparent.koffi, options: transparent.options },
+    transparent: transparent?.start ?? null,
   };
 }

@@ -6,8 +6,9 @@ import type { DeviceModule } from "../local/device-module.js";
 import { useFilesOfThisThread } from "../local/node-files.js";
 import { openPager } from "../local/open-pager.js";
 import type { LocalPager } from "../local/local-pager.js";
-import type { Port, TransparentOptions } from "../pager.js";
+import type { Port } from "../pager.js";
 import type { ArrayViews } from "../transparent/array-views.js";
+import type { TransparentStart } from "../transparent/open-views.js";
 
 /** What the worker is asked to make. */
 export interface PagerStart {
@@ -18,7 +19,7 @@ export interface PagerStart {
   readonly pageSize: number | undefined;
   readonly debug: boolean | undefined;
   /** null without transparent access. */
-  readonly transparent: { readonly koffi: string; readonly options: TransparentOptions } | null;
+  readonly transparent: TransparentStart | null;
 }
 
 /** What is in force, of a memory with transparent access. */
@@ -52,7 +53,7 @@ async function openViews(pager: LocalPager, transparent: PagerStart["transparent
   if (transparent === null) return null;
   try {
     const { openViews: open } = await import("../transparent/open-views.js");
-    return await pager.openViews((engine) => open(engine, transparent.koffi, transparent.options));
+    return await pager.openViews((engine) => open(engine, transparent));
   } catch (error) {
     await pager.close();
     throw error;

@@ -11,11 +11,20 @@ interface NodeProcess {
   on(event: "uncaughtException", listener: (error: unknown) => void): void;
 }
 
+/** What the thread that makes a memory tells that of its pager. */
+export interface TransparentStart {
+  /** Where `koffi` is. */
+  readonly koffi: string;
+  /** Not 0 once the process exits. */
+  readonly exiting: Int32Array<SharedArrayBuffer>;
+  readonly options: TransparentOptions;
+}
+
 /** ENOTSUP, saying what is missing, where views cannot be had. */
-export async function openViews(engine: Engine, koffi: string, options: TransparentOptions): Promise<ArrayViews> {
+export async function openViews(engine: Engine, { koffi, exiting, options }: TransparentStart): Promise<ArrayViews> {
   // Nothing is read from files once threads may wait for pages: the threads that would do it may be among them.
   await loadOnDemand("transparent access");
-  const system = await System.load(koffi);
+  const system = await System.load(koffi, exiting);
   const views = await ArrayViews.open(
     engine,
     (mm, surroundings) => openLinuxAccess(system, koffi, mm, surroundings, options),

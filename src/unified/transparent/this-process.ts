@@ -9,6 +9,7 @@ import { LADDER } from "../../access/transparent/linux/userfaultfd.js";
 import { checkOptions, type OptionNames } from "../../device/options.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { TransparentOptions } from "../pager.js";
+import type { TransparentStart } from "./open-views.js";
 
 const OPTIONS: OptionNames<TransparentOptions> = { method: true, privilege: true, patience: true };
 
@@ -18,15 +19,13 @@ interface NodeProcess {
 }
 
 export class ThisProcess {
-  readonly koffi: string;
-  readonly options: TransparentOptions;
+  readonly start: TransparentStart;
   readonly #system: System;
   #onExit: (() => void) | null = null;
   #left = false;
 
   private constructor(koffi: string, options: TransparentOptions, system: System) {
-    this.koffi = koffi;
-    this.options = options;
+    this.start = { koffi, exiting: system.exiting, options };
     this.#system = system;
   }
 
@@ -39,7 +38,10 @@ export class ThisProcess {
 
   /** From now on threads may wait for pages. */
   enter(descriptor: number): void {
-    this.#onExit = () => this.#system.close(descriptor);
+    this.#onExit = () => {
+      Atomics.store(this.#system.exiting, 0, 1);
+      this.#system.close(descriptor);
+    };
     node().on("exit", this.#onExit);
   }
 

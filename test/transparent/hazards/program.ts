@@ -159,6 +159,42 @@ const hazards: Record<string, () => Promise<void>> = {
     process.exit(3);
   },
 
+  async exitInTheMiddle() {
+    const { view } = await open();
+    // The pager has faults to answer all the time, when the process exits.
+    for (let i = 0; i < 3; i++) new Worker(new URL("./busy.js", import.meta.url), { workerData: { view, from: i } });
+    await pause(300);
+    process.exit(3);
+  },
+
+  async otherThread() {
+    const { memory, array, view, wanted } = await open();
+    const worker = new Worker(new URL("./connected.js", import.meta.url));
+    const port = await memory.port();
+    worker.postMessage({ port, handle: array.handle }, [port]);
+    const [found] = (await once(worker, "message")) as [number[]];
+    assert.deepEqual(found, [wanted[PAGE], wanted[PAGE + 1], 9]);
+    assert.deepEqual([view[PAGE + 2], view[PAGE + 3]], [9, 10]);
+    await worker.terminate();
+    await memory.destroy();
+  },
+
+  async mappedFile() {
+    const { path, remove } = temporaryFile();
+    const content = Uint8Array.from({ length: 8 * PAGE + 100 }, (_, i) => i % 253);
+    await promises.writeFile(path, content);
+    const memory = await createUnifiedMemory({ cpuAccess: "transparent", hostBudget: 4 * PAGE });
+    const array = await memory.mapFile(path, { type: "u8" });
+    const view = await array.view();
+    // More than memory has: pages that nobody has changed are read again.
+    for (let round = 0; round < 2; round++) assert.ok(Buffer.compare(view, content) === 0);
+    view[3 * PAGE] = content[3 * PAGE] = 254;
+    assert.ok(Buffer.compare(view, content) === 0);
+    assert.notEqual(readFileSync(path)[3 * PAGE], 254);
+    await memory.destroy();
+    remove();
+  },
+
   async terminate() {
     const { memory, array, view, wanted } = await open();
     const kernel = await slowKernel(memory);

@@ -58,7 +58,10 @@ export function openLinuxAccess(
     const server = new FaultServer(table, surroundings);
     const words = createWatchWords();
     const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
-    const stopSupervisor = startSupervisor({ koffi, descriptor: watch.descriptor, words, patience }, fail);
+    const stopSupervisor = startSupervisor(
+      { koffi, descriptor: watch.descriptor, words, exiting: system.exiting, patience },
+      fail,
+    );
     const idle = new IdleMemory(mm.machine, table);
     const beat = setInterval(() => {
       if (Atomics.add(words, BEATS, 1) % BEATS_A_LOOK === 0) idle.age();

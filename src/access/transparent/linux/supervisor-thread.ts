@@ -11,6 +11,7 @@ export interface Supervision {
   readonly koffi: string;
   readonly descriptor: number;
   readonly words: WatchWords;
+  readonly exiting: Int32Array<SharedArrayBuffer>;
   /** Milliseconds that faults may wait unread. */
   readonly patience: number;
 }
@@ -32,8 +33,8 @@ const looks = 10;
 
 await supervise(workerData);
 
-async function supervise({ koffi, descriptor, words, patience }: Supervision): Promise<void> {
-  const system = await System.load(koffi);
+async function supervise({ koffi, descriptor, words, exiting, patience }: Supervision): Promise<void> {
+  const system = await System.load(koffi, exiting);
   let read = 0;
   let beats = 0;
   let silent = 0;

@@ -55,6 +55,8 @@ function notLoaded(what: string, cause: unknown): MemoryError {
 
 export class System {
   readonly koffi: Koffi;
+  /** In shared memory: not 0 once the process exits, and its descriptors are closed. */
+  readonly exiting: Int32Array<SharedArrayBuffer>;
   readonly ioctl: (descriptor: number, request: number, argument: Uint32Array) => number;
   /** The same for a request whose argument is a number. */
   readonly ioctlNumber: (descriptor: number, request: number, argument: number) => number;
@@ -82,8 +84,9 @@ export class System {
   /** Ends the process, without anything else. */
   readonly exitNow: (code: number) => never;
 
-  constructor(koffi: Koffi) {
+  constructor(koffi: Koffi, exiting = createExitWord()) {
     this.koffi = koffi;
+    this.exiting = exiting;
     const library = koffi.load(null);
     const of = <F>(prototype: string): F => library.func(prototype) as F;
     this.ioctl = of("int ioctl(int descriptor, unsigned long request, void *argument)");
@@ -107,10 +110,10 @@ export class System {
   }
 
   /** Throws ENOTSUP when the module at this URL, as `findKoffi` gave it, does not work here. */
-  static async load(url: string): Promise<System> {
+  static async load(url: string, exiting?: Int32Array<SharedArrayBuffer>): Promise<System> {
     try {
       const loaded = (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Koffi & { default?: Koffi };
-      return new System(loaded.default ?? loaded);
+      return new System(loaded.default ?? loaded, exiting);
     } catch (cause) {
       throw notLoaded(`does not load (${cause instanceof Error ? cause.message : String(cause)})`, cause);
     }
@@ -138,10 +141,17 @@ export class System {
 
   /** Says why, and ends the process: nothing that threads have stored or wait for can be answered for any more. */
   die(reason: string): never {
+    // This thread is about to be ended, and the process to exit as it was told to.
+    while (Atomics.load(this.exiting, 0) !== 0) Atomics.wait(this.exiting, 0, 1);
     const line = bytesOf(`pageferry: ${reason}; the process ends (exit code ${EXIT_CODE})\n`);
     this.write(2, line, line.byteLength);
     return this.exitNow(EXIT_CODE);
   }
+}
+
+/** What the threads of a process know of its exit. */
+export function createExitWord(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 }
 
 /** EX_SOFTWARE of sysexits(3). */
