@@ -12,6 +12,14 @@ import { snapshotTaken, writeAfterSnapshot } from "./snapshot.js";
 import { swapFile } from "./swap-file.js";
 import { workerPins } from "./worker-pins.js";
 import { writingKernel } from "./writing-kernel.js";
+import { oneMiss } from "./webgpu/one-miss.js";
+import {
+  breadthFirstAtAQuarter,
+  gatherAtAQuarter,
+  gatherResident,
+  pageRankAtAQuarter,
+  pageRankResident,
+} from "./webgpu/paged.js";
 import { residentOnGpu } from "./webgpu/resident.js";
 import { streamedInPlace, streamedReadOnly, streamedReduce } from "./webgpu/streamed.js";
 
@@ -36,4 +44,10 @@ export const SCENARIOS: readonly Scenario[] = [
   streamedReadOnly,
   streamedInPlace,
   streamedReduce,
+  gatherResident,
+  pageRankResident,
+  gatherAtAQuarter,
+  pageRankAtAQuarter,
+  breadthFirstAtAQuarter,
+  oneMiss,
 ];
