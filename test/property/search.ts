@@ -19,12 +19,14 @@ export interface Search<P, R extends { readonly steps: number }> {
   readonly run: (program: P) => Promise<R>;
   /** Steps to make when nobody asks for more. */
   readonly steps: number;
+  /** Programs that are drawn from one seed. Default: 20. */
+  readonly batch?: number;
   readonly print: (line: string) => void;
 }
 
 /** Runs programs until they made the steps; what each run gave. Throws for the smallest failing program that was found. */
 export async function search<P, R extends { readonly steps: number }>(searching: Search<P, R>): Promise<R[]> {
-  const { name, file, programs, run, print } = searching;
+  const { name, file, programs, run, batch = PROGRAMS_A_BATCH, print } = searching;
   const steps = numberFrom("PAGEFERRY_STEPS") ?? searching.steps;
   const first = numberFrom("PAGEFERRY_SEED") ?? Date.now() % 1_000_000;
   print(`${name}: seed ${first}, at least ${steps} steps`);
@@ -39,7 +41,7 @@ export async function search<P, R extends { readonly steps: number }>(searching:
     });
     const details = await fc.check(property, {
       seed,
-      numRuns: PROGRAMS_A_BATCH,
+      numRuns: batch,
       ...(path === undefined ? {} : { path }),
     });
     if (!details.failed && path !== undefined) return runs;

@@ -7,7 +7,7 @@
  */
 
 import { MemoryError } from "../../mm/errors.js";
-import { alignment, elementsOf, type Footprint, type Operand, pagesOf } from "../footprint.js";
+import { alignment, type ElementRange, elementsOf, type Footprint, type Operand, pagesOf } from "../footprint.js";
 
 /**
  * Bytes that one streamed step uses at most, by how many are on their way beside it. Small enough to stay in a processor's cache
@@ -51,14 +51,20 @@ export interface PlanRequest {
 export function planSteps(request: PlanRequest): StepPlan {
   const { granule = 1, invocations: count } = request;
   if (granule === 1) return planSingle(request);
-  // A step of whole granules is one of invocations that use as much as a granule does.
+  // A step of whole granules is one of invocations that use as much as a granule does. The last may be none: nothing uses
+  // what lies behind the elements of the last invocation.
   const operands = request.operands.map((operand) => ({
     ...operand,
+    length: endOf(elementsOf(operand, 0, count)),
     footprint: timesAsMuch(operand.footprint, granule),
   }));
   const plan = planSingle({ ...request, operands, invocations: Math.ceil(count / granule) });
   const stepAt = (first: number): number => Math.min(plan.stepAt(first / granule) * granule, count - first);
   return { ...plan, stepAt };
+}
+
+function endOf({ first, length }: ElementRange): number {
+  return first + length;
 }
 
 function timesAsMuch(footprint: Footprint, granule: number): Footprint {
