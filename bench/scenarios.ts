@@ -13,6 +13,14 @@ import { swapFile } from "./swap-file.js";
 import { workerPins } from "./worker-pins.js";
 import { writingKernel } from "./writing-kernel.js";
 import { viewScenarios } from "./transparent/views.js";
+import { oneMiss } from "./webgpu/one-miss.js";
+import {
+  breadthFirstAtAQuarter,
+  gatherAtAQuarter,
+  gatherResident,
+  pageRankAtAQuarter,
+  pageRankResident,
+} from "./webgpu/paged.js";
 import { residentOnGpu } from "./webgpu/resident.js";
 import { streamedInPlace, streamedReadOnly, streamedReduce } from "./webgpu/streamed.js";
 
@@ -38,4 +46,10 @@ export const SCENARIOS: readonly Scenario[] = [
   streamedInPlace,
   streamedReduce,
   ...viewScenarios,
+  gatherResident,
+  pageRankResident,
+  gatherAtAQuarter,
+  pageRankAtAQuarter,
+  breadthFirstAtAQuarter,
+  oneMiss,
 ];

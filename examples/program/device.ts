@@ -5,7 +5,6 @@
 
 import { type DeviceDriver, MemoryError, mirrorDevice } from "../../src/index.js";
 import { JobFailure } from "./failure.js";
-import { softwareName } from "./software-adapter.js";
 
 export const deviceNames = ["auto", "webgpu", "mirror"] as const;
 
@@ -48,6 +47,7 @@ export async function chooseDevice(
       ],
     });
   }
+  const { softwareName, webgpuDevice } = await import("../../src/device/webgpu/index.js");
   const { adapter } = found;
   const software = softwareName(adapter.info);
   if (asked === "auto" && software !== null) {
@@ -56,7 +56,6 @@ export async function chooseDevice(
       `the only WebGPU adapter is ${software}, which computes on the CPU (--device webgpu takes it)`,
     );
   }
-  const { webgpuDevice } = await import("../../src/device/webgpu/index.js");
   try {
     const driver = await webgpuDevice({ budget, adapter });
     return { name: "webgpu", driver, why: asked === "webgpu" ? "it was asked for" : "there is a GPU" };

@@ -64,6 +64,8 @@ export interface Device {
    * one after it is loaded: `execute` is called before it has settled for the step before, and steps run in the order of calls.
    */
   readonly lookahead: number;
+  /** The device is a program on the CPU: what it does, the CPU could do by itself. Default false. */
+  readonly isSoftware?: boolean;
   /**
    * Frames that a kernel can have as one run: frames `[n * runFrames, (n + 1) * runFrames)` lie in one buffer of the device,
    * the next run in another. Missing where all frames are one run.

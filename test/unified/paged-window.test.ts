@@ -70,4 +70,7 @@ test("windows grow as long as they need no more than half of the device, and wai
     assert.equal(size.units, expected);
   }
   assert.equal(new WindowSize(3).units, 3);
+  const wide = new WindowSize(FIRST_UNITS * 4);
+  wide.widen();
+  assert.equal(wide.units, FIRST_UNITS * 4);
 });

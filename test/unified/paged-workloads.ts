@@ -47,7 +47,7 @@ function draw(length: number, below: number, seed: number): Uint32Array<ArrayBuf
   return Uint32Array.from({ length }, () => Math.floor(random() * below));
 }
 
-function gather(size: number, invocations: number): PagedWorkload {
+export function gather(size: number, invocations: number): PagedWorkload {
   return {
     name: "gather",
     wgsl: `
@@ -256,7 +256,7 @@ function randomGraph(vertices: number, edges: number, seed: number): Graph {
 }
 
 /** `share` is a vertex's rank, divided by its edges: so a GPU has only sums to round. */
-function pageRank(vertices: number, edges: number): PagedWorkload {
+export function pageRank(vertices: number, edges: number): PagedWorkload {
   return {
     name: "PageRank",
     wgsl: `
@@ -289,7 +289,7 @@ function pageRank(vertices: number, edges: number): PagedWorkload {
 }
 
 /** One level of a search: those of the frontier tell their neighbours. */
-function breadthFirst(vertices: number, edges: number): PagedWorkload {
+export function breadthFirst(vertices: number, edges: number): PagedWorkload {
   const frontier = draw(vertices / 2, vertices, 11);
   return {
     name: "BFS push",

@@ -4,7 +4,6 @@
  */
 
 import { type DeviceDriver, mirrorDevice } from "pageferry";
-import { softwareName } from "../../program/software-adapter.js";
 
 export interface ChosenDevice {
   readonly driver: DeviceDriver;
@@ -30,10 +29,10 @@ export async function chooseDevice(budget: number): Promise<ChosenDevice> {
     if (asked === "webgpu") throw new Error("this browser has no WebGPU adapter: ?device=mirror computes without");
     return mirror("because this browser has no WebGPU adapter");
   }
+  const { softwareName, webgpuDevice } = await import("pageferry/webgpu");
   const software = softwareName(adapter.info);
   if (asked === "auto" && software !== null)
     return mirror(`because the only WebGPU adapter is ${software}, which computes on the CPU`);
-  const { webgpuDevice } = await import("pageferry/webgpu");
   const driver = await webgpuDevice({ budget, adapter });
   return {
     driver,

@@ -20,7 +20,7 @@ export async function createKernel(
   const description = describe({ text, entryPoint, constants, bindings });
   await checkKernel(device, gone, description, limits);
   const pipelines = new StepPipelines(device, gone, description, label);
-  const { module } = await pipelines.take({ based: [], writable: [], dimensions: 1 });
+  const { module } = await pipelines.take({ based: [], writable: [], dimensions: 1, isExact: true });
   const arrays = description.arrays.map(({ name, length }, n) => ({
     name,
     length,

@@ -27,6 +27,7 @@ export interface WebgpuShape {
   readonly name: string;
   readonly budget: number;
   readonly limits: EffectiveLimits;
+  readonly isSoftware: boolean;
   /** Called once, when everything is given back. */
   readonly onClose: () => void;
 }
@@ -34,6 +35,7 @@ export interface WebgpuShape {
 export class WebgpuDevice implements Device {
   readonly bytes = null;
   readonly lookahead = 2;
+  readonly isSoftware: boolean;
   readonly lost: Promise<DeviceLostError>;
   readonly buffers: GpuBuffers;
   readonly pools: Pools;
@@ -57,6 +59,7 @@ export class WebgpuDevice implements Device {
   ) {
     this.#device = device;
     this.#shape = shape;
+    this.isSoftware = shape.isSoftware;
     this.#gone = gone;
     this.lost = gone.lost;
     this.buffers = buffers;

@@ -1,5 +1,6 @@
 /** What a program makes of WebGPU before a memory opens it: checked options, and a GPUDevice. */
 
+import { softwareName } from "./software-adapter.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { Device, DeviceDriver, DeviceHost } from "../driver.js";
 import { checkOptions, type OptionNames } from "../options.js";
@@ -76,6 +77,7 @@ function driverOf(
     name,
     budget,
     limits,
+    isSoftware: softwareName(source.device.adapterInfo) !== null,
     onClose: () => {
       isOpen = false;
       source.closed();

@@ -19,7 +19,7 @@ import type { Scratch } from "./scratch.js";
 import { type ArrayVariable, gather, placeSlices, scatter, scratchBytesOf, type SlicePlace } from "./slice-places.js";
 import type { StepPipeline, StepPipelines } from "./step-pipelines.js";
 import { BUFFER_COPY_DST, BUFFER_UNIFORM } from "./usage.js";
-import { rowsOf, workgroupRange, workgroupsOf, type WorkgroupRows } from "./workgroups.js";
+import { areExact, isWhole, rowsOf, workgroupRange, workgroupsOf, type WorkgroupRows } from "./workgroups.js";
 
 /** No device asks for more. */
 const UNIFORM_ALIGNMENT = 256;
@@ -96,7 +96,8 @@ export class WebgpuKernel implements DeviceKernel {
       const calls = rowsOf(range, mostWorkgroups);
       if (calls.length === 0) return;
       const places = placeSlices(this.#arrays, step.slices, pools);
-      const variant = variantOf(this.#arrays, places, step.shape);
+      const isExact = areExact(calls) && isWhole(step.shape, this.workgroups);
+      const variant = variantOf(this.#arrays, places, step.shape, isExact);
       const copied = places.filter(({ pool }) => pool === null);
       const sizes = copied.map((place) => scratchBytesOf(place, pools.pageSize));
       this.#scratchBytes = Math.max(this.#scratchBytes, sum(sizes));
@@ -225,11 +226,17 @@ export class WebgpuKernel implements DeviceKernel {
   }
 }
 
-function variantOf(arrays: readonly ArrayVariable[], places: readonly SlicePlace[], shape: DispatchShape): StepVariant {
+function variantOf(
+  arrays: readonly ArrayVariable[],
+  places: readonly SlicePlace[],
+  shape: DispatchShape,
+  isExact: boolean,
+): StepVariant {
   return {
     based: places.filter(({ isPart }) => isPart).map(({ slice }) => slice.name),
     writable: places.filter(({ writable }, n) => writable && !arrays[n].writable).map(({ slice }) => slice.name),
     dimensions: shape[1] === 1 && shape[2] === 1 ? 1 : 3,
+    isExact,
   };
 }
 

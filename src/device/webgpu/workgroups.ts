@@ -67,3 +67,13 @@ export function rowsOf({ first, end }: WorkgroupRange, most: number): WorkgroupR
   }
   return calls;
 }
+
+/** Do calls have no more workgroups than were asked for? */
+export function areExact(calls: readonly WorkgroupRows[]): boolean {
+  return calls.every(({ y }) => y === 1);
+}
+
+/** Has the dispatch only whole workgroups? */
+export function isWhole(shape: DispatchShape, { size }: WorkgroupShape): boolean {
+  return shape.every((invocations, dimension) => invocations % size[dimension] === 0);
+}

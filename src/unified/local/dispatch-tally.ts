@@ -2,14 +2,22 @@
 
 import type { AttachedDevice } from "../../device/attached-device.js";
 import type { Moved } from "../../trace/counters.js";
-import type { DispatchReport } from "../kernel.js";
+import type { DispatchMode, DispatchReport } from "../kernel.js";
 import type { DispatchPlan } from "./dispatch-plan.js";
 
 /** Times that what is used was moved, from which on it is said. */
 const TIMES_MOVED = 4;
-/** Times that copies took as long as the kernel, from which on it is said; milliseconds that count. */
-const TIMES_AS_LONG = 16;
+/** Milliseconds of a dispatch that are worth a word. */
 const LONG = 50;
+/**
+ * What the CPU would need, roughly: four times what one pass over the bytes takes, and beside that as long as one that
+ * calculates; a GPU does that so many times as fast, a program that plays one no faster. Waiting for the answer of a round
+ * is not the kernel's time, and a kernel that asks for its pages takes four times as long.
+ */
+const BYTES_PER_MILLISECOND = 2 ** 18;
+const GPU_TIMES_AS_FAST = 16;
+const ROUND_MILLISECONDS = 1;
+const PAGED_TIMES_AS_LONG = 4;
 
 export class DispatchTally {
   readonly #attached: AttachedDevice;
@@ -38,7 +46,11 @@ export class DispatchTally {
       evict: counters.time.download - before.download,
       compute: counters.time.compute - before.compute,
     };
-    const advice = adviceOf(moved.toDevice + moved.toHost, footprintBytes, phases);
+    const onCpu =
+      footprintBytes / BYTES_PER_MILLISECOND +
+      timesAsFast(mode, this.#attached.device.isSoftware === true) *
+        Math.max(0, phases.compute - (mode === "paged" ? steps * ROUND_MILLISECONDS : 0));
+    const advice = adviceOf(moved.toDevice + moved.toHost, footprintBytes, phases, onCpu);
     const report = { mode, why, steps, invocations, moved, footprintBytes, phases };
     return advice === null ? report : { ...report, advice };
   }
@@ -48,11 +60,27 @@ function bytesOf(causes: Readonly<Record<string, Moved>>): number {
   return Object.values(causes).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function adviceOf(moved: number, used: number, { upload, evict, compute }: DispatchReport["phases"]): string | null {
+function timesAsFast(mode: DispatchMode, isSoftware: boolean): number {
+  return (isSoftware ? 1 : GPU_TIMES_AS_FAST) / (mode === "paged" ? PAGED_TIMES_AS_LONG : 1);
+}
+
+function adviceOf(
+  moved: number,
+  used: number,
+  { upload, evict, compute }: DispatchReport["phases"],
+  onCpu: number,
+): string | null {
+  const sentences: string[] = [];
   if (moved > TIMES_MOVED * used) {
-    return `${moved} bytes were moved for ${used} that are used: with invocations that are near each other using what is near, or with more device memory, it would be fewer`;
+    sentences.push(
+      `${moved} bytes were moved for ${used} that are used: with invocations that are near each other using what is near, or with more device memory, it would be fewer`,
+    );
   }
   const copying = upload + evict;
-  if (copying < LONG || copying < TIMES_AS_LONG * compute) return null;
-  return `copies took ${Math.round(copying)} ms and the kernel ${Math.round(compute)} ms: unless more is done with the data while it is on the device, the CPU would be quicker`;
+  if (copying + compute >= LONG && copying + compute > onCpu) {
+    sentences.push(
+      `copies took ${Math.round(copying)} ms and the kernel ${Math.round(compute)} ms: the CPU would probably be quicker, at about ${Math.ceil(onCpu)} ms`,
+    );
+  }
+  return sentences.length > 0 ? sentences.join("; ") : null;
 }

@@ -44,6 +44,8 @@ export class LocalKernel {
   readonly #kernel: DeviceKernel;
   readonly #label: string;
   readonly #pages: OperandPages;
+  /** When the last step was done. */
+  #lastDone = -Infinity;
 
   constructor(anyEngine: Engine, kernel: DeviceKernel, label: string) {
     const engine = deviceEngine(anyEngine);
@@ -231,7 +233,10 @@ export class LocalKernel {
       const { first, count, invocations, slices } = step;
       await this.#kernel.execute({ ...resources, first, count, invocations, slices });
     } finally {
-      attached.counters.time.compute += machine.environment.now() - began;
+      const now = machine.environment.now();
+      // As long as the step before ran, this one was waiting.
+      attached.counters.time.compute += now - Math.max(began, this.#lastDone);
+      this.#lastDone = now;
       for (const frames of step.held) residency.release(frames);
     }
   }

@@ -41,7 +41,7 @@ export async function dispatchPaged(
   const run = await kernel.beginPaged!({ shape, uniforms, bindings, operands: pages.operands });
   const rounds = new Rounds(engine, label, kernel, pages, run, dispatch, checkpoint);
   try {
-    pages.begin(run);
+    rounds.begin();
     await rounds.runAll();
     return { rounds: rounds.count, pages: pages.used };
   } catch (error) {
@@ -98,6 +98,11 @@ class Rounds {
     return Math.floor((this.#ran / this.#run.units) * this.#dispatch.invocations);
   }
 
+  begin(): void {
+    this.#pages.begin(this.#run);
+    if (this.#pages.areAllHere) this.#size.widen();
+  }
+
   async runAll(): Promise<void> {
     while (this.#ran < this.#run.units) await this.#runWindow(await this.#nextWindow());
   }
@@ -134,14 +139,14 @@ class Rounds {
     let left = countOf(units);
     let peak = 0;
     let fruitless = 0;
-    for (let isLook = false; ;) {
+    for (let isLook = false, isFirst = true; ; isFirst = false) {
       const found = await this.#round(units);
       const pending = found.pending.length;
       const ran = left - pending;
       if (ran > 0) fruitless = 0;
       const { here, missing } = this.#pages.count(found);
       if (pending === 0) {
-        this.#size.finish(Math.max(peak, Math.min(here + missing, frames)), frames);
+        this.#size.finish(isFirst ? 0 : Math.max(peak, Math.min(here + missing, frames)), frames);
         return;
       }
       const decision = decide({ pending, here, missing, frames, isExact: ran === 0 || isLook, fruitless });

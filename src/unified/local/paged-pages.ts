@@ -105,6 +105,11 @@ export class PagedPages {
     }
   }
 
+  /** Does the run know of every page? */
+  get areAllHere(): boolean {
+    return this.#count === this.#frames.length;
+  }
+
   /** A round, during which what the run knows of stays where it is. */
   async round(units: PagedUnits): Promise<PagedRound> {
     const { residency, attached, machine } = this.#engine;

@@ -64,12 +64,20 @@ export class WindowSize {
     return this.#units;
   }
 
+  /** Nothing can be missing: there is no reason to try few. */
+  widen(): void {
+    this.#units = this.#most;
+  }
+
   shrink(units: number): void {
     this.#units = units;
     this.#patience = PATIENCE;
   }
 
-  /** All units of a window have run, which at some time needed `pages` of the device's frames at once. */
+  /**
+   * All units of a window have run, which at some time needed `pages` of the device's frames at once; 0 where all that they
+   * used was there from the beginning, which says nothing against more of them.
+   */
   finish(pages: number, frames: number): void {
     if (this.#patience > 0) this.#patience--;
     else if (pages * 2 <= frames) this.#units = Math.min(this.#units * 2, this.#most);

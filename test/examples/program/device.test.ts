@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chooseDevice, type FoundAdapter } from "../../../examples/program/device.js";
-import { softwareName } from "../../../examples/program/software-adapter.js";
+import { softwareName } from "../../../src/device/webgpu/software-adapter.js";
 import type { JobFailure } from "../../../examples/program/failure.js";
 
 const budget = 2 ** 20;

@@ -22,6 +22,8 @@ export interface StepVariant {
   readonly writable: readonly string[];
   /** 1: the dispatch has one row of workgroups. */
   readonly dimensions: 1 | 3;
+  /** Workgroups are dispatched in one row, exactly those of the step, and all their invocations are the dispatch's: nothing is checked. */
+  readonly isExact: boolean;
 }
 
 /** The uniform with which a step is run: words of 32 bits at these numbers of bytes. */
@@ -51,7 +53,7 @@ const ENTRY_ONLY: ReadonlySet<string> = new Set(["compute", "workgroup_size"]);
 const ENTRY = `${RESERVED}entry`;
 const STEP = `${RESERVED}step`;
 
-/** Dispatched as workgroups (x, y, 1), where x times y is no less than the workgroups of the step. */
+/** Dispatched as workgroups (x, y, 1), where x times y is no less than the workgroups of the step; (x, 1, 1) and no more, if exact. */
 export function rewriteStep(description: KernelDescription, variant: StepVariant): StepModule {
   const { text, instances } = description.source;
   const bindings = placesOf(description, variant.writable);
@@ -151,7 +153,7 @@ function declaredPointer(names: Names, node: Extract<Node, { kind: "type" }>): E
 
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
-  { dimensions, based }: StepVariant,
+  { dimensions, based, isExact }: StepVariant,
 ): string {
   const attributes = (entry.attributes ?? []).map(({ start, end }) => text.slice(start, end));
   const { parameters, values } = entryArguments(names, entry, text);
@@ -165,19 +167,23 @@ function entryText(
     dimensions === 1
       ? `vec3u(${id("linear")}, 0u, 0u)`
       : `vec3u(${id("linear")} % ${STEP}.workgroups_x, (${id("linear")} / ${STEP}.workgroups_x) % ${STEP}.workgroups_y, ${id("linear")} / (${STEP}.workgroups_x * ${STEP}.workgroups_y))`;
+  const slot = isExact ? `${id("slot")}.x` : `${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x`;
+  const isAsked = values.some((value) => value.includes(id("workgroups")));
   return [
     `${attributes.join(" ")}`,
     `fn ${ENTRY}(${parameters.join(", ")}) {`,
     // Even if only their lengths were asked for, which the uniform has, they are used: bound, that is.
     ...based.map((name) => `  _ = &${name};`),
-    `  let ${id("linear")} = ${STEP}.first_workgroup + ${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
-    `  if (${id("linear")} >= ${STEP}.end_workgroup) { return; }`,
+    `  let ${id("linear")} = ${STEP}.first_workgroup + ${slot};`,
+    ...(isExact ? [] : [`  if (${id("linear")} >= ${STEP}.end_workgroup) { return; }`]),
     `  let ${id("workgroup")} = ${workgroup};`,
-    `  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`,
+    ...(isAsked
+      ? [`  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`]
+      : []),
     isRow
       ? `  let ${id("invocation")} = vec3u(${id("linear")} * ${x} + ${id("local")}.x, 0u, 0u);`
       : `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
-    ...(workgroups.whole ? [] : [`  if (${guarded}) { return; }`]),
+    ...(workgroups.whole || isExact ? [] : [`  if (${guarded}) { return; }`]),
     `  ${entry.name.ident.originalName}(${values.join(", ")});`,
     "}",
   ].join("\n");
