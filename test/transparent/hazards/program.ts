@@ -81,6 +81,10 @@ function touch(view: Uint8Array<SharedArrayBuffer>, at: number): Worker {
   return worker;
 }
 
+async function sendAwayForEver(away: () => Promise<void>): Promise<never> {
+  for (;;) await away();
+}
+
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
@@ -160,8 +164,9 @@ const hazards: Record<string, () => Promise<void>> = {
   },
 
   async exitInTheMiddle() {
-    const { view } = await open();
+    const { view, away } = await open();
     // The pager has faults to answer all the time, when the process exits.
+    void sendAwayForEver(away);
     for (let i = 0; i < 3; i++) new Worker(new URL("./busy.js", import.meta.url), { workerData: { view, from: i } });
     await pause(300);
     process.exit(3);
