@@ -98,22 +98,12 @@ export async function createUnifiedMemory(
   options: SharedMemoryOptions | TransparentMemoryOptions | UnifiedMemoryOptions = {},
 ): Promise<UnifiedMemory<ArrayBufferLike>> {
   checkOptions("createUnifiedMemory", options, OPTIONS);
-  const { cpuAccess = "pinned", debug = false, signal } = options;
-  if (cpuAccess !== "pinned" && cpuAccess !== "transparent")
-    throw new MemoryError("EINVAL", `cpuAccess is "pinned" or "transparent", not "${String(cpuAccess)}"`);
-  const transparent = cpuAccess === "transparent";
-  if (!transparent && (options as { transparent?: unknown }).transparent !== undefined)
-    throw new MemoryError("EINVAL", 'transparent says how, for cpuAccess: "transparent" alone');
-  const { shared = transparent, pager = transparent ? "worker" : "here" } = options;
+  const { shared = false, pager = "here", debug = false, signal } = options;
   if (typeof shared !== "boolean") throw new MemoryError("EINVAL", `shared is true or false, not ${String(shared)}`);
-  if (pager !== "here" && pager !== "worker")
-    throw new MemoryError("EINVAL", `pager is "here" or "worker", not "${String(pager)}"`);
-  if (pager === "worker" && !shared) throw new MemoryError("EINVAL", 'pager: "worker" needs shared: true');
-  if (transparent && pager === "here")
-    throw new MemoryError("EINVAL", 'cpuAccess: "transparent" needs pager: "worker", with shared: true');
   checkSignal(signal);
   signal?.throwIfAborted();
-  if (pager === "here")
+  const { cpuAccess = "pinned", transparent } = options as Partial<TransparentMemoryOptions>;
+  if (pager === "here" && (cpuAccess as string) === "pinned" && transparent === undefined)
     return new UnifiedMemory(await openPager(options as UnifiedMemoryOptions | SharedMemoryOptions), debug);
   const { startPager } = await loadPart("a pager in a worker", () => import("./remote/start-pager.js"));
   return new UnifiedMemory(await startPager(options as SharedMemoryOptions | TransparentMemoryOptions), debug);

@@ -309,11 +309,9 @@ export class PagedArray<
     checkOptions("view", options, SIGNAL_OPTIONS);
     return this.#core.queue.run(async (operation) => {
       this.assertMapped();
-      const { mapping } = this;
-      if (mapping.window === undefined)
-        throw new MemoryError("ENOTSUP", 'views need a memory made with cpuAccess: "transparent"');
-      const { buffer, byteOffset } = await mapping.window(operation);
-      return viewOf<T, SharedArrayBuffer>(this.type, buffer, byteOffset, this.length);
+      const window = await this.mapping.window(operation);
+      if (window === null) throw new MemoryError("ENOTSUP", 'a view needs cpuAccess: "transparent"');
+      return viewOf<T, SharedArrayBuffer>(this.type, window.buffer, window.byteOffset, this.length);
     }, options.signal);
   }
 

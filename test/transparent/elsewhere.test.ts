@@ -80,7 +80,10 @@ test("options that do not go together are refused, and named", async () => {
   await refused({ transparent: {} }, /for cpuAccess: "transparent" alone/);
   await refused({ cpuAccess: "transparent", transparent: { method: "magic" } }, /method is one of move, minor, copy/);
   await refused({ cpuAccess: "transparent", transparent: { patience: 0 } }, /patience is a time/);
-  await refused({ cpuAccess: "transparent", transparent: { patienec: 1 } }, /no option "patienec"/);
+  await refused(
+    { cpuAccess: "transparent", transparent: { patienec: 1 } },
+    /an option of transparent is one of method, privilege, patience, not "patienec"/,
+  );
 });
 
 test("a memory without transparent access has no views, and says so", async () => {

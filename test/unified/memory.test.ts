@@ -61,7 +61,7 @@ test("options out of bounds are refused with the value and the bound, and the de
       { shared: true, pager: "worker", device: undefined, environment: new TestEnvironment() },
       /environment has functions, which cannot be posted/,
     ],
-    [{ cpuAccess: "transparent" }, /option cpuAccess is not supported by this version/],
+    [{ cpuAccess: "magic" }, /cpuAccess is "pinned" or "transparent", not "magic"/],
   ];
   for (const [options, message] of refused) {
     await assert.rejects(

@@ -21,6 +21,8 @@ export class IdleMemory implements IdleFrames {
   /** Idle since the last look, and since before it. A frame is in one of them at most, and may be in use again. */
   #recent: number[] = [];
   #old: number[] = [];
+  /** Frames that have memory. */
+  #touched = 0;
   /** By frame: is it in one of them? */
   #listed = new Uint8Array(0);
 
@@ -37,7 +39,8 @@ export class IdleMemory implements IdleFrames {
     this.#recent.push(frame);
   }
 
-  giveBack(): void {
+  touched(): void {
+    if (++this.#touched <= this.#machine.host.charge.limit) return;
     this.#table.dropShown();
     this.age();
     this.age();
@@ -78,7 +81,7 @@ export class IdleMemory implements IdleFrames {
     this.#listed[frame] = 0;
     if (!this.#isIdle(frame)) return false;
     this.#machine.frames.clearFlags(frame, PG_TOUCHED);
-    this.#machine.host.touched--;
+    this.#touched--;
     return true;
   }
 

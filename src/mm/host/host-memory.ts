@@ -57,8 +57,6 @@ interface DyingHome {
 export class HostMemory {
   readonly charge: Charge;
   readonly retained: RetainedFrames;
-  /** Frames that have been used, and whose memory the system has not got back. */
-  touched = 0;
   readonly #frames: Frames;
   readonly #zones: Zones;
   readonly #environment: Environment;
@@ -270,9 +268,8 @@ export class HostMemory {
   #handOut(frame: number, zero: boolean, references = 1): number {
     const words = this.#frames.words;
     const at = frame << FRAME_SHIFT;
-    const touched = (words[at] & PG_TOUCHED) !== 0;
-    if (zero && touched) this.#zones.fill(frame, 1, 0);
-    if (!touched && ++this.touched > this.charge.limit) this.retained.idle?.giveBack();
+    if ((words[at] & PG_TOUCHED) === 0) this.retained.idle?.touched();
+    else if (zero) this.#zones.fill(frame, 1, 0);
     words[at + FLAGS] = (words[at] & PG_HOME) | PG_TOUCHED;
     storeWord(words, at + REFCOUNT, references);
     return frame;

@@ -24,8 +24,8 @@ const PRIVATE = frameTable.PRIVATE;
 /** Frames that nothing uses, and whose memory the process still has. */
 export interface IdleFrames {
   add(frame: number): void;
-  /** More frames have memory than the budget has pages: the system gets back what it can. */
-  giveBack(): void;
+  /** A frame that had no memory is handed out, and so has some. */
+  touched(): void;
 }
 
 export class RetainedFrames {

@@ -105,15 +105,11 @@ export class LocalMapping implements Mapping {
     const page = this.#page;
     this.#setPage(GONE);
     this.#engine.mappings.delete(this);
-    const { bound, mm, machine } = this.#engine;
+    const { bound, mm, machine, views } = this.#engine;
     const { pageSize } = machine;
+    views?.close(this);
     if (page >= 0) bound?.letGoOf(page, page + this.#pages);
-    if (page >= 0) {
-      await alone(this.#engine, operation, () => {
-        this.#engine.views?.close(this);
-        return munmap(mm, page * pageSize, this.#pages * pageSize);
-      });
-    }
+    if (page >= 0) await alone(this.#engine, operation, () => munmap(mm, page * pageSize, this.#pages * pageSize));
     // Pages that only the LRU's batch keeps alive go now, not when the batch is full.
     machine.lru.drain();
     this.#leave();
@@ -200,11 +196,8 @@ export class LocalMapping implements Mapping {
     await alone(this.#engine, operation, () => prefetch(this.#engine, to, first, end, checkpoint));
   }
 
-  async window(): Promise<WindowBytes> {
-    const { views } = this.#engine;
-    if (views === null) throw new MemoryError("ENOTSUP", 'views need a memory made with cpuAccess: "transparent"');
-    if (this.#page < 0) throw goneError();
-    return views.bytesOf(this);
+  async window(): Promise<WindowBytes | null> {
+    return this.#engine.views?.bytesOf(this) ?? null;
   }
 
   async interop(): Promise<MappingInterop> {

@@ -63,10 +63,6 @@ export class LocalPager implements Pager {
     return (this.#engine.views = await open(this.#engine));
   }
 
-  get isTransparent(): boolean {
-    return this.#engine.views !== null;
-  }
-
   reserve(pages: number): Mapping {
     return this.#make(this.placeOf(pages), pages);
   }

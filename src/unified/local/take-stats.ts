@@ -33,7 +33,7 @@ export function takeStats({ machine, attached, sources, sharing, views }: Engine
     faults: { cpu: counters.faults, device: counters.deviceFaults, waited: counters.waits },
     copies: { onWrite: counters.copiedOnWrite, pinned: counters.copiedPinned },
     threads: Array.from(sharing?.ports ?? [], ({ name, counters: counted }) => ({ label: name, ...counted })),
-    views: views?.stats ?? null,
+    views: views && views.stats,
     time,
   };
 }

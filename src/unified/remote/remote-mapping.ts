@@ -129,9 +129,7 @@ export class RemoteMapping implements Mapping {
     return new Uint8Array(this.#window.buffer, this.#window.byteOffset + frame * pageSize, count * pageSize);
   }
 
-  async window(operation: Operation): Promise<WindowBytes> {
-    if (!this.#pager.isTransparent)
-      throw new MemoryError("ENOTSUP", 'views need a memory made with cpuAccess: "transparent"');
+  async window(operation: Operation): Promise<WindowBytes | null> {
     this.#window ??= await this.#connection.ask("window", { mapping: this.shared.number }, { operation });
     return this.#window;
   }

@@ -3,7 +3,7 @@
 import { Thread } from "../../device/thread.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { SharedMemoryOptions, TransparentMemoryOptions } from "../create-unified-memory.js";
-import { ThisProcess } from "../transparent/this-process.js";
+import { checkAccess, ThisProcess } from "../transparent/this-process.js";
 import type { PagerStart, PagerStarted } from "../serve/pager-thread.js";
 import { createChannel } from "./channel.js";
 import { Connection } from "./connection.js";
@@ -13,7 +13,17 @@ import { RemotePager } from "./remote-pager.js";
 /** Rejects with what `createUnifiedMemory` rejects with there, or with the signal's reason; the worker is ended then. */
 export async function startPager(options: SharedMemoryOptions | TransparentMemoryOptions): Promise<RemotePager> {
   const { signal } = options;
-  const transparent = options.cpuAccess === "transparent" ? await ThisProcess.prepare(options.transparent ?? {}) : null;
+  const access = options.cpuAccess ?? "pinned";
+  const { pager = "worker", shared = access === "transparent" } = options;
+  checkAccess(access, (options as TransparentMemoryOptions).transparent);
+  if ((pager as unknown) === "here") throw new MemoryError("EINVAL", 'cpuAccess: "transparent" needs pager: "worker"');
+  if (pager !== "worker")
+    throw new MemoryError("EINVAL", `pager is "here" or "worker", not "${String(pager as unknown)}"`);
+  if (!shared) throw new MemoryError("EINVAL", 'pager: "worker" needs shared: true');
+  const transparent =
+    access === "transparent"
+      ? await ThisProcess.prepare((options as TransparentMemoryOptions).transparent ?? {})
+      : null;
   const start = pack(options, transparent);
   let connection: Connection | null = null;
   const thread = new Thread(

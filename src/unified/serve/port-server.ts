@@ -106,7 +106,7 @@ export class PortServer implements Server {
       port: number,
       pageSize: pager.pageSize,
       debug: engine.machine.debug,
-      isTransparent: pager.isTransparent,
+      isTransparent: engine.views !== null,
       stats: pager.stats,
       loss: pack(pager.loss),
       view: this.#userPort.view(),

@@ -81,6 +81,7 @@ export class ArrayViews {
   /** Where threads see the pages of a mapping, which is mapped. ENOMEM for want of addresses. */
   bytesOf(mapping: LocalMapping): WindowBytes {
     let view = this.#views.get(mapping);
+    if (mapping.page < 0) throw new MemoryError("EINVAL", "the array is destroyed");
     if (view === undefined) {
       const bytes = mapping.pages * this.#pageSize;
       if (bytes > MOST_BYTES) {

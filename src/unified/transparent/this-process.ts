@@ -6,7 +6,7 @@
 import { findKoffi, System } from "../../access/transparent/linux/system.js";
 import { FAULT_METHODS } from "../../access/transparent/linux/offer.js";
 import { LADDER } from "../../access/transparent/linux/userfaultfd.js";
-import { checkOptions, type OptionNames } from "../../device/options.js";
+import type { OptionNames } from "../../device/options.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { TransparentOptions } from "../pager.js";
 import type { TransparentStart } from "./open-views.js";
@@ -58,8 +58,16 @@ export class ThisProcess {
   }
 }
 
+/** EINVAL for what is no access, and for options of one that is not asked for. */
+export function checkAccess(access: string, options: unknown): void {
+  if (access !== "pinned" && access !== "transparent")
+    throw new MemoryError("EINVAL", `cpuAccess is "pinned" or "transparent", not "${String(access)}"`);
+  if (access === "pinned" && options !== undefined)
+    throw new MemoryError("EINVAL", 'transparent says how, for cpuAccess: "transparent" alone');
+}
+
 function check(options: TransparentOptions): void {
-  checkOptions("transparent", options, OPTIONS);
+  for (const name of Object.keys(options)) checkName("an option of transparent", name, Object.keys(OPTIONS));
   const { method, privilege, patience = 1 } = options;
   const privileges = LADDER.map((step) => step.privilege);
   checkName("transparent.method", method, FAULT_METHODS);

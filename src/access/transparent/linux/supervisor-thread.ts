@@ -31,7 +31,7 @@ const { workerData } = process.getBuiltinModule("node:worker_threads") as Thread
 /** How often it looks while patience lasts. */
 const looks = 10;
 
-await supervise(workerData);
+void supervise(workerData);
 
 async function supervise({ koffi, descriptor, words, exiting, patience }: Supervision): Promise<void> {
   const system = await System.load(koffi, exiting);
