@@ -107,7 +107,7 @@ suite("broken orders", { skip, concurrency: 1 }, () => {
   for (const { name, method, pages, ends, ...bug } of BROKEN) {
     test(`${name}: caught`, async (t) => {
       using build = buildWith(bug, PARTS);
-      const { code, output, errors } = await race(method, 64 * KIB, pages, build.folder, "3000");
+      const { code, output, errors } = await race(method, 64 * KIB, pages, build.built, "3000");
       t.diagnostic(output.trim());
       assert.ok(code !== null && ends.includes(code), output + errors);
     });

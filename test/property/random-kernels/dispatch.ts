@@ -11,6 +11,7 @@ import type { Footprint } from "../../../src/unified/footprint.js";
 import type { PagedArray } from "../../../src/unified/paged-array.js";
 import { sameBytes } from "../../bytes.js";
 import { PAGE } from "../../builders.js";
+import { TestEnvironment } from "../../environments.js";
 import { openUntended } from "../../unified/opened-memory.js";
 import { type Contents, evaluate, type Evaluation, startOf } from "./evaluate.js";
 import { arraysOf, invocationsOf, type KernelArray, type RandomKernel } from "./kernel.js";
@@ -65,12 +66,28 @@ export interface Tried {
   readonly small: boolean;
 }
 
+/** Every round and every copy asks what time it is: so often, without a unit that runs, only a dispatch that does not end. */
+const NO_END = 2000;
+
+class CountingEnvironment extends TestEnvironment {
+  #asked = 0;
+
+  override now(): number {
+    if (++this.#asked > NO_END) throw new Error("a dispatch does not end");
+    return 0;
+  }
+
+  goesOn(): void {
+    this.#asked = 0;
+  }
+}
+
 /** Every mode over every budget; a device of the same pages once. */
-export async function tryAll(kernel: RandomKernel): Promise<Tried[]> {
+export async function tryAll(kernel: RandomKernel, modes: readonly DispatchMode[] = MODES): Promise<Tried[]> {
   const expected = evaluate(kernel, startOf(kernel), PAGE);
   const pages = pagesUsed(kernel);
   const tried: Tried[] = [];
-  for (const mode of MODES) {
+  for (const mode of modes) {
     const outcomes = new Map<number, Outcome>();
     for (const { name, of } of BUDGETS) {
       const devicePages = Math.max(of(pages), 2);
@@ -100,7 +117,8 @@ async function dispatch(
   expected: Evaluation,
 ): Promise<Outcome> {
   const what = `${mode}, ${devicePages} pages`;
-  const opened = await openUntended({ devicePages });
+  const environment = new CountingEnvironment();
+  const opened = await openUntended({ devicePages, environment });
   try {
     const { memory } = opened;
     const all = arraysOf(kernel);
@@ -109,12 +127,15 @@ async function dispatch(
     );
     const start = startOf(kernel);
     for (const array of all) await fill(arrays[array.name], array, start);
+    for (const array of Object.values(arrays)) await array.clearDirty();
     const wgsl = textOf(kernel);
     const made = await memory.createKernel({ label: "random", wgsl, footprint: footprintsOf(kernel, all, mode) });
     const uniforms = wgsl.includes("var<uniform>") ? { factor: kernel.uniform } : {};
+    if (kernel.prefetched) for (const array of Object.values(arrays)) await array.prefetch("device");
+    const onProgress = (): void => environment.goesOn();
     let outcome: Outcome = "ran";
     try {
-      const report = await made.dispatch({ invocations: kernel.shape, arrays, uniforms, mode });
+      const report = await made.dispatch({ invocations: kernel.shape, arrays, uniforms, mode, onProgress });
       assert.equal(report.mode, mode, what);
       assert.match(report.why, new RegExp(`"${mode}" was asked for`), what);
       if (mode === "paged") {
@@ -126,7 +147,10 @@ async function dispatch(
       outcome = "ENOMEM";
     }
     opened.check();
-    if (outcome === "ran") await assertEqual(kernel, arrays, expected, what);
+    if (outcome === "ran") {
+      for (const array of all) await assertWritten(kernel, array, arrays[array.name], mode, expected, what);
+      await assertEqual(kernel, arrays, expected, what);
+    }
     // What suffices for one unit suffices.
     if (mode === "paged") assert.equal(outcome === "ran", devicePages >= expected.mostPages, `${what}: ${outcome}`);
     if (mode === "resident") assert.equal(outcome === "ran", devicePages >= pagesUsed(kernel), `${what}: ${outcome}`);
@@ -149,6 +173,27 @@ async function dispatch(
     }
     opened.check();
   }
+}
+
+/** What is stored to counts as written; and nothing else does, where no footprint and no index tells what may be. */
+async function assertWritten(
+  kernel: RandomKernel,
+  { name, element, footprint }: KernelArray,
+  array: PagedArray,
+  mode: DispatchMode,
+  { written }: Evaluation,
+  what: string,
+): Promise<void> {
+  const perPage = PAGE / strideOf(element.type);
+  const dirty = new Set<number>();
+  for (const { start, length } of await array.dirtyRanges())
+    for (let page = start / perPage; page * perPage < start + length; page++) dirty.add(page);
+  const stored = written.get(name) ?? new Set();
+  for (const page of stored)
+    assert.ok(dirty.has(page), `${what}: page ${page} of array ${name} does not count as written`);
+  const isKnown = footprint !== null && kernel.inPlace?.conditional !== true;
+  if (mode === "paged" && !kernel.declared && isKnown)
+    assert.equal(dirty.size, stored.size, `${what}: so many pages of array ${name} count as written`);
 }
 
 async function fill(array: PagedArray, { name, element, length }: KernelArray, start: Contents): Promise<void> {

@@ -26,6 +26,8 @@ export interface Evaluation {
   /** Pages that the unit with the most of them uses, and all units together. */
   readonly mostPages: number;
   readonly pages: number;
+  /** By the name of the array: its pages that are stored to. */
+  readonly written: ReadonlyMap<string, ReadonlySet<number>>;
 }
 
 /** What the arrays hold at first, as the seed says: the same each time. */
@@ -108,7 +110,11 @@ class Evaluator {
         end();
       }
     }
-    return { contents: this.#contents, mostPages, pages: this.#all.size };
+    return { contents: this.#contents, mostPages, pages: this.#all.size, written: this.#written() };
+  }
+
+  #written(): Map<string, ReadonlySet<number>> {
+    return new Map([...this.#arrays].map(([name, { written }]) => [name, written]));
   }
 
   #workgroup(
@@ -175,6 +181,7 @@ class Evaluator {
   #inPlace(inPlace: NonNullable<RandomKernel["inPlace"]>, i: number, id: readonly number[]): void {
     const own = this.#words("p");
     const { form, word } = formIn(own.array.element, inPlace);
+    if (inPlace.conditional && own.get(i, word) % 3 === 0) return;
     const value = form === "++" ? 1 : this.#value(inPlace.value, id);
     const before = own.get(i, word);
     if (form === "=") own.setWhole(i, Math.imul(before, 3) + value);
@@ -239,6 +246,7 @@ class Evaluator {
 class Words {
   readonly array: KernelArray;
   readonly length: number;
+  readonly written = new Set<number>();
   readonly #view: DataView;
   readonly #stride: number;
   readonly #firstPage: number;
@@ -267,7 +275,7 @@ class Words {
   }
 
   set(element: number, word: number, value: number): void {
-    const { at, type } = this.#place(element, word);
+    const { at, type } = this.#placeToWrite(element, word);
     if (type === "f32") this.#view.setFloat32(at, value & 0xffff, true);
     else this.#view.setUint32(at, value >>> 0, true);
   }
@@ -277,13 +285,13 @@ class Words {
   }
 
   add(element: number, word: number, value: number): void {
-    const { at, type } = this.#place(element, word);
+    const { at, type } = this.#placeToWrite(element, word);
     if (type === "f32") this.#view.setFloat32(at, this.#view.getFloat32(at, true) + (value & 0xffff), true);
     else this.#view.setUint32(at, this.#view.getUint32(at, true) + value, true);
   }
 
   atomic(element: number, atomic: Atomic, value: number): void {
-    const { at, type } = this.#place(element, 0);
+    const { at, type } = this.#placeToWrite(element, 0);
     const before = type === "i32" ? this.#view.getInt32(at, true) : this.#view.getUint32(at, true);
     const given = type === "i32" ? value | 0 : value >>> 0;
     const after = {
@@ -295,6 +303,12 @@ class Words {
       And: before & given,
     }[atomic];
     this.#view.setUint32(at, after >>> 0, true);
+  }
+
+  #placeToWrite(element: number, word: number): { readonly at: number; readonly type: Word } {
+    const place = this.#place(element, word);
+    this.written.add(Math.floor(place.at / this.#pageSize));
+    return place;
   }
 
   #place(element: number, word: number): { readonly at: number; readonly type: Word } {

@@ -105,12 +105,16 @@ export interface RandomKernel {
   readonly uniform: number;
   /** A kernel that is run page by page knows the footprints of some arrays. */
   readonly declared: boolean;
+  /** Arrays are brought to the device before, one after another, as far as there is room. */
+  readonly prefetched: boolean;
   readonly output: Value | null;
   readonly inPlace: {
     readonly form: "=" | "+=" | "^=" | "*=" | "++";
     readonly word: number;
     readonly value: Value;
     readonly again: boolean;
+    /** Only where an element of its own says so. */
+    readonly conditional: boolean;
   } | null;
   readonly scatter:
     | { readonly kind: "permuted"; readonly form: "=" | "+="; readonly word: number; readonly value: Value }
@@ -203,6 +207,7 @@ export function randomKernels(properties: readonly Property[]): fc.Arbitrary<Ran
       extra: fc.constantFrom(0, 1, 700),
       uniform: fc.nat(2 ** 32 - 1),
       declared: fc.boolean(),
+      prefetched: fc.boolean(),
       output: has("streaming") || has("gather") || has("data-dependent loop") ? output : fc.constant(null),
       inPlace: maybe(
         "in place",
@@ -211,6 +216,7 @@ export function randomKernels(properties: readonly Property[]): fc.Arbitrary<Ran
           word: WORDS,
           value: values,
           again: fc.boolean(),
+          conditional: fc.boolean(),
         }),
       ),
       scatter: maybe(

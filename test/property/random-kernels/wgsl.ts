@@ -57,10 +57,14 @@ function statementsOf(kernel: RandomKernel): string[] {
     const { form, word } = formIn(element, inPlace);
     const place = `p[i]${element.parts[word]}`;
     const type = element.words[word];
-    if (form === "=") lines.push(`p[i] = ${whole(element, `${asU32(type, place)} * 3u + ${value(inPlace.value)}`)};`);
-    else if (form === "++") lines.push(`${place}++;`);
-    else lines.push(`${place} ${form} ${fromU32(type, value(inPlace.value))};`);
-    if (inPlace.again) lines.push(`${place} += ${fromU32(type, `${asU32(type, place)} % 100u`)};`);
+    const stores: string[] = [];
+    if (form === "=") stores.push(`p[i] = ${whole(element, `${asU32(type, place)} * 3u + ${value(inPlace.value)}`)};`);
+    else if (form === "++") stores.push(`${place}++;`);
+    else stores.push(`${place} ${form} ${fromU32(type, value(inPlace.value))};`);
+    if (inPlace.again) stores.push(`${place} += ${fromU32(type, `${asU32(type, place)} % 100u`)};`);
+    lines.push(
+      inPlace.conditional ? `if (${asU32(type, place)} % 3u != 0u) { ${stores.join(" ")} }` : stores.join(" "),
+    );
   }
   if (scatter?.kind === "permuted") {
     const element = ELEMENTS[elements.s];

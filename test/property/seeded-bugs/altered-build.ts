@@ -1,6 +1,6 @@
 /** A copy of the compiled sources and of the tests that search them, in a folder of its own, with one bug in it. */
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,16 +17,20 @@ const PARTS = [
   "test/mm/huge/huge-space.js",
   "test/unified/opened-memory.js",
   "test/unified/remote-memory.js",
+  "test/packaging/sample-project.js",
+  ...["gpu", "opened-device", "shadowed-driver"].map((module) => `test/webgpu/${module}.js`),
   ...["builders", "bytes", "environments", "invariants", "kernel-module", "setting", "test-device"].map(
     (module) => `test/${module}.js`,
   ),
 ];
 
 export interface Build extends Disposable {
-  readonly folder: string;
+  /** The compiled files. */
+  readonly built: string;
   readonly hunt: string;
   readonly huntHuge: string;
   readonly huntArrays: string;
+  readonly huntKernels: string;
   readonly command: string;
 }
 
@@ -34,24 +38,30 @@ export interface Build extends Disposable {
 export function buildWith(bug: Pick<Bug, "file" | "text" | "replacement"> | null, more: readonly string[] = []): Build {
   const folder = mkdtempSync(join(tmpdir(), "pageferry-bug-"));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  // Where the repository has its compiled files, which look for packages beside them.
+  const built = join(folder, "dist");
+  const hunts = join(built, "test/property/seeded-bugs");
   try {
     const wanted = (source: string): boolean => !source.endsWith(".map") && !source.endsWith(".d.ts");
     for (const part of [...PARTS, ...more]) {
-      cpSync(join(dist, part), join(folder, part), { recursive: true, filter: wanted });
+      cpSync(join(dist, part), join(built, part), { recursive: true, filter: wanted });
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-    symlinkSync(join(dist, "../node_modules"), join(folder, "node_modules"), "junction");
-    if (bug !== null) alter(join(folder, "src", bug.file), bug);
+    mkdirSync(join(folder, "test"));
+    for (const place of ["node_modules", "test/webgpu"])
+      symlinkSync(join(dist, "..", place), join(folder, place), "junction");
+    if (bug !== null) alter(join(built, "src", bug.file), bug);
   } catch (error) {
     remove();
     throw error;
   }
   return {
-    folder,
-    hunt: join(folder, "test/property/seeded-bugs/hunt.js"),
-    huntHuge: join(folder, "test/property/seeded-bugs/hunt-huge.js"),
-    huntArrays: join(folder, "test/property/seeded-bugs/hunt-arrays.js"),
-    command: join(folder, "src/cli/main.js"),
+    built,
+    hunt: join(hunts, "hunt.js"),
+    huntHuge: join(hunts, "hunt-huge.js"),
+    huntArrays: join(hunts, "hunt-arrays.js"),
+    huntKernels: join(hunts, "hunt-kernels.js"),
+    command: join(built, "src/cli/main.js"),
     [Symbol.dispose]: remove,
   };
 }

@@ -4,9 +4,19 @@
  */
 
 import type { Kind } from "../engine/actions.js";
+import { pagedBugs } from "./paged-bugs.js";
 
-/** Random programs over the engine, over huge pages, or over arrays and kernels; the recorded runs of Linux. */
-export type Finder = "random programs" | "huge programs" | "random arrays" | "recorded runs";
+/**
+ * Random programs over the engine, over huge pages, or over arrays and kernels; random kernels that ask for pages; the recorded
+ * runs of Linux.
+ */
+export type Finder =
+  | "random programs"
+  | "huge programs"
+  | "random arrays"
+  | "random kernels"
+  | "random kernels on a GPU"
+  | "recorded runs";
 
 export interface Bug {
   readonly name: string;
@@ -20,6 +30,7 @@ export interface Bug {
 }
 
 export const bugs: readonly Bug[] = [
+  ...pagedBugs,
   {
     name: "a store by a device leaves the retained copy of the page valid",
     file: "device/device-access.js",

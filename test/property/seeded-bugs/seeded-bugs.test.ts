@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { suite, test } from "node:test";
+import { skip } from "../../webgpu/gpu.js";
 import { recorded } from "../../conform/traces.js";
 import { buildWith, type Build } from "./altered-build.js";
 import { bugs, type Finder } from "./bugs.js";
@@ -15,26 +16,49 @@ const PROGRAMS = 150;
 const MOST_PROGRAMS = 2000;
 const HUGE_PROGRAMS = 30;
 const MOST_HUGE_PROGRAMS = 300;
+const KERNELS = 4;
+const GPU_KERNELS = 2;
+const MOST_KERNELS = 100;
 const FOUND_BY_PROGRAMS = 3;
 const FOUND_BY_RUNS = 1;
-const FEWEST_BUGS = 50;
+const FEWEST_BUGS = 75;
 
 assert.ok(bugs.length >= FEWEST_BUGS);
+
+const FINDERS: readonly Finder[] = [
+  "random programs",
+  "huge programs",
+  "random arrays",
+  "random kernels",
+  "random kernels on a GPU",
+  "recorded runs",
+];
+const FEW: Partial<Record<Finder, number>> = {
+  "huge programs": HUGE_PROGRAMS,
+  "random kernels": KERNELS,
+  "random kernels on a GPU": GPU_KERNELS,
+};
+const MOST: Partial<Record<Finder, number>> = {
+  "huge programs": MOST_HUGE_PROGRAMS,
+  "random kernels": MOST_KERNELS,
+  "random kernels on a GPU": MOST_KERNELS,
+};
 
 suite("seeded bugs", { concurrency: 2 }, () => {
   test("without a bug nothing is found", async () => {
     using build = buildWith(null);
-    for (const finder of ["random programs", "huge programs", "random arrays", "recorded runs"] as const) {
-      const { code, output } = await find(build, finder, finder === "huge programs" ? HUGE_PROGRAMS : PROGRAMS);
+    for (const finder of FINDERS) {
+      if (finder === "random kernels on a GPU" && skip !== false) continue;
+      const { code, output } = await find(build, finder, FEW[finder] ?? PROGRAMS);
       assert.equal(code, 0, `${finder}: ${output}`);
     }
   });
 
   for (const bug of bugs) {
-    test(`${bug.name}: found by ${bug.found}`, async (t) => {
+    const skipped = bug.found === "random kernels on a GPU" ? skip : false;
+    test(`${bug.name}: found by ${bug.found}`, { skip: skipped }, async (t) => {
       using build = buildWith(bug);
-      const most = bug.found === "huge programs" ? MOST_HUGE_PROGRAMS : MOST_PROGRAMS;
-      const { code, output } = await find(build, bug.found, most, bug.focus);
+      const { code, output } = await find(build, bug.found, MOST[bug.found] ?? MOST_PROGRAMS, bug.focus);
       t.diagnostic(output.trim().split("\n")[0]);
       assert.equal(code, bug.found === "recorded runs" ? FOUND_BY_RUNS : FOUND_BY_PROGRAMS, `not found: ${output}`);
     });
@@ -42,7 +66,7 @@ suite("seeded bugs", { concurrency: 2 }, () => {
 });
 
 function find(
-  { hunt, huntHuge, huntArrays, command }: Build,
+  { hunt, huntHuge, huntArrays, huntKernels, command }: Build,
   finder: Finder,
   programs: number,
   focus: readonly string[] = [],
@@ -51,6 +75,8 @@ function find(
     "random programs": [hunt, String(programs), ...focus],
     "huge programs": [huntHuge, String(programs)],
     "random arrays": [huntArrays, String(programs)],
+    "random kernels": [huntKernels, String(programs), "mirror"],
+    "random kernels on a GPU": [huntKernels, String(programs), "webgpu"],
     "recorded runs": [command, "conform", ...recorded],
   }[finder];
   return new Promise((resolve) => {
