@@ -1,6 +1,8 @@
 /**
  * What could make a thread wait for ever, find zeros, or take the process with it for no reason: each in a process of its own. Where
  * the process has to end, it says why, with exit code 70.
+ *
+ * PAGEFERRY_FAULT_METHOD=move|minor|copy asks for a method.
  */
 
 import assert from "node:assert/strict";

@@ -38,10 +38,7 @@ export class ThisProcess {
 
   /** From now on threads may wait for pages. */
   enter(descriptor: number): void {
-    this.#onExit = () => {
-      Atomics.store(this.#system.exiting, 0, 1);
-      this.#system.close(descriptor);
-    };
+    this.#onExit = () => this.#system.letGo(descriptor);
     node().on("exit", this.#onExit);
   }
 

@@ -28,6 +28,8 @@ import type { Touch } from "./toucher.js";
 
 const PAGE = 65_536;
 const PAGES = 32;
+/** The method that is asked for, where that is to be another than the first. */
+const method = process.env["PAGEFERRY_FAULT_METHOD"] as TransparentOptions["method"];
 
 type Memory = UnifiedMemory<SharedArrayBuffer>;
 type Bytes = PagedArray<"u8", SharedArrayBuffer>;
@@ -47,7 +49,7 @@ async function open(device = "mirrorDevice", transparent: TransparentOptions = {
   const memory = await createUnifiedMemory({
     cpuAccess: "transparent",
     device: { export: device, ...module, ...(device === "mirrorDevice" && { options: { budget: 2 ** 24 } }) },
-    transparent,
+    transparent: { ...transparent, ...(method && { method }) },
   });
   const array = memory.createArray("u8", PAGES * PAGE);
   const wanted = Uint8Array.from({ length: PAGES * PAGE }, (_, i) => (i * 7 + Math.floor(i / PAGE)) % 251);

@@ -43,13 +43,13 @@ declare function setInterval(beat: () => void, milliseconds: number): object;
 declare function clearInterval(beat: object): void;
 
 /** Opens it for an address space; `koffi` is where other threads find it. ENOTSUP where it cannot be had. */
-export function openLinuxAccess(
+export async function openLinuxAccess(
   system: System,
   koffi: string,
   mm: AddressSpace,
   surroundings: FaultSurroundings,
   { method, privilege, patience = PATIENCE }: LinuxOptions,
-): LinuxAccess {
+): Promise<LinuxAccess> {
   const watch = Userfaultfd.open(system, privilege);
   try {
     const pages = chooseMethod(watch, method);
@@ -57,11 +57,11 @@ export function openLinuxAccess(
     const table = new ProcessTable(mm, pages, fail);
     const server = new FaultServer(table, surroundings);
     const words = createWatchWords();
-    const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
-    const stopSupervisor = startSupervisor(
+    const stopSupervisor = await startSupervisor(
       { koffi, descriptor: watch.descriptor, words, exiting: system.exiting, patience },
       fail,
     );
+    const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
     const idle = new IdleMemory(mm.machine, table);
     const beat = setInterval(() => {
       if (Atomics.add(words, BEATS, 1) % BEATS_A_LOOK === 0) idle.age();

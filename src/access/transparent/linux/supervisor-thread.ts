@@ -22,11 +22,12 @@ interface Files {
 
 interface Threads {
   readonly workerData: Supervision;
+  readonly parentPort: { postMessage(message: "ready"): void };
 }
 
 const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): unknown } };
 const files = process.getBuiltinModule("node:fs") as Files;
-const { workerData } = process.getBuiltinModule("node:worker_threads") as Threads;
+const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads") as Threads;
 
 /** How often it looks while patience lasts. */
 const looks = 10;
@@ -35,6 +36,7 @@ void supervise(workerData);
 
 async function supervise({ koffi, descriptor, words, exiting, patience }: Supervision): Promise<void> {
   const system = await System.load(koffi, exiting);
+  parentPort.postMessage("ready");
   let read = 0;
   let beats = 0;
   let silent = 0;

@@ -6,13 +6,20 @@ import { ENDED } from "./watch-words.js";
 
 interface SupervisorWorker {
   unref(): void;
+  on(event: "message", listener: () => void): void;
   on(event: "error", listener: (error: unknown) => void): void;
 }
 
 type SupervisorConstructor = new (url: URL, options: { workerData: Supervision; stderr: boolean }) => SupervisorWorker;
 
-/** Returns what ends it. `onError` is told when it cannot do its work. */
-export function startSupervisor(supervision: Supervision, onError: (error: unknown) => void): () => void {
+/**
+ * Resolves, with what ends it, when it is at work: a process that exits while a thread of it loads `koffi` is aborted. `onError` is
+ * told when it cannot do its work.
+ */
+export async function startSupervisor(
+  supervision: Supervision,
+  onError: (error: unknown) => void,
+): Promise<() => void> {
   const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
   const threads = process?.getBuiltinModule?.("node:worker_threads") as { Worker: SupervisorConstructor } | undefined;
   if (threads === undefined) throw new MemoryError("ENOTSUP", "the supervisor of the pager needs the threads of Node");
@@ -22,6 +29,7 @@ export function startSupervisor(supervision: Supervision, onError: (error: unkno
     stderr: false,
   });
   worker.on("error", onError);
+  await new Promise<void>((resolve) => worker.on("message", resolve));
   worker.unref();
   return () => {
     Atomics.store(supervision.words, ENDED, 1);

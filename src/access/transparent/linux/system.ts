@@ -66,6 +66,8 @@ export class System {
   readonly write: (descriptor: number, from: ArrayBufferView, length: number) => number;
   readonly open: (path: string, flags: number) => number;
   readonly close: (descriptor: number) => number;
+  readonly dup2: (from: number, to: number) => number;
+  readonly eventfd: (value: number, flags: number) => number;
   readonly syscall: (number: number, argument: number) => number;
   readonly memfdCreate: (name: string, flags: number) => number;
   readonly ftruncate: (descriptor: number, length: number) => number;
@@ -97,6 +99,8 @@ export class System {
     this.write = of("intptr_t write(int descriptor, void *from, size_t length)");
     this.open = of("int open(const char *path, int flags)");
     this.close = of("int close(int descriptor)");
+    this.dup2 = of("int dup2(int from, int to)");
+    this.eventfd = of("int eventfd(unsigned int value, int flags)");
     this.syscall = of("long syscall(long number, long argument)");
     this.memfdCreate = of("int memfd_create(const char *name, unsigned int flags)");
     this.ftruncate = of("int ftruncate(int descriptor, int64_t length)");
@@ -137,6 +141,15 @@ export class System {
   must(call: string, result: number): number {
     if (result >= 0) return result;
     throw new MemoryError("EIO", `${call}: ${this.errorName()}`);
+  }
+
+  /**
+   * The process exits: threads that wait by the descriptor go on, to their end. The number stays that of an open file: the event
+   * loop of the pager aborts the process over one that is closed.
+   */
+  letGo(descriptor: number): void {
+    Atomics.store(this.exiting, 0, 1);
+    this.dup2(this.eventfd(0, 0), descriptor);
   }
 
   /** Says why, and ends the process: nothing that threads have stored or wait for can be answered for any more. */
