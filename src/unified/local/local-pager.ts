@@ -134,7 +134,7 @@ export class LocalPager implements Pager {
     for (const mapping of mappings) if (mapping.page === UNMAPPED) mapping.fail();
     bound?.letGoOf();
     const { attached, views } = this.#engine;
-    views?.destroy();
+    await views?.destroy();
     await exitAddressSpace(mm);
     machine.lru.drain();
     attached.forget(mm);

@@ -32,7 +32,7 @@ export interface OpenedAccess {
   /** Of the process, by which threads wait; null of one in software. */
   readonly descriptor: number | null;
   /** Nothing faults any more; what is there is taken back. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Opens it. What `fail` is told of cannot be answered. */
@@ -106,9 +106,9 @@ export class ArrayViews {
     this.#access.table.close(view);
   }
 
-  destroy(): void {
+  async destroy(): Promise<void> {
     this.#views.clear();
-    this.#access.close();
+    await this.#access.close();
   }
 
   /** What could not be done, and why. */

@@ -100,7 +100,7 @@ export class ViewedMemory {
         (mm, surroundings) => {
           table = new ProcessTable(mm, pages, (error) => end(String(error)));
           server = new FaultServer(table, surroundings);
-          return { table, server, idle: null, privilege: "none", descriptor: null, close: () => table.destroy() };
+          return { table, server, idle: null, privilege: "none", descriptor: null, close: async () => table.destroy() };
         },
         end,
       ),

@@ -1,8 +1,8 @@
 /**
  * Reads what the descriptor has to tell, in the thread of the pager: threads that wait for a page.
  *
- * Invariants: a message is answered before the next is read; nothing is thrown into the callback, where it would be swallowed and
- * end the polling.
+ * Invariants: a message is answered before the next is read; nothing is thrown where it would be swallowed and end the reading.
+ * In koffi's own callback nothing is done: a thread that is ended there, when the process exits, aborts the process.
  */
 
 import type { Userfaultfd } from "./userfaultfd.js";
@@ -20,6 +20,8 @@ const MESSAGES = 64;
 const READS_A_TURN = 256;
 const HIGH = 2 ** 32;
 
+declare function setImmediate(task: () => void): object;
+
 export class FaultMessages {
   readonly #watch: Userfaultfd;
   readonly #answer: (address: number, write: boolean) => void;
@@ -27,6 +29,7 @@ export class FaultMessages {
   readonly #words: WatchWords;
   readonly #messages = new Uint32Array(MESSAGES * MESSAGE_WORDS);
   readonly #handle: { close(): void };
+  #closed = false;
 
   constructor(
     watch: Userfaultfd,
@@ -38,14 +41,19 @@ export class FaultMessages {
     this.#words = words;
     this.#answer = answer;
     this.#fail = fail;
-    this.#handle = watch.system.koffi.node.poll(watch.descriptor, { readable: true }, () => this.#drain());
+    const drain = (): void => this.#drain();
+    this.#handle = watch.system.koffi.node.poll(watch.descriptor, { readable: true }, () => setImmediate(drain));
   }
 
-  close(): void {
+  /** Resolves when the event loop has forgotten the descriptor. */
+  async close(): Promise<void> {
+    this.#closed = true;
     this.#handle.close();
+    for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   #drain(): void {
+    if (this.#closed) return;
     try {
       for (let turn = 0; turn < READS_A_TURN; turn++) if (!this.#read()) return;
     } catch (error) {

@@ -31,7 +31,7 @@ export interface LinuxAccess {
   /** Of the process: closing it lets threads go that wait. */
   readonly descriptor: number;
   /** Nothing faults any more; what is there is taken back. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 const PATIENCE = 10_000;
@@ -66,10 +66,10 @@ export async function openLinuxAccess(
     const beat = setInterval(() => {
       if (Atomics.add(words, BEATS, 1) % BEATS_A_LOOK === 0) idle.age();
     }, patience / BEATS_A_PATIENCE);
-    const close = (): void => {
+    const close = async (): Promise<void> => {
       clearInterval(beat);
       table.destroy();
-      messages.close();
+      await messages.close();
       stopSupervisor();
       watch.close();
     };
