@@ -103,7 +103,7 @@ export async function createUnifiedMemory(
   checkSignal(signal);
   signal?.throwIfAborted();
   const { cpuAccess = "pinned", transparent } = options as Partial<TransparentMemoryOptions>;
-  if (pager === "here" && (cpuAccess as string) === "pinned" && transparent === undefined)
+  if (pager === "here" && (cpuAccess as string) === "pinned" && !transparent)
     return new UnifiedMemory(await openPager(options as UnifiedMemoryOptions | SharedMemoryOptions), debug);
   const { startPager } = await loadPart("a pager in a worker", () => import("./remote/start-pager.js"));
   return new UnifiedMemory(await startPager(options as SharedMemoryOptions | TransparentMemoryOptions), debug);

@@ -309,9 +309,8 @@ export class PagedArray<
     checkOptions("view", options, SIGNAL_OPTIONS);
     return this.#core.queue.run(async (operation) => {
       this.assertMapped();
-      const window = await this.mapping.window(operation);
-      if (window === null) throw new MemoryError("ENOTSUP", 'a view needs cpuAccess: "transparent"');
-      return viewOf<T, SharedArrayBuffer>(this.type, window.buffer, window.byteOffset, this.length);
+      const { buffer, byteOffset } = await this.mapping.window(operation);
+      return viewOf<T, SharedArrayBuffer>(this.type, buffer, byteOffset, this.length);
     }, options.signal);
   }
 

@@ -161,8 +161,8 @@ export interface Mapping {
   /** Forgets what was written, save for what is pinned for writing. */
   clearWritten(operation: Operation): Promise<void>;
   markWritten(first: number, end: number): void;
-  /** Where threads see the pages as they are at any time; null without transparent access. */
-  window(operation: Operation): Promise<WindowBytes | null>;
+  /** Where threads see the pages as they are at any time. ENOTSUP without transparent access. */
+  window(operation: Operation): Promise<WindowBytes>;
   /** What programs do with the device's buffers. Missing where the pager is in another thread. ENOTSUP of a device without. */
   interop?(): Promise<MappingInterop>;
 }

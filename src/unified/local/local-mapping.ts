@@ -196,8 +196,9 @@ export class LocalMapping implements Mapping {
     await alone(this.#engine, operation, () => prefetch(this.#engine, to, first, end, checkpoint));
   }
 
-  async window(): Promise<WindowBytes | null> {
-    return this.#engine.views?.bytesOf(this) ?? null;
+  async window(): Promise<WindowBytes> {
+    const { windowOf } = await loadOnDemand("views");
+    return windowOf(this.#engine, this);
   }
 
   async interop(): Promise<MappingInterop> {

@@ -59,8 +59,8 @@ export class LocalPager implements Pager {
   }
 
   /** Makes the arrays of this memory typed arrays to all threads. ENOTSUP, saying what is missing, where that cannot be. */
-  async openViews(open: (engine: Engine) => Promise<ArrayViews>): Promise<ArrayViews> {
-    return (this.#engine.views = await open(this.#engine));
+  openViews(open: (engine: Engine) => Promise<ArrayViews>): Promise<ArrayViews> {
+    return open(this.#engine);
   }
 
   reserve(pages: number): Mapping {

@@ -12,3 +12,4 @@ export { mapSource } from "./map-source.js";
 export { prefetch } from "./prefetch.js";
 export { openSwap } from "./open-swap.js";
 export { residentRanges } from "./resident-ranges.js";
+export { windowOf } from "./window-of.js";

@@ -70,7 +70,7 @@ export interface Requests {
   residency: { given: { mapping: number; perPage: number; length: number }; answer: ResidentRange[] };
   writtenRuns: { given: { mapping: number }; answer: number[] };
   clearWritten: { given: { mapping: number }; answer: void };
-  window: { given: { mapping: number }; answer: WindowBytes | null };
+  window: { given: { mapping: number }; answer: WindowBytes };
   createKernel: { given: { kernel: number; label: string; code: PostableKernel }; answer: void };
   dispatch: {
     given: {

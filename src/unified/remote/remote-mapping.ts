@@ -129,7 +129,7 @@ export class RemoteMapping implements Mapping {
     return new Uint8Array(this.#window.buffer, this.#window.byteOffset + frame * pageSize, count * pageSize);
   }
 
-  async window(operation: Operation): Promise<WindowBytes | null> {
+  async window(operation: Operation): Promise<WindowBytes> {
     this.#window ??= await this.#connection.ask("window", { mapping: this.shared.number }, { operation });
     return this.#window;
   }

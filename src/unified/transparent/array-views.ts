@@ -65,6 +65,7 @@ export class ArrayViews {
       fail: (view, page, write, error) => fail(views?.describe(view, page, write, error) ?? String(error)),
     });
     views = new ArrayViews(access, engine.machine.pageSize);
+    engine.views = views;
     return views;
   }
 
