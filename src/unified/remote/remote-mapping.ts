@@ -1,6 +1,5 @@
 /** The pages of an array whose pager is in another thread. */
 
-import { MemoryError } from "../../mm/errors.js";
 import type { UserPin } from "../../access/user-mode/user-machine.js";
 import type { PinnedPages } from "../../access/host-pins.js";
 import type { Operation } from "../operation-queue.js";

@@ -18,7 +18,7 @@ export async function startPager(options: SharedMemoryOptions | TransparentMemor
   checkAccess(access, (options as TransparentMemoryOptions).transparent);
   if ((pager as unknown) === "here") throw new MemoryError("EINVAL", 'cpuAccess: "transparent" needs pager: "worker"');
   if (pager !== "worker")
-    throw new MemoryError("EINVAL", `pager is "here" or "worker", not "${String(pager as unknown)}"`);
+    throw new MemoryError("EINVAL", `pager is "here" or "worker", not "${String(pager)}"`);
   if (!shared) throw new MemoryError("EINVAL", 'pager: "worker" needs shared: true');
   const transparent =
     access === "transparent"
