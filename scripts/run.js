@@ -26,6 +26,7 @@ const RUN_ONCE = [
   "webgpu/corpus",
   "webgpu/found-shaders",
   "webgpu/interop",
+  "webgpu/paged-dispatches",
   "webgpu/step-modules",
   "webgpu/workgroups",
 ];

@@ -148,8 +148,9 @@ export class HostMemory {
     if (!this.#environment.mayAllocate("frame")) return 0;
     const words = this.#frames.words;
     if (home !== 0 && this.#isFree(home) && this.#environment.mayUseHome()) {
-      if ((words[home << FRAME_SHIFT] & PG_RETAINED) !== 0) return this.takeRetained(home);
-      if (!this.#tryCharge(1)) return 0;
+      // What it keeps is another page's where that is asked for zeros: a fork's, that is still on the device.
+      if ((words[home << FRAME_SHIFT] & PG_RETAINED) !== 0) this.retained.take(home);
+      else if (!this.#tryCharge(1)) return 0;
       if ((words[home << FRAME_SHIFT] & PG_HOME) === 0) this.#pool.remove(home);
       return this.#handOut(home, zero);
     }

@@ -151,3 +151,16 @@ test("a home range goes back when its last page, which a fork had shared, moves 
   operations.toDevice(world, world.devices[0], { ...target, space: world.spaces[1] });
   await end(met);
 });
+
+test("a page that was given up is zeros, although its home frame keeps what a fork still has on a device", async () => {
+  const met = await meeting("coherent");
+  const { world, target } = met;
+  operations.fork(world, target.space);
+  await world.quiesce();
+  operations.toDevice(world, world.devices[0], target);
+  await world.quiesce();
+  operations.giveUp(world, target);
+  await world.quiesce();
+  operations.accessExclusively(world, world.devices[0], target);
+  await end(met);
+});
