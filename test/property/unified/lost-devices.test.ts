@@ -14,6 +14,7 @@ import type { PagedArray } from "../../../src/unified/paged-array.js";
 import { PAGE, TestSwapStore } from "../../builders.js";
 import { LosableDriver } from "../../device/losable-driver.js";
 import { SeededEnvironment } from "../../environments.js";
+import { setting } from "../../setting.js";
 import { type OpenedMemory, openUntended } from "../../unified/opened-memory.js";
 
 const EACH = PAGE / 4;
@@ -370,7 +371,7 @@ class Program {
 
 test("whatever a device is lost in, what is not lost is right, and what is lost was nowhere else", async (t) => {
   const tally: Tally = { losses: 0, lostPages: 0, kept: 0, refused: 0, healed: 0, during: new Set() };
-  const only = process.env["PAGEFERRY_SEED"];
+  const only = setting("PAGEFERRY_SEED");
   const seeds = only === undefined ? Array.from({ length: 40 }, (_, i) => i + 1) : [Number(only)];
   for (const seed of seeds) {
     try {
