@@ -49,6 +49,7 @@ export const oneMiss: Scenario = {
       await x.prefetch("host");
       await sum.prefetch("device");
       page = (page + 5) % PAGES;
+      await device.queue.onSubmittedWorkDone();
     };
 
     const plain = new PlainProgram(device);
