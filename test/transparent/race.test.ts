@@ -1,30 +1,34 @@
 /**
  * Writers, a reader, a device's kernel and moves at once over the same pages, by each method and at several page sizes: no
- * update is lost, nothing goes back, nobody waits for ever. And the orders that would break that, each put into a copy of the compiled
- * sources, are caught.
+ * update is lost, nothing goes back, nobody waits for ever. And the orders that would break that, each put into the compiled sources as they
+ * are loaded, are caught.
  *
  * PAGEFERRY_RACE_ROUNDS=N races longer.
  */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { EXIT_CODE } from "../../src/access/transparent/linux/system.js";
-import { buildWith } from "../property/seeded-bugs/altered-build.js";
+import { optionsWith } from "../property/seeded-bugs/altered-build.js";
 import { type Ended, runProgram, skip } from "./setting.js";
 
 const KIB = 1024;
 const LOST = 1;
 const STILL = 2;
-/** Parts of the compiled tests that the program needs beside those that searches need. */
-const PARTS = ["test/transparent/race", "test/transparent/print.js"];
 
 const wanted = process.env["PAGEFERRY_RACE_ROUNDS"] ?? "15";
 
-function race(method: string, pageSize: number, pages: number, build?: string, rounds = wanted): Promise<Ended> {
-  const folder = build === undefined ? fileURLToPath(new URL("..", import.meta.url)) : join(build, "test");
-  return runProgram(join(folder, "transparent/race/program.js"), [method, String(pageSize), String(pages), rounds]);
+const PROGRAM = fileURLToPath(new URL("race/program.js", import.meta.url));
+
+function race(
+  method: string,
+  pageSize: number,
+  pages: number,
+  options: readonly string[] = [],
+  rounds = wanted,
+): Promise<Ended> {
+  return runProgram(PROGRAM, [method, String(pageSize), String(pages), rounds], options);
 }
 
 suite("race", { skip }, () => {
@@ -106,8 +110,7 @@ const BROKEN: readonly BrokenOrder[] = [
 suite("broken orders", { skip, concurrency: 1 }, () => {
   for (const { name, method, pages, ends, ...bug } of BROKEN) {
     test(`${name}: caught`, async (t) => {
-      using build = buildWith(bug, PARTS);
-      const { code, output, errors } = await race(method, 64 * KIB, pages, build.built, "3000");
+      const { code, output, errors } = await race(method, 64 * KIB, pages, optionsWith(bug), "3000");
       t.diagnostic(output.trim());
       assert.ok(code !== null && ends.includes(code), output + errors);
     });

@@ -4,6 +4,8 @@
  */
 
 import type { Kind } from "../engine/actions.js";
+import type { Kind as ArrayKind } from "../unified/program.js";
+import type { Alteration } from "./altered-build.js";
 import { pagedBugs } from "./paged-bugs.js";
 
 /**
@@ -18,15 +20,11 @@ export type Finder =
   | "random kernels on a GPU"
   | "recorded runs";
 
-export interface Bug {
+export interface Bug extends Alteration {
   readonly name: string;
-  /** Below src/, as compiled. */
-  readonly file: string;
-  readonly text: string;
-  readonly replacement: string;
   readonly found: Finder;
   /** Kinds of actions that make up the programs of the search, where any programs would take long. */
-  readonly focus?: readonly Kind[];
+  readonly focus?: readonly (Kind | ArrayKind)[];
 }
 
 export const bugs: readonly Bug[] = [
@@ -446,6 +444,7 @@ export const bugs: readonly Bug[] = [
     text: "of this.pins)",
     replacement: "of [])",
     found: "random arrays",
+    focus: ["pin", "tryPin", "storeThroughPin", "release", "clearDirty", "dirtyRanges"],
   },
   {
     name: "a kernel that writes an array gets a view of it as well",

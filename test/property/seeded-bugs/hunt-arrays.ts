@@ -1,28 +1,15 @@
 /**
- * The search for one bug as in `hunt.ts`, by the random programs over arrays and kernels. Exit code 3 and the complaint
- * when one fails, 0 when none does.
+ * The search for one bug as in `hunt.ts`, by the random programs over arrays and kernels; with kinds of actions, only of these and
+ * of `create`, `write` and `read`.
  *
- * node hunt-arrays.js PROGRAMS
+ * node hunt-arrays.js PROGRAMS [KIND...]
  */
 
-import fc from "fast-check";
-import { programs, run } from "../unified/program.js";
+import { kinds, programs, run } from "../unified/program.js";
+import { focusOf } from "./focus.js";
+import { search } from "./search.js";
 
-const FOUND = 3;
-const FIRST_SEED = 4;
-const PROGRAMS_A_SEED = 25;
 const MOST_ACTIONS = 60;
 
-const most = Number(process.argv[2]);
-for (let done = 0, seed = FIRST_SEED; done < most; done += PROGRAMS_A_SEED, seed++) {
-  const samples = fc.sample(programs(MOST_ACTIONS), { seed, numRuns: PROGRAMS_A_SEED });
-  for (const [i, program] of samples.entries()) {
-    try {
-      await run(program);
-    } catch (error) {
-      const complaint = String(error).replace(/\s+/g, " ").slice(0, 300);
-      process.stdout.write(`program ${i} of seed ${seed}: ${complaint}\n`);
-      process.exit(FOUND);
-    }
-  }
-}
+const [, , most, ...named] = process.argv;
+await search(programs(MOST_ACTIONS, focusOf(kinds, named)), (program) => run(program), Number(most));

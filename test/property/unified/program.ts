@@ -35,7 +35,12 @@ const KINDS = {
   settle: 3,
 } as const;
 
-type Kind = keyof typeof KINDS;
+export type Kind = keyof typeof KINDS;
+
+export const kinds = Object.keys(KINDS) as readonly Kind[];
+
+/** What programs of few kinds have besides. */
+const FOCUSED: readonly Kind[] = ["create", "write", "read"];
 
 export interface Action {
   readonly kind: Kind;
@@ -108,8 +113,9 @@ const AWAY_FROM_HOME = 0.3;
 const VALUES = 101;
 const MODES: readonly Mode[] = ["auto", "auto", "streamed", "streamed", "streamed", "auto", "resident", "streamed"];
 
-export function programs(mostActions: number): fc.Arbitrary<Program> {
-  const kinds = (Object.keys(KINDS) as Kind[]).map((kind) => ({ weight: KINDS[kind], arbitrary: fc.constant(kind) }));
+/** Of all kinds of actions, or only of those in `focus` and the ones that these need. */
+export function programs(mostActions: number, focus: readonly Kind[] = []): fc.Arbitrary<Program> {
+  const some = focus.length === 0 ? kinds : kinds.filter((kind) => FOCUSED.includes(kind) || focus.includes(kind));
   return fc.record({
     seed: fc.nat(),
     pageSize: fc.constantFrom(4 * KiB, 4 * KiB, 16 * KiB, 64 * KiB),
@@ -121,7 +127,7 @@ export function programs(mostActions: number): fc.Arbitrary<Program> {
     failures: fc.constantFrom(0, 0, 0, 2),
     actions: fc.array(
       fc.record({
-        kind: fc.oneof(...kinds),
+        kind: fc.oneof(...some.map((kind) => ({ weight: KINDS[kind], arbitrary: fc.constant(kind) }))),
         which: fc.nat(15),
         from: fc.nat(15),
         count: fc.integer({ min: 1, max: 16 }),
