@@ -23,6 +23,7 @@ import {
 } from "./webgpu/paged.js";
 import { residentOnGpu } from "./webgpu/resident.js";
 import { streamedInPlace, streamedReadOnly, streamedReduce } from "./webgpu/streamed.js";
+import { transfersOnGpu } from "./webgpu/transfers.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   protocolAtHome,
@@ -41,6 +42,7 @@ export const SCENARIOS: readonly Scenario[] = [
   metadata,
   swapFile,
   replayed,
+  transfersOnGpu,
   residentOnGpu,
   streamedReadOnly,
   streamedInPlace,

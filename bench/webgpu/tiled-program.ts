@@ -94,7 +94,6 @@ export class TiledProgram {
             await tried.run();
             took = Math.min(took, performance.now() - began);
           }
-          if (process.env["WAYS"]) console.error(tried.name, took.toFixed(1));
           if (took < least) {
             best?.destroy();
             [best, least] = [tried, took];

@@ -5,7 +5,6 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { DeviceKernel, DispatchShape, KernelStep, PagedDispatch, PagedRun, WorkgroupShape } from "../driver.js";
-import { uniformBytes } from "../wgsl/bindings.js";
 import type { KernelDescription } from "../wgsl/describe.js";
 import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
 import { resourceOf } from "./binding-resource.js";
@@ -18,11 +17,9 @@ import type { Pools } from "./pools.js";
 import type { Scratch } from "./scratch.js";
 import { type ArrayVariable, gather, placeSlices, scatter, scratchBytesOf, type SlicePlace } from "./slice-places.js";
 import type { StepPipeline, StepPipelines } from "./step-pipelines.js";
+import { alignedUniform, UniformLayout } from "./uniform-layout.js";
 import { BUFFER_COPY_DST, BUFFER_UNIFORM } from "./usage.js";
 import { areExact, isWhole, rowsOf, workgroupRange, workgroupsOf, type WorkgroupRows } from "./workgroups.js";
-
-/** No device asks for more. */
-const UNIFORM_ALIGNMENT = 256;
 
 /** What the kernels of a device share. */
 export interface KernelContext {
@@ -51,8 +48,7 @@ export class WebgpuKernel implements DeviceKernel {
   readonly #arrays: readonly ArrayVariable[];
   /** The kernel's uniforms, and behind them the parameters of each call of a step. */
   #uniforms: GPUBuffer | null = null;
-  readonly #uniformOffsets: readonly number[];
-  readonly #uniformEnd: number;
+  readonly #uniformLayout: UniformLayout;
 
   constructor(
     context: KernelContext,
@@ -70,13 +66,7 @@ export class WebgpuKernel implements DeviceKernel {
     this.#pipelines = pipelines;
     this.#arrays = arrays;
     this.workgroups = description.workgroups;
-    let end = 0;
-    this.#uniformOffsets = description.uniforms.map(({ bytes }) => {
-      const offset = end;
-      end += aligned(bytes);
-      return offset;
-    });
-    this.#uniformEnd = end;
+    this.#uniformLayout = new UniformLayout(label, description);
   }
 
   get scratchBytes(): number {
@@ -145,7 +135,7 @@ export class WebgpuKernel implements DeviceKernel {
       const entries = this.#entriesOf(step, module, places, scratch, uniforms);
       for (const [n, { x, y }] of calls.entries()) {
         const { bytes: size } = module.parameters;
-        const resource = { buffer: uniforms, offset: this.#uniformEnd + n * aligned(size), size };
+        const resource = { buffer: uniforms, offset: this.#uniformLayout.end + n * alignedUniform(size), size };
         const parameters = { binding: module.parameters.binding, resource };
         pass.setBindGroup(0, device.createBindGroup({ layout, entries: [...entries, parameters] }));
         pass.dispatchWorkgroups(x, y);
@@ -182,10 +172,7 @@ export class WebgpuKernel implements DeviceKernel {
     let uniform = 0;
     return module.bindings.map(({ name, binding, kind }, n): GPUBindGroupEntry => {
       if (kind === "bound") return { binding, resource: resourceOf(bindings[name]) };
-      if (kind === "uniform") {
-        const { bytes } = this.#description.uniforms[uniform];
-        return { binding, resource: { buffer: uniforms, offset: this.#uniformOffsets[uniform++], size: bytes } };
-      }
+      if (kind === "uniform") return { binding, resource: this.#uniformLayout.resource(uniform++, uniforms) };
       const place = places[n];
       const { pool, offset, size } = place;
       const resource = pool === null ? { buffer: scratch.get(place)!, size } : { buffer: pool.buffer, offset, size };
@@ -200,13 +187,13 @@ export class WebgpuKernel implements DeviceKernel {
     calls: readonly WorkgroupRows[],
     end: number,
   ): Uint8Array<ArrayBuffer> {
-    const stride = aligned(parameters.bytes);
-    const bytes = new Uint8Array(this.#uniformEnd + calls.length * stride);
-    for (const [n, { name, type }] of this.#description.uniforms.entries())
-      bytes.set(uniformBytes(this.#label, name, type, step.uniforms[name]), this.#uniformOffsets[n]);
+    const stride = alignedUniform(parameters.bytes);
+    const { end: uniformEnd } = this.#uniformLayout;
+    const bytes = new Uint8Array(uniformEnd + calls.length * stride);
+    this.#uniformLayout.write(bytes, step.uniforms);
     const total = workgroupsOf(step.shape, this.workgroups);
     for (const [n, { first }] of calls.entries()) {
-      const words = new Uint32Array(bytes.buffer, this.#uniformEnd + n * stride, parameters.bytes / 4);
+      const words = new Uint32Array(bytes.buffer, uniformEnd + n * stride, parameters.bytes / 4);
       words[parameters.firstWorkgroup / 4] = first;
       words[parameters.endWorkgroup / 4] = end;
       words.set(step.shape, parameters.shape / 4);
@@ -238,11 +225,6 @@ function variantOf(
     dimensions: shape[1] === 1 && shape[2] === 1 ? 1 : 3,
     isExact,
   };
-}
-
-/** Where the next uniform can begin. */
-function aligned(bytes: number): number {
-  return Math.ceil(bytes / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
 }
 
 function sum(numbers: readonly number[]): number {

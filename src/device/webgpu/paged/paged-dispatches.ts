@@ -2,22 +2,20 @@
 
 import type { MemoryError } from "../../../mm/errors.js";
 import type { DispatchShape, PagedDispatch, PagedRun } from "../../driver.js";
-import { uniformBytes } from "../../wgsl/bindings.js";
 import type { KernelDescription } from "../../wgsl/describe.js";
 import { errorAt } from "../../wgsl/error-at.js";
 import { resourceOf } from "../binding-resource.js";
 import { gpuMessage } from "../gpu-message.js";
 import type { EffectiveLimits } from "../limits.js";
 import type { KernelContext } from "../webgpu-kernel.js";
+import { alignedUniform, UniformLayout } from "../uniform-layout.js";
 import { workgroupsOf } from "../workgroups.js";
-import { type PagedPipeline, PagedPipelines } from "./paged-pipelines.js";
+import { bindsForeign, type PagedPipeline, PagedPipelines } from "./paged-pipelines.js";
 import { RoundBuffers, roundLayout } from "./round-buffers.js";
 import { WebgpuPagedRun } from "./webgpu-paged-run.js";
 
 /** Units of a round: their list takes 4 bytes each, and whether they have run, a bit each in what is read back. */
 const MOST_UNITS = 2 ** 20;
-/** Where a uniform can begin. */
-const UNIFORM_ALIGNMENT = 256;
 
 export class PagedDispatches {
   /** Bytes of device memory beside the frames. */
@@ -26,6 +24,7 @@ export class PagedDispatches {
   readonly #description: KernelDescription;
   readonly #label: string;
   readonly #pipelines: PagedPipelines;
+  readonly #uniforms: UniformLayout;
   /** Of the last dispatch, unless one is under way. */
   #spare: RoundBuffers | null = null;
 
@@ -36,6 +35,7 @@ export class PagedDispatches {
     this.#description = description;
     this.#label = label;
     this.#pipelines = new PagedPipelines(device, gone, description, label, pools, limits);
+    this.#uniforms = new UniformLayout(label, description);
   }
 
   async begin(dispatch: PagedDispatch): Promise<PagedRun> {
@@ -50,11 +50,11 @@ export class PagedDispatches {
     const pipeline = await this.#pipelines.take(shape[1] === 1 && shape[2] === 1 ? 1 : 3);
     const buffers = await this.#take(layout, pipeline);
     try {
-      const bytes = this.#uniformBytes(dispatch);
-      if (buffers.uniforms !== null) device.queue.writeBuffer(buffers.uniforms, 0, bytes);
+      const parameters = new Uint8Array(buffers.parameters.size);
+      this.#uniforms.write(parameters, dispatch.uniforms, uniformsFrom(pipeline));
       pools.fillTrap(device);
       pools.allWillChange();
-      const groups = await this.#groups(pipeline, buffers, dispatch);
+      const groups = buffers.groups.get(pipeline) ?? (await this.#groups(pipeline, buffers, dispatch));
       const violation = (array: number): MemoryError => {
         // What it stored meanwhile went there.
         pools.spoilTrap();
@@ -70,6 +70,7 @@ export class PagedDispatches {
           pipeline,
           groups,
           buffers,
+          parameters,
           layout,
           units,
           poolShift,
@@ -86,17 +87,13 @@ export class PagedDispatches {
     }
   }
 
-  async #take(layout: ReturnType<typeof roundLayout>, { module }: PagedPipeline): Promise<RoundBuffers> {
+  async #take(layout: ReturnType<typeof roundLayout>, pipeline: PagedPipeline): Promise<RoundBuffers> {
     const spare = this.#spare;
     this.#spare = null;
     if (spare?.fits(layout) === true) return spare;
     spare?.destroy();
-    const made = await RoundBuffers.make(
-      this.#context.buffers,
-      layout,
-      module.parameters.bytes,
-      this.#uniformOffsets().end,
-    );
+    const parameterBytes = uniformsFrom(pipeline) + this.#uniforms.end;
+    const made = await RoundBuffers.make(this.#context.buffers, layout, parameterBytes);
     this.bytes = Math.max(this.bytes, made.bytes);
     return made;
   }
@@ -106,31 +103,14 @@ export class PagedDispatches {
     else buffers.destroy();
   }
 
-  #uniformOffsets(): { readonly offsets: readonly number[]; readonly end: number } {
-    let end = 0;
-    const offsets = this.#description.uniforms.map(({ bytes }) => {
-      const offset = end;
-      end += Math.ceil(bytes / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
-      return offset;
-    });
-    return { offsets, end };
-  }
-
-  #uniformBytes({ uniforms }: PagedDispatch): Uint8Array<ArrayBuffer> {
-    const { offsets, end } = this.#uniformOffsets();
-    const bytes = new Uint8Array(end);
-    for (const [n, { name, type }] of this.#description.uniforms.entries())
-      bytes.set(uniformBytes(this.#label, name, type, uniforms[name]), offsets[n]);
-    return bytes;
-  }
-
+  /** Kept with the buffers where the caller binds nothing, who may destroy what they are over. */
   async #groups(
-    { module, stages }: PagedPipeline,
+    pipeline: PagedPipeline,
     buffers: RoundBuffers,
     { bindings }: PagedDispatch,
-  ): Promise<GPUBindGroup[]> {
+  ): Promise<readonly GPUBindGroup[]> {
+    const { module, stages } = pipeline;
     const { device, gone, pools } = this.#context;
-    const { offsets } = this.#uniformOffsets();
     const entries: GPUBindGroupEntry[] = module.pools.map((binding, n) => ({
       binding,
       resource: { buffer: pools.pools[n].buffer },
@@ -138,20 +118,24 @@ export class PagedDispatches {
     entries.push(
       { binding: module.tables, resource: { buffer: buffers.tables } },
       { binding: module.state, resource: { buffer: buffers.state } },
-      { binding: module.parameters.binding, resource: { buffer: buffers.parameters } },
+      {
+        binding: module.parameters.binding,
+        resource: { buffer: buffers.parameters, size: module.parameters.bytes },
+      },
     );
     let uniform = 0;
     for (const { binding, kind, name } of module.bindings) {
-      if (kind === "bound") entries.push({ binding, resource: resourceOf(bindings[name]) });
-      else if (buffers.uniforms !== null) {
-        const { bytes } = this.#description.uniforms[uniform];
-        entries.push({ binding, resource: { buffer: buffers.uniforms, offset: offsets[uniform++], size: bytes } });
-      }
+      const resource =
+        kind === "bound"
+          ? resourceOf(bindings[name])
+          : this.#uniforms.resource(uniform++, buffers.parameters, uniformsFrom(pipeline));
+      entries.push({ binding, resource });
     }
     device.pushErrorScope("validation");
     const groups = stages.map(({ layout }) => device.createBindGroup({ layout, entries }));
     const invalid = await gone.until(device.popErrorScope());
     if (invalid !== null) throw this.#failed(invalid);
+    if (!bindsForeign(pipeline)) buffers.groups.set(pipeline, groups);
     return groups;
   }
 
@@ -170,6 +154,11 @@ export class PagedDispatches {
       `what is bound to kernel "${this.#label}" does not suit it: ${gpuMessage(cause)}`,
     );
   }
+}
+
+/** Where the kernel's uniforms begin behind the parameters of a round. */
+function uniformsFrom({ module }: PagedPipeline): number {
+  return alignedUniform(module.parameters.bytes);
 }
 
 function product([x, y, z]: DispatchShape): number {

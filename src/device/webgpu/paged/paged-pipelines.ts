@@ -19,6 +19,11 @@ export interface PagedPipeline {
   readonly stages: readonly { readonly pipeline: GPUComputePipeline; readonly layout: GPUBindGroupLayout }[];
 }
 
+/** Does the kernel use buffers or textures of its caller's, which may be destroyed at any time? */
+export function bindsForeign({ module }: PagedPipeline): boolean {
+  return module.bindings.some(({ kind }) => kind === "bound");
+}
+
 export class PagedPipelines {
   readonly #device: GPUDevice;
   readonly #gone: DeviceGone;

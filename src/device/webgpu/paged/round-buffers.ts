@@ -3,9 +3,10 @@
  * next, made anew where they are too small.
  */
 
-import { ARRAYS, COUNTER_WORDS } from "../../wgsl/rewrite/paged/contract.js";
+import { COUNTER_WORDS } from "../../wgsl/rewrite/paged/contract.js";
 import type { GpuBuffers } from "../gpu-buffers.js";
 import { BUFFER_COPY_DST, BUFFER_COPY_SRC, BUFFER_MAP_READ, BUFFER_STORAGE, BUFFER_UNIFORM } from "../usage.js";
+import type { PagedPipeline } from "./paged-pipelines.js";
 
 /** Where the parts of tables and state begin, in words. */
 export interface RoundLayout {
@@ -37,24 +38,20 @@ export function roundLayout(pages: number, units: number): RoundLayout {
 export class RoundBuffers {
   readonly tables: GPUBuffer;
   readonly state: GPUBuffer;
+  /** And behind them the kernel's own uniforms. */
   readonly parameters: GPUBuffer;
-  readonly uniforms: GPUBuffer | null;
   readonly readback: GPUBuffer;
+  /** Over these buffers, and nothing of a caller's; by pipeline. */
+  readonly groups = new Map<PagedPipeline, readonly GPUBindGroup[]>();
   readonly #buffers: GpuBuffers;
 
   private constructor(buffers: GpuBuffers, made: readonly GPUBuffer[]) {
     this.#buffers = buffers;
     [this.tables, this.state, this.parameters, this.readback] = made;
-    this.uniforms = made[4] ?? null;
   }
 
   /** Throws ENOMEM; no buffer is left then. */
-  static async make(
-    buffers: GpuBuffers,
-    layout: RoundLayout,
-    parameterBytes: number,
-    uniformBytes: number,
-  ): Promise<RoundBuffers> {
+  static async make(buffers: GpuBuffers, layout: RoundLayout, parameterBytes: number): Promise<RoundBuffers> {
     const made: GPUBuffer[] = [];
     const make = async (what: string, bytes: number, usage: number): Promise<void> => {
       made.push(await buffers.create(what, bytes, usage));
@@ -62,9 +59,8 @@ export class RoundBuffers {
     try {
       await make("page tables", 4 * (layout.list + layout.units), BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
       await make("the state of a round", 4 * layout.words, BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
-      await make("parameters", Math.max(parameterBytes, ARRAYS * 4), BUFFER_UNIFORM | BUFFER_COPY_DST);
+      await make("parameters", parameterBytes, BUFFER_UNIFORM | BUFFER_COPY_DST);
       await make("what a round has found", 4 * (layout.words - layout.counters), BUFFER_MAP_READ | BUFFER_COPY_DST);
-      if (uniformBytes > 0) await make("uniforms", uniformBytes, BUFFER_UNIFORM | BUFFER_COPY_DST);
       return new RoundBuffers(buffers, made);
     } catch (error) {
       for (const buffer of made) buffers.destroy(buffer);
@@ -82,12 +78,14 @@ export class RoundBuffers {
 
   /** Of device memory. */
   get bytes(): number {
-    const all = [this.tables, this.state, this.parameters, this.readback, this.uniforms];
-    return all.reduce((sum, buffer) => sum + (buffer?.size ?? 0), 0);
+    return this.#all.reduce((sum, { size }) => sum + size, 0);
   }
 
   destroy(): void {
-    for (const buffer of [this.tables, this.state, this.parameters, this.readback, this.uniforms])
-      if (buffer !== null) this.#buffers.destroy(buffer);
+    for (const buffer of this.#all) this.#buffers.destroy(buffer);
+  }
+
+  get #all(): readonly GPUBuffer[] {
+    return [this.tables, this.state, this.parameters, this.readback];
   }
 }

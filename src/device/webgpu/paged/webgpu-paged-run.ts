@@ -19,7 +19,7 @@ import type { DeviceGone } from "../device-gone.js";
 import { gpuMessage } from "../gpu-message.js";
 import type { Pools } from "../pools.js";
 import { MAP_READ } from "../usage.js";
-import type { PagedPipeline } from "./paged-pipelines.js";
+import { bindsForeign, type PagedPipeline } from "./paged-pipelines.js";
 import type { RoundBuffers, RoundLayout } from "./round-buffers.js";
 
 /** What a run is made of; all but the groups outlives it. */
@@ -30,6 +30,8 @@ export interface PagedRunParts {
   readonly pipeline: PagedPipeline;
   readonly groups: readonly GPUBindGroup[];
   readonly buffers: RoundBuffers;
+  /** What the buffer of parameters is to hold, the kernel's uniforms filled in. */
+  readonly parameters: Uint8Array<ArrayBuffer>;
   readonly layout: RoundLayout;
   readonly units: number;
   readonly poolShift: number;
@@ -47,7 +49,9 @@ export class WebgpuPagedRun implements PagedRun {
   readonly mostUnits: number;
   readonly #parts: PagedRunParts;
   readonly #table: Uint32Array<ArrayBuffer>;
+  /** Of a round, in front of the kernel's uniforms. */
   readonly #parameters: Uint32Array<ArrayBuffer>;
+  #uniformsAreThere = false;
   readonly #touched: Uint32Array;
   readonly #list: Uint32Array<ArrayBuffer>;
   #pending = new Uint32Array(0);
@@ -68,7 +72,7 @@ export class WebgpuPagedRun implements PagedRun {
     this.#endChanged = layout.pages;
     this.#touched = new Uint32Array(layout.pageBits);
     this.#list = new Uint32Array(layout.units);
-    const words = new Uint32Array(pipeline.module.parameters.bytes / 4);
+    const words = new Uint32Array(parts.parameters.buffer, 0, pipeline.module.parameters.bytes / 4);
     words[PARAMETERS.counters] = layout.counters;
     words[PARAMETERS.touched] = layout.touched;
     words[PARAMETERS.missed] = layout.missed;
@@ -123,7 +127,7 @@ export class WebgpuPagedRun implements PagedRun {
       buffers.readback.unmap();
       throw new MemoryError("EINVAL", `the GPU does not run a round: ${gpuMessage(cause)}`, { cause });
     }
-    if (this.#parts.pipeline.module.bindings.every(({ kind }) => kind !== "bound")) this.#isWatched = false;
+    if (!bindsForeign(this.#parts.pipeline)) this.#isWatched = false;
     const found = new Uint32Array(buffers.readback.getMappedRange(0, 4 * words));
     try {
       return this.#read(found, units, count);
@@ -146,7 +150,8 @@ export class WebgpuPagedRun implements PagedRun {
       words[PARAMETERS.count] = count;
       words[PARAMETERS.first] = first;
       words[PARAMETERS.list] = list;
-      queue.writeBuffer(buffers.parameters, 0, words);
+      queue.writeBuffer(buffers.parameters, 0, this.#uniformsAreThere ? words : this.#parts.parameters);
+      this.#uniformsAreThere = true;
     }
     if (this.#firstChanged < this.#endChanged) {
       const changed = this.#endChanged - this.#firstChanged;
