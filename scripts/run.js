@@ -27,6 +27,8 @@ const RUN_ONCE = [
   "webgpu/found-shaders",
   "webgpu/interop",
   "webgpu/paged-dispatches",
+  "webgpu/random-kernels",
+  "webgpu/step-kernels",
   "webgpu/step-modules",
   "webgpu/workgroups",
 ];

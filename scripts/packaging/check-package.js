@@ -4,7 +4,7 @@
 // started and a first program run, by this Node, the lowest that is supported, and the newest.
 
 import { join } from "node:path";
-import { fail, name, nodeAt, pack, Project, report, root, run, specifiers, tool } from "./installed-package.js";
+import { fail, name, nodeAt, pack, Project, report, root, run, runAll, specifiers, tool } from "./installed-package.js";
 
 const firstProgram = `import { createUnifiedMemory } from "${name}";
 const memory = await createUnifiedMemory();
@@ -45,12 +45,20 @@ const project = new Project(archive);
 project.write("program.ts", firstProgram);
 project.write("every-entry.ts", everyEntry);
 project.write("engine.ts", engine);
-for (const { path, version } of compilers) {
-  for (const [what, files, compilerOptions] of compilations) {
-    project.write("tsconfig.json", JSON.stringify({ compilerOptions, files }));
-    project.run(`types, ${version}, ${what}`, process.execPath, path, "-p", ".");
-  }
-}
+const compiled = compilations.map(([what, files, compilerOptions], n) => {
+  const config = project.write(`tsconfig.${n}.json`, JSON.stringify({ compilerOptions, files }));
+  return { what, config };
+});
+await runAll(
+  compilers.flatMap(({ path, version }) =>
+    compiled.map(({ what, config }) => ({
+      what: `types, ${version}, ${what}`,
+      cwd: project.root,
+      command: process.execPath,
+      args: [path, "-p", config],
+    })),
+  ),
+);
 
 const [compiler = fail("there is no compiler")] = compilers;
 const emitting = { ...nodenext, types: [], noEmit: false };

@@ -2,11 +2,12 @@
 // its own, which goes when the process ends. The tools are those of test/packaging/tools, with a lockfile of their own,
 // so that an ordinary install of this repository stays small.
 
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const { name, version, exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -57,6 +58,28 @@ export class Project {
   run(/** @type {string} */ what, /** @type {string} */ command, /** @type {string[]} */ ...args) {
     return run(what, this.root, command, ...args);
   }
+}
+
+/**
+ * Runs commands, as many at once as there are processors, and says of each that it went well, or ends the process.
+ * @param {readonly { what: string, cwd: string, command: string, args: string[] }[]} commands
+ */
+export async function runAll(commands) {
+  const waiting = [...commands];
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { what, cwd, command, args } = next;
+      try {
+        await promisify(execFile)(command, args, { cwd });
+      } catch (error) {
+        const { stdout, stderr, message } = /** @type {Error & { stdout?: string, stderr?: string }} */ (error);
+        process.stderr.write(`${stdout ?? ""}${stderr ?? ""}${message}\n`);
+        fail(`${what} failed`);
+      }
+      report(`${what}: ok`);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
 }
 
 /** Runs a command to its end, says that it went well, or ends the process. @returns {string} what it printed */

@@ -22,8 +22,16 @@ export interface Page {
   on(event: "console", heard: (message: { type(): string; text(): string }) => void): void;
 }
 
+/** Pages that have one cache. */
+export interface Context {
+  newPage(): Promise<Page>;
+  close(): Promise<void>;
+}
+
 export interface Browser {
   version(): string;
+  newContext(): Promise<Context>;
+  /** With a cache of its own. */
   newPage(): Promise<Page>;
   close(): Promise<void>;
   on(event: "disconnected", heard: () => void): void;

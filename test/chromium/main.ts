@@ -58,17 +58,20 @@ function leftOut(file: string, filters: readonly string[]): string | null {
 
 async function runAll(browser: Browser, files: readonly string[], shared: boolean): Promise<FileOutcome[]> {
   const server = await serveTests();
-  const waiting = [...files];
+  // The longest, which use the GPU, come last in the alphabet: begun last, they would be waited for by nobody but themselves.
+  const waiting = files.toReversed();
   const outcomes: FileOutcome[] = [];
   const settings: Record<string, string> = {};
   for (const [name, value = ""] of Object.entries(process.env)) if (SETTINGS.test(name)) settings[name] = value;
   settings["PAGEFERRY_TEST_SHARED"] = shared ? "1" : "0";
   const work = async (): Promise<void> => {
+    const context = await browser.newContext();
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const outcome = await runInPage(browser, server.origin, file, settings);
+      const outcome = await runInPage(context, server.origin, file, settings);
       outcomes.push(outcome);
       print(textOf(outcome));
     }
+    await context.close();
   };
   try {
     await Promise.all(Array.from({ length: availableParallelism() }, work));

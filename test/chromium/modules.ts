@@ -26,10 +26,11 @@ const COUNTERPARTS: ReadonlyMap<string, string> = new Map([
 /** Tests of programs that are for Node, whatever they import. */
 const NODE_PROGRAMS = ["dist/test/bench/", "dist/test/examples/", "dist/test/packaging/"];
 
-/** Searches of minutes through the engine's own states, which are the same wherever it runs. They are run when asked for. */
+/** Searches through the engine's own states, which are the same wherever it runs. They are run when asked for. */
 const SEARCHES = [
   "dist/test/property/engine/",
   "dist/test/property/huge/",
+  "dist/test/property/unified/random-arrays",
   "dist/test/access/user-mode/interleavings/",
 ];
 

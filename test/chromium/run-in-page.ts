@@ -1,6 +1,6 @@
 /** Runs one compiled test file on a page of its own, as Node does in a process of its own, and collects what it tells. */
 
-import type { Browser } from "./browser.js";
+import type { Context } from "./browser.js";
 import type { TestOutcome } from "./page/node-test.js";
 import type { Report } from "./page/run-file.js";
 
@@ -17,7 +17,7 @@ export interface FileOutcome {
 
 /** `file` is a path from the project's folder; `settings` are what `setting` gives the tests. */
 export async function runInPage(
-  browser: Browser,
+  context: Pick<Context, "newPage">,
   origin: string,
   file: string,
   settings: Readonly<Record<string, string>>,
@@ -26,7 +26,7 @@ export async function runInPage(
   const diagnostics: { path: readonly string[]; message: string }[] = [];
   const errors: string[] = [];
   const running = new Set<string>();
-  const page = await browser.newPage();
+  const page = await context.newPage();
   try {
     await new Promise<void>((resolve) => {
       const end = (error?: string): void => {

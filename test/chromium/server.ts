@@ -31,12 +31,17 @@ export interface TestServer {
 }
 
 export async function serveTests(): Promise<TestServer> {
+  // Nothing changes while the tests run, and hundreds of pages ask for the same modules.
+  const answers = new Map<string, Promise<Answer>>();
   const server = createServer((request, response) => {
     response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
     response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
     response.setHeader("Cross-Origin-Resource-Policy", "same-origin");
-    void bodyOf(new URL(request.url ?? "/", "http://localhost").pathname).then(({ status, type, body }) => {
-      response.writeHead(status, { "Content-Type": type });
+    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    let answer = answers.get(pathname);
+    if (answer === undefined) answers.set(pathname, (answer = bodyOf(pathname)));
+    void answer.then(({ status, type, body }) => {
+      response.writeHead(status, { "Content-Type": type, "Cache-Control": "max-age=3600" });
       response.end(body);
     });
   });

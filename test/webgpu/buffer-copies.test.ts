@@ -259,7 +259,13 @@ test(
     await array.clearDirty();
     const controller = new AbortController();
     const copied = array.copyFrom(bufferOf(t, gpu, array.byteLength, COPIED), { signal: controller.signal });
-    setImmediate(() => controller.abort());
+    const { queue } = gpu;
+    const submit = queue.submit.bind(queue);
+    let submitted = 0;
+    queue.submit = (commands) => {
+      submit(commands);
+      if (++submitted === 2) controller.abort();
+    };
     const done = await copied.then(
       () => true,
       () => false,
