@@ -66,7 +66,7 @@ export const oneMiss: Scenario = {
       expect(new Uint32Array(readback.getMappedRange())[0] === 1, "the bare kernel did nothing");
       readback.unmap();
     };
-    const { samples, baseline } = await compare(smoke ? 3 : 201, dispatch, bare, wallTime, prepare);
+    const { samples, baseline } = await compare(smoke ? 3 : 1001, dispatch, bare, wallTime, prepare);
     await prepare();
     // The first was read before anything had run.
     for (const [i, value] of expected.entries())

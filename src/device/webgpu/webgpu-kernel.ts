@@ -43,7 +43,6 @@ export class WebgpuKernel implements DeviceKernel {
   #submitting: Promise<void> | null = null;
   readonly #context: KernelContext;
   readonly #label: string;
-  readonly #description: KernelDescription;
   readonly #pipelines: StepPipelines;
   readonly #arrays: readonly ArrayVariable[];
   /** The kernel's uniforms, and behind them the parameters of each call of a step. */
@@ -62,7 +61,6 @@ export class WebgpuKernel implements DeviceKernel {
     this.#paged = paged;
     if (paged !== null) this.beginPaged = (dispatch) => paged.begin(dispatch);
     this.#label = label;
-    this.#description = description;
     this.#pipelines = pipelines;
     this.#arrays = arrays;
     this.workgroups = description.workgroups;

@@ -100,20 +100,20 @@ const ON_A_GPU: readonly Omit<Bug, "found">[] = [
   {
     name: "of the pages that have moved only the last ones are told to the GPU",
     file: "device/webgpu/paged/webgpu-paged-run.js",
-    text: "if (page < this.#firstChanged)",
-    replacement: "if (page >= 0)",
+    text: "if (first < this.#firstChanged)",
+    replacement: "if (first >= 0)",
   },
   {
     name: "a round begins with what the one before has found",
     file: "device/webgpu/paged/webgpu-paged-run.js",
-    text: "encoder.clearBuffer(buffers.state, 4 * layout.counters, 4 * words);",
-    replacement: ";",
+    text: "0, 4 * (layout.counters + words))",
+    replacement: "0, 4 * layout.pages)",
   },
   {
     name: "a round has the pages that the one before had",
     file: "device/webgpu/paged/webgpu-paged-run.js",
-    text: "encoder.copyBufferToBuffer(buffers.tables, 0, buffers.state, 0, 4 * layout.pages);",
-    replacement: ";",
+    text: "buffers.tables, buffers.state, 0, 4 * (layout.counters + words))",
+    replacement: "buffers.tables + 4 * layout.counters, buffers.state, 4 * layout.counters, 4 * words)",
   },
   {
     name: "units of a list are taken for the first ones",

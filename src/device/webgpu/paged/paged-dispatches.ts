@@ -50,11 +50,14 @@ export class PagedDispatches {
     const pipeline = await this.#pipelines.take(shape[1] === 1 && shape[2] === 1 ? 1 : 3);
     const buffers = await this.#take(layout, pipeline);
     try {
-      const parameters = new Uint8Array(buffers.parameters.size);
-      this.#uniforms.write(parameters, dispatch.uniforms, uniformsFrom(pipeline));
+      const inputs = new Uint32Array(buffers.tables / 4 + layout.list + layout.units);
+      this.#uniforms.write(new Uint8Array(inputs.buffer), dispatch.uniforms, uniformsFrom(pipeline));
       pools.fillTrap(device);
       pools.allWillChange();
-      const groups = buffers.groups.get(pipeline) ?? (await this.#groups(pipeline, buffers, dispatch));
+      const proven = buffers.groups.get(pipeline);
+      const groups = proven ?? (await this.#groups(pipeline, buffers, dispatch));
+      // They are not kept where the caller binds something, who may destroy it.
+      const onRight = (): void => void (bindsForeign(pipeline) || buffers.groups.set(pipeline, groups));
       const violation = (array: number): MemoryError => {
         // What it stored meanwhile went there.
         pools.spoilTrap();
@@ -70,13 +73,15 @@ export class PagedDispatches {
           pipeline,
           groups,
           buffers,
-          parameters,
+          inputs,
           layout,
           units,
           poolShift,
           mostWorkgroups,
           workgroups: inWorkgroups,
           violation,
+          isProven: proven !== undefined,
+          onRight,
           onClose,
         },
         dispatch,
@@ -92,8 +97,7 @@ export class PagedDispatches {
     this.#spare = null;
     if (spare?.fits(layout) === true) return spare;
     spare?.destroy();
-    const parameterBytes = uniformsFrom(pipeline) + this.#uniforms.end;
-    const made = await RoundBuffers.make(this.#context.buffers, layout, parameterBytes);
+    const made = await RoundBuffers.make(this.#context.buffers, layout, uniformsFrom(pipeline) + this.#uniforms.end);
     this.bytes = Math.max(this.bytes, made.bytes);
     return made;
   }
@@ -103,7 +107,6 @@ export class PagedDispatches {
     else buffers.destroy();
   }
 
-  /** Kept with the buffers where the caller binds nothing, who may destroy what they are over. */
   async #groups(
     pipeline: PagedPipeline,
     buffers: RoundBuffers,
@@ -116,11 +119,11 @@ export class PagedDispatches {
       resource: { buffer: pools.pools[n].buffer },
     }));
     entries.push(
-      { binding: module.tables, resource: { buffer: buffers.tables } },
+      { binding: module.tables, resource: { buffer: buffers.inputs, offset: buffers.tables } },
       { binding: module.state, resource: { buffer: buffers.state } },
       {
         binding: module.parameters.binding,
-        resource: { buffer: buffers.parameters, size: module.parameters.bytes },
+        resource: { buffer: buffers.inputs, size: module.parameters.bytes },
       },
     );
     let uniform = 0;
@@ -128,14 +131,18 @@ export class PagedDispatches {
       const resource =
         kind === "bound"
           ? resourceOf(bindings[name])
-          : this.#uniforms.resource(uniform++, buffers.parameters, uniformsFrom(pipeline));
+          : this.#uniforms.resource(uniform++, buffers.inputs, uniformsFrom(pipeline));
       entries.push({ binding, resource });
     }
     device.pushErrorScope("validation");
-    const groups = stages.map(({ layout }) => device.createBindGroup({ layout, entries }));
+    const made = new Map<GPUBindGroupLayout, GPUBindGroup>();
+    const groups = stages.map(({ layout }) => {
+      const group = made.get(layout) ?? device.createBindGroup({ layout, entries });
+      made.set(layout, group);
+      return group;
+    });
     const invalid = await gone.until(device.popErrorScope());
     if (invalid !== null) throw this.#failed(invalid);
-    if (!bindsForeign(pipeline)) buffers.groups.set(pipeline, groups);
     return groups;
   }
 

@@ -8,7 +8,10 @@ import type { GpuBuffers } from "../gpu-buffers.js";
 import { BUFFER_COPY_DST, BUFFER_COPY_SRC, BUFFER_MAP_READ, BUFFER_STORAGE, BUFFER_UNIFORM } from "../usage.js";
 import type { PagedPipeline } from "./paged-pipelines.js";
 
-/** Where the parts of tables and state begin, in words. */
+/**
+ * Where the parts of tables and state begin, in words. The tables are the pages' words, zeros for the rest of the state, so that
+ * one copy begins a round, and the list.
+ */
 export interface RoundLayout {
   readonly pages: number;
   /** Words of one bit for each page. */
@@ -32,36 +35,40 @@ export function roundLayout(pages: number, units: number): RoundLayout {
   const writes = missed + pageBits;
   const pending = writes + pageBits;
   const words = pending + Math.ceil(units / 32);
-  return { pages, pageBits, units, list: pages, counters, touched, missed, writes, pending, words };
+  return { pages, pageBits, units, list: words, counters, touched, missed, writes, pending, words };
 }
 
 export class RoundBuffers {
-  readonly tables: GPUBuffer;
+  /** Parameters of a round, the kernel's own uniforms, and from `tables` on the tables: side by side, because each write takes its time. */
+  readonly inputs: GPUBuffer;
+  /** A byte. */
+  readonly tables: number;
   readonly state: GPUBuffer;
-  /** And behind them the kernel's own uniforms. */
-  readonly parameters: GPUBuffer;
   readonly readback: GPUBuffer;
-  /** Over these buffers, and nothing of a caller's; by pipeline. */
+  /** Whose zeros are in the inputs. */
+  layout: RoundLayout | null = null;
+  /** Over these buffers, and nothing of a caller's; by pipeline. A round with them was right, so others are. */
   readonly groups = new Map<PagedPipeline, readonly GPUBindGroup[]>();
   readonly #buffers: GpuBuffers;
 
-  private constructor(buffers: GpuBuffers, made: readonly GPUBuffer[]) {
+  private constructor(buffers: GpuBuffers, made: readonly GPUBuffer[], tables: number) {
     this.#buffers = buffers;
-    [this.tables, this.state, this.parameters, this.readback] = made;
+    this.tables = tables;
+    [this.inputs, this.state, this.readback] = made;
   }
 
   /** Throws ENOMEM; no buffer is left then. */
-  static async make(buffers: GpuBuffers, layout: RoundLayout, parameterBytes: number): Promise<RoundBuffers> {
+  static async make(buffers: GpuBuffers, layout: RoundLayout, tables: number): Promise<RoundBuffers> {
     const made: GPUBuffer[] = [];
     const make = async (what: string, bytes: number, usage: number): Promise<void> => {
       made.push(await buffers.create(what, bytes, usage));
     };
     try {
-      await make("page tables", 4 * (layout.list + layout.units), BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
+      const read = BUFFER_UNIFORM | BUFFER_STORAGE;
+      await make("parameters and tables", bytesOfInputs(layout, tables), read | BUFFER_COPY_SRC | BUFFER_COPY_DST);
       await make("the state of a round", 4 * layout.words, BUFFER_STORAGE | BUFFER_COPY_SRC | BUFFER_COPY_DST);
-      await make("parameters", parameterBytes, BUFFER_UNIFORM | BUFFER_COPY_DST);
       await make("what a round has found", 4 * (layout.words - layout.counters), BUFFER_MAP_READ | BUFFER_COPY_DST);
-      return new RoundBuffers(buffers, made);
+      return new RoundBuffers(buffers, made, tables);
     } catch (error) {
       for (const buffer of made) buffers.destroy(buffer);
       throw error;
@@ -70,7 +77,7 @@ export class RoundBuffers {
 
   fits(layout: RoundLayout): boolean {
     return (
-      this.tables.size >= 4 * (layout.list + layout.units) &&
+      this.inputs.size >= bytesOfInputs(layout, this.tables) &&
       this.state.size >= 4 * layout.words &&
       this.readback.size >= 4 * (layout.words - layout.counters)
     );
@@ -86,6 +93,10 @@ export class RoundBuffers {
   }
 
   get #all(): readonly GPUBuffer[] {
-    return [this.tables, this.state, this.parameters, this.readback];
+    return [this.inputs, this.state, this.readback];
   }
+}
+
+function bytesOfInputs({ list, units }: RoundLayout, tables: number): number {
+  return tables + 4 * (list + units);
 }

@@ -1,5 +1,5 @@
 /**
- * A paged dispatch on a GPU, round by round: one submission clears the state, runs the units, and copies what they have found to
+ * A paged dispatch on a GPU, round by round: one submission begins the state, runs the units, and copies what they have found to
  * where the host reads it; one promise waits for all of that. A round makes no buffer and no bind group.
  *
  * Its counterpart is the text that `wgsl/rewrite/paged/` writes; what both mean is in `contract.ts` there.
@@ -30,8 +30,8 @@ export interface PagedRunParts {
   readonly pipeline: PagedPipeline;
   readonly groups: readonly GPUBindGroup[];
   readonly buffers: RoundBuffers;
-  /** What the buffer of parameters is to hold, the kernel's uniforms filled in. */
-  readonly parameters: Uint8Array<ArrayBuffer>;
+  /** What the buffer of inputs is to hold: zeros, but for the kernel's uniforms. */
+  readonly inputs: Uint32Array<ArrayBuffer>;
   readonly layout: RoundLayout;
   readonly units: number;
   readonly poolShift: number;
@@ -41,6 +41,10 @@ export interface PagedRunParts {
   readonly workgroups: DispatchShape;
   /** The error for an array, by its number, that a unit has used where it had not touched it. */
   violation(array: number): MemoryError;
+  /** A round with these groups was right before: others are. */
+  readonly isProven: boolean;
+  /** A round was right that was watched. */
+  onRight(): void;
   onClose(): void;
 }
 
@@ -48,31 +52,32 @@ export class WebgpuPagedRun implements PagedRun {
   readonly units: number;
   readonly mostUnits: number;
   readonly #parts: PagedRunParts;
-  readonly #table: Uint32Array<ArrayBuffer>;
-  /** Of a round, in front of the kernel's uniforms. */
-  readonly #parameters: Uint32Array<ArrayBuffer>;
-  #uniformsAreThere = false;
+  /** Parts of the inputs. */
+  readonly #parameters: Uint32Array;
+  readonly #table: Uint32Array;
+  readonly #list: Uint32Array;
   readonly #touched: Uint32Array;
-  readonly #list: Uint32Array<ArrayBuffer>;
   #pending = new Uint32Array(0);
   #misses = new Uint32Array(0);
   /** After a round that was right others are, save for buffers that the caller may have destroyed. */
-  #isWatched = true;
-  /** Words of the table that the device does not have yet: `[first, end)`. */
-  #firstChanged: number;
+  #isWatched: boolean;
+  /** Words of the inputs that the device does not have yet: `[first, end)`, and far from them those of the list. */
+  #firstChanged = 0;
   #endChanged: number;
 
   constructor(parts: PagedRunParts, { shape, operands }: PagedDispatch) {
-    const { layout, pipeline, units } = parts;
+    const { buffers, inputs, layout, pipeline, units } = parts;
     this.#parts = parts;
+    this.#isWatched = !parts.isProven;
     this.units = units;
     this.mostUnits = layout.units;
-    this.#table = new Uint32Array(layout.pages);
-    this.#firstChanged = 0;
-    this.#endChanged = layout.pages;
+    const tables = buffers.tables / 4;
+    this.#table = inputs.subarray(tables, tables + layout.pages);
+    this.#list = inputs.subarray(tables + layout.list);
+    this.#endChanged = tables + (isSame(buffers.layout, layout) ? layout.pages : layout.list);
+    buffers.layout = layout;
     this.#touched = new Uint32Array(layout.pageBits);
-    this.#list = new Uint32Array(layout.units);
-    const words = new Uint32Array(parts.parameters.buffer, 0, pipeline.module.parameters.bytes / 4);
+    const words = inputs.subarray(0, pipeline.module.parameters.bytes / 4);
     words[PARAMETERS.counters] = layout.counters;
     words[PARAMETERS.touched] = layout.touched;
     words[PARAMETERS.missed] = layout.missed;
@@ -99,8 +104,8 @@ export class WebgpuPagedRun implements PagedRun {
     }
     if (this.#table[page] === word) return;
     this.#table[page] = word;
-    if (page < this.#firstChanged) this.#firstChanged = page;
-    if (page >= this.#endChanged) this.#endChanged = page + 1;
+    const at = this.#parts.buffers.tables / 4 + page;
+    this.#change(at, at + 1);
   }
 
   async round(units: PagedUnits): Promise<PagedRound> {
@@ -127,7 +132,10 @@ export class WebgpuPagedRun implements PagedRun {
       buffers.readback.unmap();
       throw new MemoryError("EINVAL", `the GPU does not run a round: ${gpuMessage(cause)}`, { cause });
     }
-    if (!bindsForeign(this.#parts.pipeline)) this.#isWatched = false;
+    if (isWatched) {
+      this.#parts.onRight();
+      this.#isWatched = bindsForeign(this.#parts.pipeline);
+    }
     const found = new Uint32Array(buffers.readback.getMappedRange(0, 4 * words));
     try {
       return this.#read(found, units, count);
@@ -141,8 +149,7 @@ export class WebgpuPagedRun implements PagedRun {
   }
 
   #write(units: PagedUnits, count: number): void {
-    const { device, buffers, layout } = this.#parts;
-    const { queue } = device;
+    const { layout, buffers } = this.#parts;
     const words = this.#parameters;
     const first = units.list === undefined ? units.first : 0;
     const list = units.list === undefined ? 0 : layout.list;
@@ -150,33 +157,40 @@ export class WebgpuPagedRun implements PagedRun {
       words[PARAMETERS.count] = count;
       words[PARAMETERS.first] = first;
       words[PARAMETERS.list] = list;
-      queue.writeBuffer(buffers.parameters, 0, this.#uniformsAreThere ? words : this.#parts.parameters);
-      this.#uniformsAreThere = true;
-    }
-    if (this.#firstChanged < this.#endChanged) {
-      const changed = this.#endChanged - this.#firstChanged;
-      queue.writeBuffer(buffers.tables, 4 * this.#firstChanged, this.#table, this.#firstChanged, changed);
-      this.#firstChanged = layout.pages;
-      this.#endChanged = 0;
+      this.#change(0, words.length);
     }
     if (units.list !== undefined) {
-      // The caller's may be shared with other threads, which Node's WebGPU cannot take.
       this.#list.set(units.list);
-      queue.writeBuffer(buffers.tables, 4 * layout.list, this.#list, 0, count);
+      const at = buffers.tables / 4 + layout.list;
+      if (at > this.#endChanged + MOST_BETWEEN) this.#send(at, at + count);
+      else this.#change(at, at + count);
     }
+    this.#send(this.#firstChanged, this.#endChanged);
+    this.#firstChanged = Infinity;
+    this.#endChanged = 0;
+  }
+
+  #change(first: number, end: number): void {
+    if (first < this.#firstChanged) this.#firstChanged = first;
+    if (end > this.#endChanged) this.#endChanged = end;
+  }
+
+  #send(first: number, end: number): void {
+    const { device, buffers, inputs } = this.#parts;
+    if (first < end) device.queue.writeBuffer(buffers.inputs, 4 * first, inputs, first, end - first);
   }
 
   #submit(count: number, words: number): void {
     const { device, buffers, layout, pipeline, groups, mostWorkgroups } = this.#parts;
     const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(buffers.tables, 0, buffers.state, 0, 4 * layout.pages);
-    encoder.clearBuffer(buffers.state, 4 * layout.counters, 4 * words);
+    // The pages' words, and zeros.
+    encoder.copyBufferToBuffer(buffers.inputs, buffers.tables, buffers.state, 0, 4 * (layout.counters + words));
     const workgroups = Math.ceil(count / pipeline.module.unitsPerWorkgroup);
     const rows = Math.ceil(workgroups / mostWorkgroups);
     const pass = encoder.beginComputePass();
     for (const [i, stage] of pipeline.stages.entries()) {
       pass.setPipeline(stage.pipeline);
-      pass.setBindGroup(0, groups[i]);
+      if (groups[i] !== groups[i - 1]) pass.setBindGroup(0, groups[i]);
       pass.dispatchWorkgroups(Math.ceil(workgroups / rows), rows);
     }
     pass.end();
@@ -230,6 +244,12 @@ export class WebgpuPagedRun implements PagedRun {
 }
 
 const NONE = new Uint32Array(0);
+/** Words between two changes that are rather written again than left out by a write of their own. */
+const MOST_BETWEEN = 4096;
+
+function isSame(one: RoundLayout | null, other: RoundLayout): boolean {
+  return one !== null && one.pages === other.pages && one.units === other.units;
+}
 
 function grown(words: Uint32Array): Uint32Array<ArrayBuffer> {
   const larger = new Uint32Array(Math.max(64, 2 * words.length));
