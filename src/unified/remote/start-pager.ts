@@ -17,8 +17,7 @@ export async function startPager(options: SharedMemoryOptions | TransparentMemor
   const { pager = "worker", shared = access === "transparent" } = options;
   checkAccess(access, (options as TransparentMemoryOptions).transparent);
   if ((pager as unknown) === "here") throw new MemoryError("EINVAL", 'cpuAccess: "transparent" needs pager: "worker"');
-  if (pager !== "worker")
-    throw new MemoryError("EINVAL", `pager is "here" or "worker", not "${String(pager)}"`);
+  if (pager !== "worker") throw new MemoryError("EINVAL", `pager is "here" or "worker", not "${String(pager)}"`);
   if (!shared) throw new MemoryError("EINVAL", 'pager: "worker" needs shared: true');
   const transparent =
     access === "transparent"
