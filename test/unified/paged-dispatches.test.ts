@@ -194,6 +194,54 @@ test("one invocation that uses more than there is is refused with both numbers, 
   await opened.destroyed();
 });
 
+test("pages that are used one after the other come in growing batches, and those in another order alone", async () => {
+  const PAGES = 40;
+  const words = PAGE / 4;
+  const walk = `
+    @group(0) @binding(0) var<storage, read> next: array<u32>;
+    @group(0) @binding(1) var<storage, read_write> steps: array<u32>;
+    @compute @workgroup_size(1) fn main() {
+      var at = 0u;
+      var count = 0u;
+      loop {
+        let to = next[at];
+        if (to >= arrayLength(&next)) { break; }
+        at = to;
+        count++;
+      }
+      steps[0] = count;
+    }`;
+  const order = (count: number, stride: number): number[] =>
+    Array.from({ length: count }, (_, i) => (i * stride) % PAGES);
+  const dispatched = async (pages: readonly number[], devicePages: number): Promise<DispatchReport> => {
+    const opened = await openUntended({ devicePages });
+    const { memory } = opened;
+    const next = memory.createArray("u32", PAGES * words, { label: "next" });
+    const steps = memory.createArray("u32", 1, { label: "steps" });
+    const numbers = new Uint32Array(next.length).fill(0xffff_ffff);
+    for (const [i, page] of pages.entries()) if (i + 1 < pages.length) numbers[page * words] = pages[i + 1] * words;
+    await next.write(numbers);
+    const kernel = await memory.createKernel({ label: "walk", wgsl: walk });
+    const report = await kernel.dispatch({ invocations: 1, arrays: { next, steps }, mode: "paged" });
+    opened.check();
+    assert.equal((await steps.read())[0], pages.length - 1);
+    await opened.destroyed();
+    return report;
+  };
+  const sequence = await dispatched(order(PAGES, 1), PAGES + 1);
+  assert.ok(sequence.steps <= 10, `${sequence.steps} rounds for a sequence of ${PAGES} pages`);
+  // The result has no contents to move.
+  assert.equal(sequence.moved.toDevice, PAGES * PAGE);
+  assert.equal(sequence.footprintBytes, (PAGES + 1) * PAGE);
+  const scattered = await dispatched(order(PAGES / 2, 14), PAGES + 1);
+  assert.ok(scattered.steps >= PAGES / 2, `${scattered.steps} rounds for ${PAGES / 2} pages in no order`);
+  assert.equal(scattered.moved.toDevice, (PAGES / 2) * PAGE);
+  // Half a sequence: what is brought beside it counts as moved, not as used.
+  const half = await dispatched(order(PAGES / 2, 1), PAGES + 1);
+  assert.ok(half.moved.toDevice > half.footprintBytes && half.moved.toDevice <= PAGES * PAGE);
+  assert.equal(half.footprintBytes, (PAGES / 2 + 1) * PAGE);
+});
+
 test("no more pages are moved than half as many again as the fewest that would do, with a quarter of the data on the device", async (t) => {
   for (const workload of pagedWorkloads(PAGE, 48)) {
     if (!["gather", "PageRank", "BFS push"].includes(workload.name)) continue;

@@ -15,6 +15,7 @@ import { isSameMapping } from "../pager.js";
 import type { DeviceEngine } from "./engine.js";
 import { framesLeft } from "./frames-left.js";
 import type { BoundOperand, OperandPages } from "./operand-pages.js";
+import { PagedReadahead } from "./paged-readahead.js";
 import { countPages, largestStep } from "./step-plan.js";
 
 /** Of a page: not on the device. */
@@ -50,6 +51,7 @@ export class PagedPages {
   /** Pages that the run knows of, and how many. */
   #mapped: Int32Array;
   #count = 0;
+  readonly #readahead: PagedReadahead;
   #run: PagedRun | null = null;
 
   constructor(engine: DeviceEngine, load: OperandPages, operands: readonly BoundOperand[]) {
@@ -77,6 +79,7 @@ export class PagedPages {
     this.#writable = new Uint8Array(next);
     this.#ever = new Uint32Array(Math.ceil(next / 32));
     this.#mapped = new Int32Array(64);
+    this.#readahead = new PagedReadahead(pageSize);
     this.operands = numbered.map(({ operand: { name, type, length, written }, first, end }) => ({
       name,
       type,
@@ -130,8 +133,7 @@ export class PagedPages {
 
   /** Counts the frames that are taken by what was used, and those that are needed for what was missed. */
   count({ touched, misses }: PagedRound): Used {
-    let missing = 0;
-    for (const miss of misses) if (this.#frames[pageOf(miss)] === MISSING) missing++;
+    const missing = this.#missing(misses);
     return { here: this.#held(touched).reduce((sum, frame) => (frame >= 0 ? sum + 1 : sum), 0), missing };
   }
 
@@ -173,10 +175,14 @@ export class PagedPages {
 
   /**
    * Brings in what was missed, and lets it be written where that was missed. What has a bit in `needed` stays, as far as it is
-   * here; null: all that the run knows of.
+   * here; null: all that the run knows of, and no more is brought than that. Else, behind a sequence of misses, more is brought for
+   * reading, into frames that are free.
    */
   async bring(misses: Uint32Array, needed: Uint32Array | null, checkpoint: Checkpoint): Promise<void> {
     if (misses.length === 0) return;
+    const readahead = this.#readahead;
+    let room = this.#engine.attached.allocator.free - this.#missing(misses);
+    readahead.next();
     // By pages, so that what lies side by side goes together.
     const pages = Float64Array.from(misses, (miss) => pageOf(miss) * 2 + (miss >= PAGE_WRITE ? 1 : 0)).toSorted();
     // First: a page that is held cannot be unshared, and those who shared it may have been units' too.
@@ -192,10 +198,20 @@ export class PagedPages {
       hold(this.#held(needed));
       await this.#forEachRun(pages, false, async (numbered, page, count, write) => {
         checkpoint();
+        const wasHere = this.#frames[page] !== MISSING;
         const frames = await this.#framesOf(numbered, page, count, checkpoint);
         hold(frames);
         if (write) this.#grantWrite(numbered, page, frames);
         for (let i = 0; i < count; i++) this.#map(page + i, frames[i], write || this.#writable[page + i] !== 0);
+        // What a pin forbids was refused before for all of an array without a footprint, and for no more than that of others.
+        if (wasHere || needed === null || numbered.operand.footprint !== "whole") return;
+        const beside = this.#gapFrom(numbered, page + count, readahead.beside(page, count, room));
+        readahead.brought(page, count + beside);
+        if (beside === 0) return;
+        room -= beside;
+        const more = await this.#framesOf(numbered, page + count, beside, checkpoint);
+        hold(more);
+        for (let i = 0; i < beside; i++) this.#map(page + count + i, more[i], false);
       });
     } finally {
       for (const frames of held) residency.release(frames);
@@ -211,6 +227,20 @@ export class PagedPages {
   /** How many frames the pages that the run knows of take. */
   get mappedFrames(): number {
     return new Set(this.#held(null).filter((frame) => frame >= 0)).size;
+  }
+
+  #missing(misses: Uint32Array): number {
+    let missing = 0;
+    for (const miss of misses) if (this.#frames[pageOf(miss)] === MISSING) missing++;
+    return missing;
+  }
+
+  /** Of `most` pages of an array from `page` on, those before the first that is on the device. */
+  #gapFrom(numbered: Numbered, page: number, most: number): number {
+    const end = Math.min(page + most, numbered.end);
+    for (let next = page; next < end; next++)
+      if (this.#frames[next] !== MISSING || this.#frameOf(numbered, next) !== MISSING) return next - page;
+    return Math.max(0, end - page);
   }
 
   get #running(): PagedRun {
