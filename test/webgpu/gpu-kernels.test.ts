@@ -54,6 +54,33 @@ for (const [what, wgsl, line, column, reason] of REFUSED) {
   });
 }
 
+test(
+  "a barrier whose reach the compiler cannot tell over pages is refused when the kernel is made",
+  { skip },
+  async (t) => {
+    const { memory } = await open(t);
+    const wgsl = `
+    @group(0) @binding(0) var<storage, read> x: array<u32>;
+    @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+    var<workgroup> sums: array<u32, 64>;
+@compute @workgroup_size(64)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
+      let count = x[0];
+      for (var i = 0u; i < count; i++) {
+        sums[lane] += i;
+        workgroupBarrier();
+      }
+      y[id.x] = sums[lane];
+    }`;
+    await assert.rejects(memory.createKernel({ wgsl, footprint: { y: { each: 1 } } }), (error) => {
+      assert.ok(error instanceof KernelError, String(error));
+      assert.deepEqual([error.line, error.column], [5, 1], error.message);
+      assert.match(error.reason, /where it is paged: .*workgroupBarrier.* uniform/s);
+      return true;
+    });
+  },
+);
+
 test("more arrays than the device can bind are refused, with the limit", { skip }, async (t) => {
   const { memory } = await open(t, 16, { maxStorageBuffersPerShaderStage: 3 });
   const names = ["a", "b", "c", "d"];

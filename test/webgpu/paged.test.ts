@@ -325,6 +325,35 @@ const CASES: readonly NamedCase[] = [
     shape: [40, 24, 1],
     least: 12,
   },
+  {
+    name: "rounds with a barrier in each, as many as a loaded number says",
+    text: `
+      @group(0) @binding(0) var<storage, read> rounds: array<u32>;
+      @group(0) @binding(1) var<storage, read> data: array<u32>;
+      @group(0) @binding(2) var<storage, read_write> result: array<u32>;
+      var<workgroup> count: u32;
+      var<workgroup> values: array<u32, 64>;
+      @compute @workgroup_size(64)
+      fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+        if (lane == 0u) { count = rounds[group.x * 64u]; }
+        values[lane] = data[id.x];
+        let most = workgroupUniformLoad(&count);
+        for (var i = 0u; i < most; i++) {
+          let other = values[(lane + i + 1u) % 64u] + data[(id.x * 7u + i * 61u) % 512u];
+          workgroupBarrier();
+          values[lane] = values[lane] * 3u + other;
+          workgroupBarrier();
+        }
+        result[id.x] = values[lane];
+      }`,
+    arrays: {
+      rounds: words(512, (i) => (i / 64) % 5),
+      data: words(512, () => random(1000)),
+      result: words(512, () => 0),
+    },
+    shape: [512, 1, 1],
+    least: 10,
+  },
 ];
 
 for (const given of CASES) {

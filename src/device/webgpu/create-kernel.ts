@@ -26,22 +26,24 @@ export async function createKernel(
     length,
     writable: module.bindings[n].writable,
   }));
-  const paged = pagedDispatches(context, limits, label, description, footprint);
+  const paged = await pagedDispatches(context, limits, label, description, footprint);
   return new WebgpuKernel(context, label, description, pipelines, arrays, paged);
 }
 
 /** null for a kernel that cannot be paged, and need not: all is said about what it uses. */
-function pagedDispatches(
+async function pagedDispatches(
   context: KernelContext,
   limits: EffectiveLimits,
   label: string,
   description: KernelDescription,
   footprint: WgslKernel["footprint"],
-): PagedDispatches | null {
+): Promise<PagedDispatches | null> {
+  const isSaid = description.arrays.every(({ name }) => Object.hasOwn(footprint, name));
   try {
-    return new PagedDispatches(context, limits, label, description);
+    const paged = new PagedDispatches(context, limits, label, description);
+    if (!isSaid) await paged.check();
+    return paged;
   } catch (error) {
-    const isSaid = description.arrays.every(({ name }) => Object.hasOwn(footprint, name));
     if (isSaid && error instanceof KernelError) return null;
     throw error;
   }

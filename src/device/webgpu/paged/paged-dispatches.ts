@@ -38,6 +38,11 @@ export class PagedDispatches {
     this.#uniforms = new UniformLayout(label, description);
   }
 
+  /** Throws a `KernelError` for a kernel that the GPU's compiler refuses where it is paged. */
+  check(): Promise<void> {
+    return this.#pipelines.check();
+  }
+
   async begin(dispatch: PagedDispatch): Promise<PagedRun> {
     const { device, gone, pools, mostWorkgroups } = this.#context;
     gone.assertUsable();

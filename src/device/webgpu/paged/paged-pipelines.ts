@@ -1,5 +1,6 @@
 /** A kernel's pipelines for paged dispatches: for one and for three dimensions, compiled when they are first needed. */
 
+import type { KernelError } from "../../kernel-error.js";
 import type { KernelDescription } from "../../wgsl/describe.js";
 import { errorAt } from "../../wgsl/error-at.js";
 import { OWN_STORAGE_BUFFERS } from "../../wgsl/rewrite/paged/contract.js";
@@ -12,6 +13,11 @@ import { STAGE_COMPUTE } from "../usage.js";
 
 /** Bits of an address. */
 const ADDRESS_BITS = 32;
+
+interface PagedShader {
+  readonly module: PagedModule;
+  readonly shader: GPUShaderModule;
+}
 
 export interface PagedPipeline {
   readonly module: PagedModule;
@@ -32,6 +38,7 @@ export class PagedPipelines {
   readonly #pools: Pools;
   readonly #limits: EffectiveLimits;
   readonly #text: PagedKernelText;
+  readonly #shaders = new Map<1 | 3, PagedShader>();
   readonly #made = new Map<1 | 3, PagedPipeline>();
 
   /** Throws a `KernelError` for a kernel that cannot be paged. */
@@ -58,41 +65,61 @@ export class PagedPipelines {
     return Math.ceil(Math.log2(((runFrames + 1) * pageSize) / 4));
   }
 
+  /**
+   * Throws a `KernelError` for what the GPU's compiler refuses once it is rewritten, such as a barrier that
+   * a loaded value decides on. What is too large for the device's limits is told when it has to be paged.
+   */
+  async check(): Promise<void> {
+    if (this.#tooLow === null) await this.#shaderOf(1);
+  }
+
   /** Throws a `KernelError` for what the GPU cannot run: ENOTSUP where only its limits are too low. */
   async take(dimensions: 1 | 3): Promise<PagedPipeline> {
     const known = this.#made.get(dimensions);
     if (known !== undefined) return known;
-    this.#checkLimits(this.#limits);
-    const { pageSize, pools } = this.#pools;
-    const module = this.#text.write({ dimensions, pageSize, pools: pools.length, poolShift: this.poolShift });
-    const made = await this.#gone.until(this.#make(module));
+    const why = this.#tooLow;
+    if (why !== null) {
+      const { text, entry } = this.#description.source;
+      throw errorAt(text, entry.start, `the kernel cannot be paged on this device: ${why}`, "ENOTSUP");
+    }
+    const made = await this.#gone.until(this.#make(await this.#shaderOf(dimensions)));
     this.#made.set(dimensions, made);
     return made;
   }
 
-  #checkLimits({ maxStorageBuffersPerShaderStage: most }: EffectiveLimits): void {
-    const { bindings, source } = this.#description;
-    const { pools } = this.#pools;
-    const bound = bindings.filter(({ kind }) => kind === "storage").length;
-    const buffers = pools.length + OWN_STORAGE_BUFFERS + bound;
-    const refuse = (why: string): never => {
-      throw errorAt(source.text, source.entry.start, `the kernel cannot be paged on this device: ${why}`, "ENOTSUP");
-    };
-    if (buffers > most) {
-      refuse(
-        `its memory is in ${pools.length} buffers, with ${buffers - pools.length} others ${buffers}, more than the ${most} that it can bind (maxStorageBuffersPerShaderStage)`,
-      );
-    }
-    if (this.poolShift + Math.log2(pools.length) > ADDRESS_BITS)
-      refuse(`${pools.length} buffers of ${2 ** this.poolShift * 4} bytes are more than ${ADDRESS_BITS} bits address`);
+  async #shaderOf(dimensions: 1 | 3): Promise<PagedShader> {
+    const known = this.#shaders.get(dimensions);
+    if (known !== undefined) return known;
+    const device = this.#device;
+    const { pageSize, pools } = this.#pools;
+    const module = this.#text.write({ dimensions, pageSize, pools: pools.length, poolShift: this.poolShift });
+    device.pushErrorScope("validation");
+    const shader = device.createShaderModule({ label: this.#moduleLabel, code: module.code });
+    const invalid = await this.#gone.until(device.popErrorScope());
+    if (invalid !== null) throw this.#refusal(invalid);
+    const made = { module, shader };
+    this.#shaders.set(dimensions, made);
+    return made;
   }
 
-  async #make(module: PagedModule): Promise<PagedPipeline> {
+  /** Why the device's limits are too low for the kernel; null where they are not. */
+  get #tooLow(): string | null {
+    const { maxStorageBuffersPerShaderStage: most } = this.#limits;
+    const { pools } = this.#pools;
+    const bound = this.#description.bindings.filter(({ kind }) => kind === "storage").length;
+    const buffers = pools.length + OWN_STORAGE_BUFFERS + bound;
+    if (buffers > most)
+      return `its memory is in ${pools.length} buffers, with ${buffers - pools.length} others ${buffers}, more than the ${most} that it can bind (maxStorageBuffersPerShaderStage)`;
+    if (this.poolShift + Math.log2(pools.length) > ADDRESS_BITS)
+      return `${pools.length} buffers of ${2 ** this.poolShift * 4} bytes are more than ${ADDRESS_BITS} bits address`;
+    return null;
+  }
+
+  async #make({ module, shader }: PagedShader): Promise<PagedPipeline> {
     const device = this.#device;
-    const { constants, bindings, source } = this.#description;
-    const label = `pageferry: ${this.#label}, paged`;
+    const { constants, bindings } = this.#description;
+    const label = this.#moduleLabel;
     device.pushErrorScope("validation");
-    const shader = device.createShaderModule({ label, code: module.code });
     // The layouts of the caller's textures and buffers are those that the shader asks for.
     const own = bindings.length > 0 ? null : this.#layoutOf(module);
     const layout = own === null ? "auto" : device.createPipelineLayout({ bindGroupLayouts: [own] });
@@ -108,18 +135,21 @@ export class PagedPipelines {
     const [invalid, made] = await Promise.all([device.popErrorScope(), making]);
     const failed = made.find((result) => result.status === "rejected");
     const cause = invalid ?? (failed?.reason as Error | undefined);
-    if (cause !== undefined) {
-      throw errorAt(
-        source.text,
-        source.entry.start,
-        `the GPU refuses the kernel where it is paged: ${gpuMessage(cause)}`,
-      );
-    }
+    if (cause !== undefined) throw this.#refusal(cause);
     const stages = made.flatMap((result) => {
       if (result.status === "rejected") return [];
       return [{ pipeline: result.value, layout: own ?? result.value.getBindGroupLayout(0) }];
     });
     return { module, stages };
+  }
+
+  get #moduleLabel(): string {
+    return `pageferry: ${this.#label}, paged`;
+  }
+
+  #refusal(cause: unknown): KernelError {
+    const { text, entry } = this.#description.source;
+    return errorAt(text, entry.start, `the GPU refuses the kernel where it is paged: ${gpuMessage(cause)}`);
   }
 
   #layoutOf({ pools, tables, state, parameters, bindings }: PagedModule): GPUBindGroupLayout {

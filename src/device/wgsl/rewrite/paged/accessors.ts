@@ -49,6 +49,9 @@ export const MISSED = `${RESERVED}missed`;
 export const UNNOTED = `${RESERVED}unnoted`;
 export const STOPPED = `${RESERVED}stopped`;
 export const VIOLATION = `${RESERVED}violation`;
+/** A function that tells all invocations of a workgroup whether any of them has to leave a loop; each sets `LANE` before. */
+export const ANY_STOPS = `${RESERVED}any_stops`;
+export const LANE = `${RESERVED}lane`;
 
 export class Accessors {
   readonly #memory: MemoryShape;

@@ -21,6 +21,8 @@ import { type BindingPlace, declarationsOf, placesOf, withPlace } from "../modul
 import { INDEX_DECLARATION, RESERVED } from "../names.js";
 import {
   Accessors,
+  ANY_STOPS,
+  LANE,
   type MemoryShape,
   MISSED,
   PARAMETERS_NAME,
@@ -135,6 +137,7 @@ export class PagedKernelText {
       `var<private> ${VIOLATION}: u32;`,
       ...(ways.includes(TRACE) ? this.#flow.sites.map((_, site) => `var<private> ${traced(site)}: u32;`) : []),
       ...held.declarations(),
+      ...(workgroups.whole ? [anyStopsText()] : []),
       ...functions,
       ...entries.map(({ text }) => text),
       accessors.text,
@@ -223,6 +226,7 @@ export class PagedKernelText {
           : `  let ${id("workgroup")} = vec3u(${id("unit")} % ${count("x")}, (${id("unit")} / ${count("x")}) % ${count("y")}, ${id("unit")} / (${count("x")} * ${count("y")}));`,
         `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}u, ${y}u, ${z}u) + ${id("local")};`,
         WORKGROUPS,
+        `  ${LANE} = ${id("local_index")};`,
         call,
         i === 0 ? `  if (${MISSED}) { ${PENDING} }` : `  ${reportViolation()}`,
         "}",
@@ -251,6 +255,22 @@ function unitText(): string[] {
     `  var ${unit} = ${PARAMETERS_NAME}.first + ${number};`,
     `  if (${PARAMETERS_NAME}.list != 0u) { ${unit} = ${TABLES_NAME}[${PARAMETERS_NAME}.list + ${number}]; }`,
   ];
+}
+
+/** What some invocation has found out is known to all of them at once, so that a compiler sees them do the same. */
+function anyStopsText(): string {
+  const [some, all] = [`${RESERVED}some_stops`, `${RESERVED}all_stop`];
+  return [
+    `var<private> ${LANE}: u32;`,
+    `var<workgroup> ${some}: atomic<u32>;`,
+    `var<workgroup> ${all}: u32;`,
+    `fn ${ANY_STOPS}(stops: bool) -> bool {`,
+    `  if (stops) { atomicStore(&${some}, 1u); }`,
+    "  workgroupBarrier();",
+    `  if (${LANE} == 0u) { ${all} = atomicLoad(&${some}); }`,
+    `  return workgroupUniformLoad(&${all}) != 0u;`,
+    "}",
+  ].join("\n");
 }
 
 function declared(binding: number, template: string, name: string, type: string): string {

@@ -20,7 +20,7 @@ import { isExpression } from "../children.js";
 import { addressSpaceOf, forEachNode, type Instance, isPointer, nameOf, rootOf } from "../instances.js";
 import { INDEX, RESERVED } from "../names.js";
 import { render, splice } from "../render.js";
-import { type Accessors, type Lookup, PARAMETERS_NAME, STOPPED, UNNOTED, VIOLATION } from "./accessors.js";
+import { type Accessors, ANY_STOPS, type Lookup, PARAMETERS_NAME, STOPPED, UNNOTED, VIOLATION } from "./accessors.js";
 import { type DataFlow, isAtomic, type Site } from "./data-flow.js";
 import type { Path, Paths } from "./paths.js";
 
@@ -92,7 +92,8 @@ export class PhaseFunctions {
   readonly #accessors: Accessors;
   readonly #held: HeldStores;
   readonly #phase: Phase;
-  readonly #guarded = new Set<Node>();
+  /** Bodies of loops that may have to end early, and why they do. */
+  readonly #guarded = new Map<Node, string>();
 
   constructor(
     description: KernelDescription,
@@ -174,7 +175,10 @@ export class PhaseFunctions {
     if (kind === "increment" || kind === "decrement")
       return this.#assign(instance, node.target, kind === "increment" ? "+=" : "-=", "1", renderPart);
     if (kind === "let") return node.init !== undefined && this.#isPagedPointer(instance, node.init) ? "" : null;
-    if (kind === "block") return this.#guarded.has(node) ? this.#guardedBlock(node, renderPart) : null;
+    if (kind === "block") {
+      const stop = this.#guarded.get(node);
+      return stop === undefined ? null : this.#guardedBlock(node, stop, renderPart);
+    }
     if (kind === "for" || kind === "while" || kind === "loop") {
       this.#guard(instance, node, node.body);
       const isSplit = kind === "for" && (this.#hasStore(instance, node.init) || this.#hasStore(instance, node.update));
@@ -293,14 +297,16 @@ export class PhaseFunctions {
 
   /** A loop that runs for as long as loaded numbers say ends when they are not known. */
   #guard(instance: Instance, node: Statement, body: Node): void {
-    if (this.#flow.isDependentLoop(instance, node) && !this.#waits(instance, node)) this.#guarded.add(body);
+    if (!this.#flow.isDependentLoop(instance, node)) return;
+    const stop = STOPS[this.#phase.lookup];
+    // Those who wait for each other in it leave it together.
+    this.#guarded.set(body, this.#waits(instance, node) ? `${ANY_STOPS}(${stop})` : stop);
   }
 
-  #guardedBlock(node: Extract<Node, { kind: "block" }>, renderPart: Render): string {
+  #guardedBlock(node: Extract<Node, { kind: "block" }>, stop: string, renderPart: Render): string {
     const { text } = this.#description.source;
     const open = text.indexOf("{", node.attributes?.at(-1)?.end ?? node.start) + 1;
     const attributes = textsOf(text, node.attributes).map((attribute) => `${attribute} `);
-    const stop = STOPS[this.#phase.lookup];
     return `${attributes.join("")}{ if (${stop}) { break; }${splice(text, open, node.end, node.body, renderPart)}`;
   }
 
