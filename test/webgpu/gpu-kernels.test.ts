@@ -55,7 +55,7 @@ for (const [what, wgsl, line, column, reason] of REFUSED) {
 }
 
 test(
-  "a barrier whose reach the compiler cannot tell over pages is refused when the kernel is made",
+  "a barrier whose reach the compiler cannot tell over pages is refused when the kernel is made, unless footprints say all",
   { skip },
   async (t) => {
     const { memory } = await open(t);
@@ -78,6 +78,19 @@ test(
       assert.match(error.reason, /where it is paged: .*workgroupBarrier.* uniform/s);
       return true;
     });
+    // With footprints that say all it need not be: what decides is bound apart from what is written.
+    const kernel = await memory.createKernel({ wgsl, footprint: { x: "whole", y: { each: 1 } } });
+    const x = memory.createArray("u32", 4);
+    await x.fill(5);
+    for (const [mode, length] of [
+      ["resident", PAGE],
+      ["streamed", 32 * PAGE],
+    ] as const) {
+      const y = memory.createArray("u32", length);
+      await kernel.dispatch({ invocations: length, arrays: { x, y }, mode });
+      assert.deepEqual(await y.read(), new Uint32Array(length).fill(10), mode);
+      y.destroy();
+    }
   },
 );
 

@@ -21,10 +21,16 @@ export async function createKernel(
   await checkKernel(device, gone, description, limits);
   const pipelines = new StepPipelines(device, gone, description, label);
   const { module } = await pipelines.take({ based: [], writable: [], dimensions: 1, isExact: true });
+  const written = description.arrays.map((_, n) => module.bindings[n].writable);
+  const read = description.arrays.filter((_, n) => !written[n]).map(({ name }) => name);
+  // Where invocations wait for each other, what is loaded from storage that nobody writes may decide how often.
+  const all = { based: [], writable: read, dimensions: 1, isExact: true } as const;
+  const mayBeWritten = !description.workgroups.whole || read.length === 0 || (await pipelines.isAccepted(all));
   const arrays = description.arrays.map(({ name, length }, n) => ({
     name,
     length,
-    writable: module.bindings[n].writable,
+    writable: written[n],
+    staysReadOnly: !written[n] && !mayBeWritten,
   }));
   const paged = await pagedDispatches(context, limits, label, description, footprint);
   return new WebgpuKernel(context, label, description, pipelines, arrays, paged);

@@ -4,6 +4,7 @@
  *
  * WebGPU lets a dispatch have one buffer either for reading or for writing. So a slice that is only read is declared as written
  * where another slice in its pool is written; and where the same page is bound twice in such a pool, the second time it is a copy.
+ * What must not be declared so is a copy, too.
  */
 
 import type { KernelSlice } from "../driver.js";
@@ -17,6 +18,8 @@ export interface ArrayVariable {
   readonly length: number | null;
   /** Declared as storage that can be written. */
   readonly writable: boolean;
+  /** It must not be declared as written where it is only read: then a compiler takes what is loaded for the same everywhere. */
+  readonly staysReadOnly: boolean;
 }
 
 export interface SlicePlace {
@@ -50,15 +53,24 @@ export function placeSlices(
   );
   for (const { pool, writable } of places) {
     if (pool === null || !writable) continue;
-    for (const place of places) if (place.pool === pool) place.writable = true;
+    for (const [n, place] of places.entries()) {
+      if (place.pool !== pool) continue;
+      if (arrays[n].staysReadOnly) copy(place);
+      else place.writable = true;
+    }
   }
   for (let i = 1; i < places.length; i++) {
     const place = places[i];
     if (!place.writable || !places.some((other, j) => j < i && overlap(other, place))) continue;
-    place.pool = null;
-    place.offset = 0;
+    copy(place);
   }
   return places;
+}
+
+/** Binds it in scratch memory. */
+function copy(place: SlicePlace): void {
+  place.pool = null;
+  place.offset = 0;
 }
 
 function placeSlice({ length, writable }: ArrayVariable, slice: KernelSlice, pools: Pools): SlicePlace {

@@ -42,6 +42,14 @@ export class StepPipelines {
     return made;
   }
 
+  /** Whether the GPU's compiler takes the text. */
+  async isAccepted(variant: StepVariant): Promise<boolean> {
+    const { code } = rewriteStep(this.#description, variant);
+    this.#device.pushErrorScope("validation");
+    this.#device.createShaderModule({ label: `pageferry: ${this.#label}, tried`, code });
+    return (await this.#gone.until(this.#device.popErrorScope())) === null;
+  }
+
   async #make(module: StepModule): Promise<StepPipeline> {
     const device = this.#device;
     const { constants, bindings } = this.#description;
