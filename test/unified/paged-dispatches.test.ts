@@ -8,6 +8,7 @@ import { DispatchError } from "../../src/unified/dispatch-error.js";
 import { type DispatchMode, type DispatchReport, type Kernel } from "../../src/unified/kernel.js";
 import type { PagedArray } from "../../src/unified/paged-array.js";
 import { PAGE, SHARED } from "../builders.js";
+import { TestEnvironment } from "../environments.js";
 import { type MemorySetup, type OpenedMemory, openUntended, REMOTE } from "./opened-memory.js";
 import { pagedWorkloads, type NumberArrays, type PagedWorkload } from "./paged-workloads.js";
 import { fewestMoves, recordTouches, typeOf } from "./recorded-touches.js";
@@ -194,52 +195,75 @@ test("one invocation that uses more than there is is refused with both numbers, 
   await opened.destroyed();
 });
 
-test("pages that are used one after the other come in growing batches, and those in another order alone", async () => {
-  const PAGES = 40;
+/** Follows elements from the first on, for as long as they name another. */
+const WALK = `
+  @group(0) @binding(0) var<storage, read> next: array<u32>;
+  @group(0) @binding(1) var<storage, read_write> steps: array<u32>;
+  @compute @workgroup_size(1) fn main() {
+    var at = 0u;
+    var count = 0u;
+    loop {
+      let to = next[at];
+      if (to >= arrayLength(&next)) { break; }
+      at = to;
+      count++;
+    }
+    steps[0] = count;
+  }`;
+const WALK_PAGES = 40;
+
+/** So many pages, each `stride` after the one before. */
+function order(count: number, stride: number): number[] {
+  return Array.from({ length: count }, (_, i) => (i * stride) % WALK_PAGES);
+}
+
+/** One invocation that uses an element of each of these pages in turn, in memory for all there are. */
+async function walkOver(pages: readonly number[], environment = new TestEnvironment()): Promise<DispatchReport> {
+  const opened = await openUntended({ devicePages: WALK_PAGES + 1, environment });
+  const { memory } = opened;
   const words = PAGE / 4;
-  const walk = `
-    @group(0) @binding(0) var<storage, read> next: array<u32>;
-    @group(0) @binding(1) var<storage, read_write> steps: array<u32>;
-    @compute @workgroup_size(1) fn main() {
-      var at = 0u;
-      var count = 0u;
-      loop {
-        let to = next[at];
-        if (to >= arrayLength(&next)) { break; }
-        at = to;
-        count++;
-      }
-      steps[0] = count;
-    }`;
-  const order = (count: number, stride: number): number[] =>
-    Array.from({ length: count }, (_, i) => (i * stride) % PAGES);
-  const dispatched = async (pages: readonly number[], devicePages: number): Promise<DispatchReport> => {
-    const opened = await openUntended({ devicePages });
-    const { memory } = opened;
-    const next = memory.createArray("u32", PAGES * words, { label: "next" });
-    const steps = memory.createArray("u32", 1, { label: "steps" });
-    const numbers = new Uint32Array(next.length).fill(0xffff_ffff);
-    for (const [i, page] of pages.entries()) if (i + 1 < pages.length) numbers[page * words] = pages[i + 1] * words;
-    await next.write(numbers);
-    const kernel = await memory.createKernel({ label: "walk", wgsl: walk });
-    const report = await kernel.dispatch({ invocations: 1, arrays: { next, steps }, mode: "paged" });
-    opened.check();
-    assert.equal((await steps.read())[0], pages.length - 1);
-    await opened.destroyed();
-    return report;
-  };
-  const sequence = await dispatched(order(PAGES, 1), PAGES + 1);
-  assert.ok(sequence.steps <= 10, `${sequence.steps} rounds for a sequence of ${PAGES} pages`);
+  const next = memory.createArray("u32", WALK_PAGES * words, { label: "next" });
+  const steps = memory.createArray("u32", 1, { label: "steps" });
+  const numbers = new Uint32Array(next.length).fill(0xffff_ffff);
+  for (const [i, page] of pages.entries()) if (i + 1 < pages.length) numbers[page * words] = pages[i + 1] * words;
+  await next.write(numbers);
+  const kernel = await memory.createKernel({ label: "walk", wgsl: WALK });
+  const report = await kernel.dispatch({ invocations: 1, arrays: { next, steps }, mode: "paged" });
+  opened.check();
+  assert.equal((await steps.read())[0], pages.length - 1);
+  await opened.destroyed();
+  return report;
+}
+
+test("pages that are used one after the other come in growing batches, and those in another order alone", async () => {
+  const sequence = await walkOver(order(WALK_PAGES, 1));
+  assert.ok(sequence.steps <= 10, `${sequence.steps} rounds for a sequence of ${WALK_PAGES} pages`);
   // The result has no contents to move.
-  assert.equal(sequence.moved.toDevice, PAGES * PAGE);
-  assert.equal(sequence.footprintBytes, (PAGES + 1) * PAGE);
-  const scattered = await dispatched(order(PAGES / 2, 14), PAGES + 1);
-  assert.ok(scattered.steps >= PAGES / 2, `${scattered.steps} rounds for ${PAGES / 2} pages in no order`);
-  assert.equal(scattered.moved.toDevice, (PAGES / 2) * PAGE);
+  assert.equal(sequence.moved.toDevice, WALK_PAGES * PAGE);
+  assert.equal(sequence.footprintBytes, (WALK_PAGES + 1) * PAGE);
+  const scattered = await walkOver(order(WALK_PAGES / 2, 14));
+  assert.ok(scattered.steps >= WALK_PAGES / 2, `${scattered.steps} rounds for ${WALK_PAGES / 2} pages in no order`);
+  assert.equal(scattered.moved.toDevice, (WALK_PAGES / 2) * PAGE);
   // Half a sequence: what is brought beside it counts as moved, not as used.
-  const half = await dispatched(order(PAGES / 2, 1), PAGES + 1);
-  assert.ok(half.moved.toDevice > half.footprintBytes && half.moved.toDevice <= PAGES * PAGE);
-  assert.equal(half.footprintBytes, (PAGES / 2 + 1) * PAGE);
+  const half = await walkOver(order(WALK_PAGES / 2, 1));
+  assert.ok(half.moved.toDevice > half.footprintBytes && half.moved.toDevice <= WALK_PAGES * PAGE);
+  assert.equal(half.footprintBytes, (WALK_PAGES / 2 + 1) * PAGE);
+});
+
+test("a dispatch does not fail for want of a page that nobody has asked for", async () => {
+  const pages = order(WALK_PAGES / 2, 1);
+  const environment = new TestEnvironment();
+  const { moved, footprintBytes } = await walkOver(pages, environment);
+  assert.ok(moved.toDevice > footprintBytes);
+  const asked = environment.asked["device-frame"];
+  // The last ones are for pages beyond the walk.
+  for (let last = 1; last <= (moved.toDevice - footprintBytes) / PAGE; last++) {
+    const failing = new TestEnvironment();
+    // However often it is tried.
+    for (let again = 0; again < 1000; again++) failing.refuse("device-frame", asked - last + again);
+    await walkOver(pages, failing);
+    assert.ok(failing.asked["device-frame"] > asked - last, "nothing was refused");
+  }
 });
 
 test("no more pages are moved than half as many again as the fewest that would do, with a quarter of the data on the device", async (t) => {

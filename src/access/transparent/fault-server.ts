@@ -15,7 +15,7 @@ import { MemoryError } from "../../mm/errors.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import { VM_WRITE } from "../../mm/space/vma.js";
 import { bringHome, faultHost } from "../host-access.js";
-import { FaultAround } from "./fault-around.js";
+import { Readahead } from "../readahead.js";
 import type { ProcessTable, ViewedPages } from "./process-table.js";
 
 /** What the server needs of who runs the engine. */
@@ -36,7 +36,7 @@ export class FaultServer {
   readonly #table: ProcessTable;
   readonly #surroundings: FaultSurroundings;
   readonly #pageSize: number;
-  readonly #around = new Map<ViewedPages, FaultAround>();
+  readonly #readaheads = new Map<ViewedPages, Readahead>();
   /** Pages that are being brought. */
   readonly #pending = new Map<ViewedPages, Set<number>>();
 
@@ -54,8 +54,8 @@ export class FaultServer {
     const index = Math.floor((address - view.window.address) / this.#pageSize);
     try {
       if (this.#table.allows(view, index, write)) return this.#wake(view, index);
-      const around = this.#aroundOf(view);
-      if (this.#prepare(view, index, write)) return this.#enter(view, index, write, around);
+      const readahead = this.#readaheadOf(view);
+      if (this.#prepare(view, index, write)) return this.#enter(view, index, write, readahead);
       if (this.#pendingOf(view).has(index)) return;
     } catch (error) {
       return this.#surroundings.fail(view, index, write, error);
@@ -65,7 +65,7 @@ export class FaultServer {
 
   /** The window is closed. */
   forget(view: ViewedPages): void {
-    this.#around.delete(view);
+    this.#readaheads.delete(view);
     this.#pending.delete(view);
   }
 
@@ -74,17 +74,17 @@ export class FaultServer {
     const { mm, attached, alone } = this.#surroundings;
     const { paging } = mm.machine;
     const pending = this.#pendingOf(view);
-    const around = this.#aroundOf(view);
+    const readahead = this.#readaheadOf(view);
     pending.add(index);
     try {
       const page = view.first + index;
       await alone(async () => {
-        const batch = paging.pagesAtOnce(Math.min(around.pagesAt(index), view.pages - index));
+        const batch = paging.pagesAtOnce(Math.min(readahead.pagesAt(index), view.pages - index));
         while (this.#isOpen(view) && !this.#table.allows(view, index, write)) {
-          if (this.#prepare(view, index, write)) return this.#enter(view, index, write, around);
+          if (this.#prepare(view, index, write)) return this.#enter(view, index, write, readahead);
           await bringHome(attached(), mm, page, page + batch);
           await paging.readIn(mm, page, page + batch);
-          if (this.#prepare(view, index, write)) return this.#enter(view, index, write, around);
+          if (this.#prepare(view, index, write)) return this.#enter(view, index, write, readahead);
           await faultHost(mm, page, this.#flags(page, write));
         }
         if (this.#isOpen(view)) this.#wake(view, index);
@@ -120,12 +120,13 @@ export class FaultServer {
     return vma !== undefined && vma.file === null && (vma.flags & VM_WRITE) !== 0 ? FAULT_WRITE : 0;
   }
 
-  #enter(view: ViewedPages, index: number, write: boolean, around: FaultAround): void {
-    const most = Math.min(around.pagesAt(index), view.pages - index);
+  #enter(view: ViewedPages, index: number, write: boolean, readahead: Readahead): void {
+    const most = Math.min(readahead.pagesAt(index), view.pages - index);
     for (let next = 1; next < most; next++) if (!this.#prepareHole(view.first + index + next)) break;
     const count = this.#table.enter(view, index, write, most);
     if (count === 0) throw new MemoryError("EIO", "its entry does not allow it");
-    around.brought(index, count);
+    readahead.brought(index, count);
+    readahead.next();
     this.served++;
     this.entered += count;
   }
@@ -147,10 +148,10 @@ export class FaultServer {
     this.served++;
   }
 
-  #aroundOf(view: ViewedPages): FaultAround {
-    let around = this.#around.get(view);
-    if (around === undefined) this.#around.set(view, (around = new FaultAround(this.#pageSize)));
-    return around;
+  #readaheadOf(view: ViewedPages): Readahead {
+    let readahead = this.#readaheads.get(view);
+    if (readahead === undefined) this.#readaheads.set(view, (readahead = new Readahead(this.#pageSize)));
+    return readahead;
   }
 
   #pendingOf(view: ViewedPages): Set<number> {

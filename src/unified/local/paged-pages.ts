@@ -8,18 +8,21 @@
  */
 
 import { PAGE_WRITE, type PagedOperand, type PagedRound, type PagedRun, type PagedUnits } from "../../device/driver.js";
+import { Readahead } from "../../access/readahead.js";
 import { unsharePages } from "../../device/unshare.js";
+import { MemoryError } from "../../mm/errors.js";
 import { alignment, elementsOf, pagesOf } from "../footprint.js";
 import type { Checkpoint } from "../operation-queue.js";
 import { isSameMapping } from "../pager.js";
 import type { DeviceEngine } from "./engine.js";
 import { framesLeft } from "./frames-left.js";
 import type { BoundOperand, OperandPages } from "./operand-pages.js";
-import { PagedReadahead } from "./paged-readahead.js";
 import { countPages, largestStep } from "./step-plan.js";
 
 /** Of a page: not on the device. */
 const MISSING = -1;
+
+const NO_FRAMES = new Int32Array(0);
 
 /** An array, and the numbers of its pages. */
 interface Numbered {
@@ -51,7 +54,7 @@ export class PagedPages {
   /** Pages that the run knows of, and how many. */
   #mapped: Int32Array;
   #count = 0;
-  readonly #readahead: PagedReadahead;
+  readonly #readahead: Readahead;
   #run: PagedRun | null = null;
 
   constructor(engine: DeviceEngine, load: OperandPages, operands: readonly BoundOperand[]) {
@@ -79,7 +82,7 @@ export class PagedPages {
     this.#writable = new Uint8Array(next);
     this.#ever = new Uint32Array(Math.ceil(next / 32));
     this.#mapped = new Int32Array(64);
-    this.#readahead = new PagedReadahead(pageSize);
+    this.#readahead = new Readahead(pageSize);
     this.operands = numbered.map(({ operand: { name, type, length, written }, first, end }) => ({
       name,
       type,
@@ -180,9 +183,8 @@ export class PagedPages {
    */
   async bring(misses: Uint32Array, needed: Uint32Array | null, checkpoint: Checkpoint): Promise<void> {
     if (misses.length === 0) return;
-    const readahead = this.#readahead;
-    let room = this.#engine.attached.allocator.free - this.#missing(misses);
-    readahead.next();
+    this.#readahead.next();
+    let room = needed === null ? 0 : this.#roomBeside(misses);
     // By pages, so that what lies side by side goes together.
     const pages = Float64Array.from(misses, (miss) => pageOf(miss) * 2 + (miss >= PAGE_WRITE ? 1 : 0)).toSorted();
     // First: a page that is held cannot be unshared, and those who shared it may have been units' too.
@@ -203,15 +205,11 @@ export class PagedPages {
         hold(frames);
         if (write) this.#grantWrite(numbered, page, frames);
         for (let i = 0; i < count; i++) this.#map(page + i, frames[i], write || this.#writable[page + i] !== 0);
-        // What a pin forbids was refused before for all of an array without a footprint, and for no more than that of others.
-        if (wasHere || needed === null || numbered.operand.footprint !== "whole") return;
-        const beside = this.#gapFrom(numbered, page + count, readahead.beside(page, count, room));
-        readahead.brought(page, count + beside);
-        if (beside === 0) return;
-        room -= beside;
-        const more = await this.#framesOf(numbered, page + count, beside, checkpoint);
+        if (wasHere) return;
+        const more = await this.#readAhead(numbered, page, count, room, checkpoint);
+        this.#readahead.brought(page, count + more.length);
         hold(more);
-        for (let i = 0; i < beside; i++) this.#map(page + count + i, more[i], false);
+        room -= more.length;
       });
     } finally {
       for (const frames of held) residency.release(frames);
@@ -235,12 +233,38 @@ export class PagedPages {
     return missing;
   }
 
-  /** Of `most` pages of an array from `page` on, those before the first that is on the device. */
-  #gapFrom(numbered: Numbered, page: number, most: number): number {
-    const end = Math.min(page + most, numbered.end);
-    for (let next = page; next < end; next++)
-      if (this.#frames[next] !== MISSING || this.#frameOf(numbered, next) !== MISSING) return next - page;
-    return Math.max(0, end - page);
+  /** Free frames that are left for what nobody has asked for; none where pages are lost, which are not to be touched. */
+  #roomBeside(misses: Uint32Array): number {
+    const { attached, machine } = this.#engine;
+    return machine.hasLostPages ? 0 : attached.allocator.free - this.#missing(misses);
+  }
+
+  /**
+   * Maps what follows a run of `count` pages that were missed, if it is one of a sequence, for reading: up to the next page that is
+   * on the device, and no more than `room`. The frames. Only of arrays without a footprint: of others, pages outside of it may be pinned.
+   */
+  async #readAhead(
+    numbered: Numbered,
+    page: number,
+    count: number,
+    room: number,
+    checkpoint: Checkpoint,
+  ): Promise<Int32Array> {
+    const first = page + count;
+    const beside = this.#readahead.pagesAt(page, count) - count;
+    const end = numbered.operand.footprint === "whole" ? Math.min(first + Math.min(beside, room), numbered.end) : first;
+    let next = first;
+    while (next < end && this.#frameOf(numbered, next) === MISSING) next++;
+    if (next === first) return NO_FRAMES;
+    try {
+      const frames = await this.#framesOf(numbered, first, next - first, checkpoint);
+      for (const [i, frame] of frames.entries()) this.#map(first + i, frame, false);
+      return frames;
+    } catch (error) {
+      // Nobody has asked for them: whoever does hears of it.
+      if (error instanceof MemoryError && (error.code === "ENOMEM" || error.code === "EBUSY")) return NO_FRAMES;
+      throw error;
+    }
   }
 
   get #running(): PagedRun {
