@@ -7,6 +7,8 @@ import { openGpuMemory } from "./gpu-memory.js";
 import { skip } from "./gpu.js";
 
 const WORDS = PAGE / 4;
+/** Of the event loop's queue of promises, in which a dispatch is aborted. */
+const TURNS = 60;
 
 const REVERSE = `
   @group(0) @binding(0) var<storage, read> x: array<u32>;
@@ -38,5 +40,37 @@ suite("a kernel that is dispatched page by page again", { skip }, () => {
       x.destroy();
       y.destroy();
     }
+  });
+
+  test("after one that was aborted, at whatever turn, has nothing left of what was before", async (t) => {
+    const { memory } = await openGpuMemory(t, { frames: 8 });
+    const kernel = await memory.createKernel({ wgsl: REVERSE, footprint: { y: { each: 1 } } });
+    let aborted = 0;
+    for (let turns = 0; turns < TURNS; turns++) {
+      for (const [pages, isAborted] of [
+        [24, false],
+        [1, true],
+        [1, false],
+      ] as const) {
+        const length = pages * WORDS;
+        const x = memory.createArray("u32", length);
+        const y = memory.createArray("u32", length);
+        await x.fill(turns);
+        const controller = new AbortController();
+        const { signal } = controller;
+        const arrays = { x, y };
+        const done = kernel.dispatch({ invocations: length, arrays, uniforms: { add: 1 }, mode: "paged", signal });
+        for (let turn = 0; isAborted && turn < turns; turn++) await Promise.resolve();
+        if (isAborted) controller.abort();
+        await done.catch((error: unknown) => {
+          assert.equal(error, signal.reason);
+          aborted++;
+        });
+        if (!isAborted) assert.deepEqual(await y.read(), new Uint32Array(length).fill(turns + 1), `turn ${turns}`);
+        x.destroy();
+        y.destroy();
+      }
+    }
+    assert.ok(aborted > TURNS / 4, `${aborted} dispatches were aborted`);
   });
 });

@@ -6,8 +6,12 @@ import { describe, type KernelDescription } from "../wgsl/describe.js";
 import { checkKernel } from "./check-kernel.js";
 import type { EffectiveLimits } from "./limits.js";
 import { PagedDispatches } from "./paged/paged-dispatches.js";
+import type { StepVariant } from "../wgsl/rewrite/step.js";
 import { StepPipelines } from "./step-pipelines.js";
 import { type KernelContext, WebgpuKernel } from "./webgpu-kernel.js";
+
+/** Arrays from their start, each declared as the kernel has it. */
+const WHOLE: StepVariant = { based: [], writable: [], dimensions: 1, isExact: true };
 
 /** Throws a `KernelError` for what cannot be run here. The kernel as it is run when everything is resident is compiled then. */
 export async function createKernel(
@@ -20,18 +24,16 @@ export async function createKernel(
   const description = describe({ text, entryPoint, constants, bindings });
   await checkKernel(device, gone, description, limits);
   const pipelines = new StepPipelines(device, gone, description, label);
-  const { module } = await pipelines.take({ based: [], writable: [], dimensions: 1, isExact: true });
-  const written = description.arrays.map((_, n) => module.bindings[n].writable);
-  const read = description.arrays.filter((_, n) => !written[n]).map(({ name }) => name);
+  const { module } = await pipelines.take(WHOLE);
+  const isWritable = (n: number): boolean => module.bindings[n].writable;
+  const read = description.arrays.filter((_, n) => !isWritable(n)).map(({ name }) => name);
   // Where invocations wait for each other, what is loaded from storage that nobody writes may decide how often.
-  const all = { based: [], writable: read, dimensions: 1, isExact: true } as const;
-  const mayBeWritten = !description.workgroups.whole || read.length === 0 || (await pipelines.isAccepted(all));
-  const arrays = description.arrays.map(({ name, length }, n) => ({
-    name,
-    length,
-    writable: written[n],
-    staysReadOnly: !written[n] && !mayBeWritten,
-  }));
+  const mayDecide = description.workgroups.whole && read.length > 0;
+  const staysReadOnly = mayDecide && !(await pipelines.isAccepted({ ...WHOLE, writable: read }));
+  const arrays = description.arrays.map(({ name, length }, n) => {
+    const writable = isWritable(n);
+    return { name, length, writable, staysReadOnly: staysReadOnly && !writable };
+  });
   const paged = await pagedDispatches(context, limits, label, description, footprint);
   return new WebgpuKernel(context, label, description, pipelines, arrays, paged);
 }

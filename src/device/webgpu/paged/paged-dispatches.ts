@@ -10,7 +10,7 @@ import type { EffectiveLimits } from "../limits.js";
 import type { KernelContext } from "../webgpu-kernel.js";
 import { alignedUniform, UniformLayout } from "../uniform-layout.js";
 import { workgroupsOf } from "../workgroups.js";
-import { bindsForeign, type PagedPipeline, PagedPipelines } from "./paged-pipelines.js";
+import { type PagedPipeline, PagedPipelines } from "./paged-pipelines.js";
 import { RoundBuffers, roundLayout } from "./round-buffers.js";
 import { WebgpuPagedRun } from "./webgpu-paged-run.js";
 
@@ -59,10 +59,7 @@ export class PagedDispatches {
       this.#uniforms.write(new Uint8Array(inputs.buffer), dispatch.uniforms, uniformsFrom(pipeline));
       pools.fillTrap(device);
       pools.allWillChange();
-      const proven = buffers.groups.get(pipeline);
-      const groups = proven ?? (await this.#groups(pipeline, buffers, dispatch));
-      // They are not kept where the caller binds something, who may destroy it.
-      const onRight = (): void => void (bindsForeign(pipeline) || buffers.groups.set(pipeline, groups));
+      const groups = buffers.groups.get(pipeline) ?? (await this.#groups(pipeline, buffers, dispatch));
       const violation = (array: number): MemoryError => {
         // What it stored meanwhile went there.
         pools.spoilTrap();
@@ -85,8 +82,6 @@ export class PagedDispatches {
           mostWorkgroups,
           workgroups: inWorkgroups,
           violation,
-          isProven: proven !== undefined,
-          onRight,
           onClose,
         },
         dispatch,

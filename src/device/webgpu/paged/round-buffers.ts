@@ -45,9 +45,9 @@ export class RoundBuffers {
   readonly tables: number;
   readonly state: GPUBuffer;
   readonly readback: GPUBuffer;
-  /** Whose zeros are in the inputs. */
+  /** Whose zeros the device has in the inputs. */
   layout: RoundLayout | null = null;
-  /** Over these buffers, and nothing of a caller's; by pipeline. A round with them was right, so others are. */
+  /** Over these buffers, and nothing of a caller's, who may destroy it; by pipeline. A round with them was right, so others are. */
   readonly groups = new Map<PagedPipeline, readonly GPUBindGroup[]>();
   readonly #buffers: GpuBuffers;
 

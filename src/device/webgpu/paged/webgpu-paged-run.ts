@@ -1,5 +1,5 @@
 /**
- * A paged dispatch on a GPU, round by round: one submission begins the state, runs the units, and copies what they have found to
+ * A paged dispatch on a GPU, round by round: one submission fills the state anew, runs the units, and copies what they have found to
  * where the host reads it; one promise waits for all of that. A round makes no buffer and no bind group.
  *
  * Its counterpart is the text that `wgsl/rewrite/paged/` writes; what both mean is in `contract.ts` there.
@@ -41,10 +41,6 @@ export interface PagedRunParts {
   readonly workgroups: DispatchShape;
   /** The error for an array, by its number, that a unit has used where it had not touched it. */
   violation(array: number): MemoryError;
-  /** A round with these groups was right before: others are. */
-  readonly isProven: boolean;
-  /** A round was right that was watched. */
-  onRight(): void;
   onClose(): void;
 }
 
@@ -68,14 +64,13 @@ export class WebgpuPagedRun implements PagedRun {
   constructor(parts: PagedRunParts, { shape, operands }: PagedDispatch) {
     const { buffers, inputs, layout, pipeline, units } = parts;
     this.#parts = parts;
-    this.#isWatched = !parts.isProven;
+    this.#isWatched = !buffers.groups.has(pipeline);
     this.units = units;
     this.mostUnits = layout.units;
     const tables = buffers.tables / 4;
     this.#table = inputs.subarray(tables, tables + layout.pages);
     this.#list = inputs.subarray(tables + layout.list);
     this.#endChanged = tables + (isSame(buffers.layout, layout) ? layout.pages : layout.list);
-    buffers.layout = layout;
     this.#touched = new Uint32Array(layout.pageBits);
     const words = inputs.subarray(0, pipeline.module.parameters.bytes / 4);
     words[PARAMETERS.counters] = layout.counters;
@@ -109,7 +104,7 @@ export class WebgpuPagedRun implements PagedRun {
   }
 
   async round(units: PagedUnits): Promise<PagedRound> {
-    const { device, gone, buffers, layout } = this.#parts;
+    const { device, gone, buffers, groups, layout, pipeline } = this.#parts;
     gone.assertUsable();
     const count = units.list === undefined ? units.count : units.list.length;
     const isWatched = this.#isWatched;
@@ -132,9 +127,9 @@ export class WebgpuPagedRun implements PagedRun {
       buffers.readback.unmap();
       throw new MemoryError("EINVAL", `the GPU does not run a round: ${gpuMessage(cause)}`, { cause });
     }
-    if (isWatched) {
-      this.#parts.onRight();
-      this.#isWatched = bindsForeign(this.#parts.pipeline);
+    if (isWatched && !bindsForeign(pipeline)) {
+      buffers.groups.set(pipeline, groups);
+      this.#isWatched = false;
     }
     const found = new Uint32Array(buffers.readback.getMappedRange(0, 4 * words));
     try {
@@ -166,6 +161,7 @@ export class WebgpuPagedRun implements PagedRun {
       else this.#change(at, at + count);
     }
     this.#send(this.#firstChanged, this.#endChanged);
+    buffers.layout = layout;
     this.#firstChanged = Infinity;
     this.#endChanged = 0;
   }

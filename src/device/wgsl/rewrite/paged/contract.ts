@@ -2,14 +2,15 @@
  * What a paged module and the runtime that dispatches it agree on: bindings, words of the uniform, of the table and of the
  * state. Both sides take the numbers from here.
  *
- * Two read-only regions in one buffer, the *tables*: a word for each page of all operands, and the list of units.
+ * Read-only regions in one buffer, the *tables*: a word for each page of all operands, zeros for the rest of the state, and the list
+ * of units.
  *
  *     word of a page: 0 for not here, else | 31: writable | pool << (poolShift - pageShift) | slot in its pool |
  *
  * A word that is shifted left by `pageShift` is the *address* of the page: a number of words, with its pool in the bits from
  * `poolShift` on. Slot 0 of a pool is its trap page, so address 0 begins a page that belongs to nobody.
  *
- * The state has atomic words. A round begins with a copy of the pages' words, and zeros:
+ * The state has atomic words. A round begins with a copy of the tables up to the list:
  *
  *     | words of pages, bit 30 where a unit of the round uses it | counters | touched | missed | to be written | units that have not run |
  *
