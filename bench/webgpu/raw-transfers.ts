@@ -27,13 +27,9 @@ export interface RawTransfer {
   run(): Promise<void>;
 }
 
-/** Calls `act` for pieces of so many bytes in turn. */
-async function inPieces(
-  bytes: number,
-  piece: number,
-  act: (n: number, at: number, size: number) => Promise<void>,
-): Promise<void> {
-  for (let at = 0, n = 0; at < bytes; at += piece, n++) await act(n, at, Math.min(piece, bytes - at));
+/** Where pieces begin and how large they are, with the numbers of the buffers that they go through in turn. */
+function* piecesOf(bytes: number, piece: number, buffers = 1): Generator<[which: number, at: number, size: number]> {
+  for (let at = 0, n = 0; at < bytes; at += piece, n++) yield [n % buffers, at, Math.min(piece, bytes - at)];
 }
 
 /** Ways from `data` into `buffer` by the queue itself. */
@@ -45,7 +41,7 @@ export function writes(
   return PIECES.filter((piece) => piece <= data.byteLength).map((piece) => ({
     name: `writeBuffer, ${piece / 1024} KiB each`,
     async run() {
-      await inPieces(data.byteLength, piece, async (_, at, size) => queue.writeBuffer(buffer, at, data, at, size));
+      for (const [, at, size] of piecesOf(data.byteLength, piece)) queue.writeBuffer(buffer, at, data, at, size);
       await queue.onSubmittedWorkDone();
     },
   }));
@@ -75,8 +71,7 @@ function staged(
   return {
     name: `${count} mapped buffers of ${piece / 1024} KiB`,
     async run() {
-      await inPieces(data.byteLength, piece, async (n, at, size) => {
-        const which = n % count;
+      for (const [which, at, size] of piecesOf(data.byteLength, piece, count)) {
         await mapped[which];
         new Uint8Array(staging[which].getMappedRange()).set(data.subarray(at, at + size));
         staging[which].unmap();
@@ -84,7 +79,7 @@ function staged(
         encoder.copyBufferToBuffer(staging[which], 0, buffer, at, size);
         device.queue.submit([encoder.finish()]);
         mapped[which] = staging[which].mapAsync(MAP_WRITE);
-      });
+      }
       await device.queue.onSubmittedWorkDone();
     },
   };
@@ -114,8 +109,8 @@ function fetched(
     name: `${count} mapped ${count === 1 ? "buffer" : "buffers"} of ${piece / 1024} KiB`,
     async run() {
       const onTheWay: (() => Promise<void>)[] = [];
-      await inPieces(data.byteLength, piece, async (n, at, size) => {
-        const which = staging[n % count];
+      for (const [n, at, size] of piecesOf(data.byteLength, piece, count)) {
+        const which = staging[n];
         if (onTheWay.length === count) await onTheWay.shift()?.();
         const encoder = device.createCommandEncoder();
         encoder.copyBufferToBuffer(buffer, at, which, 0, size);
@@ -126,7 +121,7 @@ function fetched(
           data.set(new Uint8Array(which.getMappedRange(0, size)), at);
           which.unmap();
         });
-      });
+      }
       for (const receive of onTheWay) await receive();
     },
   };

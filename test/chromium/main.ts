@@ -58,7 +58,7 @@ function leftOut(file: string, filters: readonly string[]): string | null {
 
 async function runAll(browser: Browser, files: readonly string[], shared: boolean): Promise<FileOutcome[]> {
   const server = await serveTests();
-  // The longest, which use the GPU, come last in the alphabet: begun last, they would be waited for by nobody but themselves.
+  // The longest, which use the GPU, come last in the alphabet: begun last, one of them would run alone at the end.
   const waiting = files.toReversed();
   const outcomes: FileOutcome[] = [];
   const settings: Record<string, string> = {};

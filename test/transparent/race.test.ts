@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { EXIT_CODE } from "../../src/access/transparent/linux/system.js";
-import { optionsWith } from "../property/seeded-bugs/altered-build.js";
+import { optionsWith } from "../property/seeded-bugs/alteration.js";
 import { type Ended, runProgram, skip } from "./setting.js";
 
 const KIB = 1024;

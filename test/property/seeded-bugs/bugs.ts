@@ -5,7 +5,7 @@
 
 import type { Kind } from "../engine/actions.js";
 import type { Kind as ArrayKind } from "../unified/program.js";
-import type { Alteration } from "./altered-build.js";
+import type { Alteration } from "./alteration.js";
 import { pagedBugs } from "./paged-bugs.js";
 
 /**

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { suite, test } from "node:test";
 import { skip } from "../../webgpu/gpu.js";
 import { recorded } from "../../conform/traces.js";
-import { optionsWith } from "./altered-build.js";
+import { optionsWith } from "./alteration.js";
 import { bugs, type Bug, type Finder } from "./bugs.js";
 
 /** Programs to run: without a bug all of them are, which tests of their own have run in larger numbers; with one as many as it takes. */

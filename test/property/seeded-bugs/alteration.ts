@@ -1,4 +1,4 @@
-/** The compiled sources with one bug in them. */
+/** A change of one compiled source, and how Node is started with it. */
 
 import { readFileSync } from "node:fs";
 
