@@ -18,7 +18,9 @@ import { assert } from "../errors.js";
 import {
   FAULT_DONE,
   FAULT_OOM,
+  FAULT_OWN,
   FAULT_SWAP,
+  FAULT_UNSHARE,
   FAULT_WAIT,
   FAULT_WRITE,
   faultPresent,
@@ -49,7 +51,9 @@ export function faultSwapped(vma: Vma, page: number, word: number, flags: number
   const write = (flags & FAULT_WRITE) !== 0;
   const entry = mapFromSwapCache(vma, page, word, frame, write);
   if (entry === 0) return FAULT_OOM;
-  return write && (entry & PTE_WRITE) === 0 ? faultPresent(vma, page, entry, flags) : FAULT_DONE;
+  // One fault up to its end: were the copy another one, each of them would make room with the other's page, for ever.
+  const wanted = write ? PTE_WRITE : (flags & (FAULT_UNSHARE | FAULT_OWN)) === 0 ? 0 : PTE_EXCLUSIVE;
+  return (entry & wanted) === wanted ? FAULT_DONE : faultPresent(vma, page, entry, flags);
 }
 
 /**

@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { touch } from "../../../src/access/cpu.js";
 import { createPageCache } from "../../../src/mm/stores.js";
+import { forkAddressSpace } from "../../../src/mm/copy/fork.js";
+import { FAULT_OOM } from "../../../src/mm/fault/fault.js";
 import type { AddressSpace } from "../../../src/mm/space/address-space.js";
 import { isSwapEntry } from "../../../src/mm/table/entry.js";
-import { DMA_PIN, pinPage } from "../../../src/mm/fault/gup.js";
+import { DMA_PIN, pinPage, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
 import { dontNeed, exitAddressSpace, mmap } from "../../../src/mm/space/mapping.js";
 import { readIn, readInForDevice } from "../../../src/mm/file/read-in.js";
 import {
@@ -236,5 +238,24 @@ test("a store that needs a page of a file and its copy, where there is room for 
   await store(mm, copied, 3);
   assert.equal(await load(mm, copied), 3);
   assert.equal(await load(mm, page), 1);
+  checkInvariants(machine);
+});
+
+test("a pin for reading that needs a shared page from swap and its copy, where there is room for one of them, is ENOMEM", async () => {
+  const { machine, swap, mm, page } = await createFull(2, 2);
+  await store(mm, page, 1);
+  await store(mm, page + 1, 2);
+  const child = await forkAddressSpace(mm);
+  const pinned = await pinPage(mm, page, false, SHORT_REFERENCE);
+  swap.pause = async () => assert.ok(swap.filled.length < 100, "the page and its copy drive each other out");
+  assert.equal(await pinPage(child, page + 1, false, DMA_PIN), -1 - FAULT_OOM);
+  checkInvariants(machine, { references: [[pinned, SHORT_REFERENCE]] });
+  machine.put(pinned, SHORT_REFERENCE);
+  const own = await pinPage(child, page + 1, false, DMA_PIN);
+  assert.ok(own > 0, "there is room now");
+  machine.put(own, DMA_PIN);
+  for (const space of [mm, child]) {
+    assert.deepEqual([await load(space, page), await load(space, page + 1)], [1, 2]);
+  }
   checkInvariants(machine);
 });
