@@ -14,6 +14,9 @@ import { PAGE } from "../builders.js";
 import { TestEnvironment } from "../environments.js";
 import { gpu } from "./gpu.js";
 
+/** What shaders of other projects use where it is there. */
+const FEATURES: readonly GPUFeatureName[] = ["subgroups"];
+
 let shared: Promise<GPUDevice> | null = null;
 const uncaught: string[] = [];
 
@@ -27,6 +30,7 @@ export async function ownDevice(): Promise<GPUDevice> {
   const adapter = (await gpu?.requestAdapter()) ?? assert.fail("no adapter");
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
   const device = await adapter.requestDevice({
+    requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
   });
   device.addEventListener("uncapturederror", (event) => uncaught.push(event.error.message));

@@ -18,7 +18,11 @@ import { startsOf } from "../../corpus/starts.js";
 import { skip } from "../gpu.js";
 import { ownDevice, sharedDevice } from "../opened-device.js";
 import { runPlainly } from "../plain-program.js";
-import { babylonShaders, type FoundShader, threeShaders, typegpuShaders } from "./packages.js";
+import { babylonShaders } from "./babylon.js";
+import { onnxruntimeShaders } from "./onnxruntime.js";
+import type { FoundShader } from "./packages.js";
+import { threeShaders } from "./three.js";
+import { typegpuShaders } from "./typegpu.js";
 
 const SEED = 7;
 /** What uniforms are filled with: a number that is no great many as a count, and next to nothing as a float. */
@@ -32,6 +36,7 @@ const PACKAGES: Readonly<Record<string, { find: () => Promise<FoundShader[]>; ra
   "three.js": { find: async () => threeShaders(await ownDevice()), ran: 3 },
   "Babylon.js": { find: babylonShaders, ran: 12 },
   TypeGPU: { find: typegpuShaders, ran: 5 },
+  "onnxruntime-web": { find: onnxruntimeShaders, ran: 15 },
 };
 
 for (const [name, { find, ran }] of Object.entries(PACKAGES)) {
