@@ -5,7 +5,8 @@
 
 import { strideOf } from "../../src/device/element.js";
 import type { PagedOperand } from "../../src/device/driver.js";
-import { compile, createPagedKernel, uniformBytes } from "../../src/device/wgsl/index.js";
+import { createPagedKernel } from "../../src/device/wgsl/compiled/index.js";
+import { compile, uniformBytes } from "../../src/device/wgsl/index.js";
 import type { PagedWorkload } from "./paged-workloads.js";
 
 export const TYPES: Readonly<Record<string, "vec2u">> = { found: "vec2u" };
@@ -28,9 +29,9 @@ export function recordTouches({ wgsl, invocations, uniforms, start }: PagedWorkl
   const bytes = new Uint8Array(firstPage * pageSize);
   for (const operand of operands) bytes.set(new Uint8Array(arrays[operand.name].buffer), operand.firstPage * pageSize);
   const given: Record<string, Uint8Array> = {};
-  for (const { name, type } of compile({ text: wgsl }).uniforms)
-    given[name] = uniformBytes("recorded", name, type, uniforms[name]);
-  const run = createPagedKernel({ text: wgsl, entryPoint: "main", constants: {}, footprint: {}, bindings: [] }).begin(
+  const compiled = compile({ text: wgsl, paged: true });
+  for (const { name, type } of compiled.uniforms) given[name] = uniformBytes("recorded", name, type, uniforms[name]);
+  const run = createPagedKernel(compiled).begin(
     { shape: [invocations, 1, 1], uniforms: given, bindings: {}, operands },
     { pageSize, bytes: () => bytes, hostPage: () => bytes },
   );

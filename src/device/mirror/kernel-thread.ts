@@ -6,16 +6,11 @@
  * Host frames that a coherent device reads in place are posted as views of shared host memory.
  */
 
-import type { MemoryError } from "../../mm/errors.js";
-import type {
-  DeviceKernel,
-  KernelStep,
-  PagedDispatch,
-  PagedRound,
-  PagedRun,
-  PagedUnits,
-  PostableKernel,
-} from "../driver.js";
+import { assert, type MemoryError } from "../../mm/errors.js";
+import type { DeviceKernel, KernelStep, PagedDispatch, PagedRound, PagedRun, PagedUnits } from "../driver.js";
+import type { CompiledKernel } from "../wgsl/compiled/index.js";
+import type { HostModuleAddress } from "../host-module.js";
+import type { CompiledWgsl } from "./compiled-wgsl.js";
 import { Thread } from "../thread.js";
 import { type PageChanges, PostedPagedRun } from "./paged-run.js";
 import type { StepMemory } from "./run-step.js";
@@ -27,8 +22,9 @@ export type KernelOrder =
       readonly do: "load";
       readonly kernel: number;
       readonly label: string;
-      readonly code: PostableKernel;
+      readonly code: PostedCode;
     }
+  | { readonly do: "page"; readonly kernel: number; readonly code: CompiledKernel }
   | { readonly do: "run"; readonly kernel: number; readonly step: KernelStep; readonly hostPages: HostPages }
   | { readonly do: "begin"; readonly kernel: number; readonly run: number; readonly dispatch: PagedDispatch }
   | {
@@ -40,15 +36,19 @@ export type KernelOrder =
     }
   | { readonly do: "end"; readonly run: number };
 
+/** What a kernel's steps run. */
+export type PostedCode = { readonly module: HostModuleAddress } | { readonly wgsl: CompiledKernel };
+
 /** Host frames that a step reads in place, and their bytes. */
 export type HostPages = readonly (readonly [frame: number, bytes: Uint8Array])[];
 
 const NO_PAGES: HostPages = [];
 
-/** A worker, and the kernels that it has. */
+/** A worker, and the kernels that it has: for steps, and for paged dispatches. */
 interface Running {
   readonly thread: Thread;
   readonly loaded: Set<number>;
+  readonly paged: Set<number>;
 }
 
 export class KernelThread {
@@ -68,24 +68,39 @@ export class KernelThread {
     this.#memory = memory;
   }
 
-  /** Rejects with EINVAL when the worker cannot import the kernel, EIO when the worker ends before it could. */
-  async createKernel(label: string, code: PostableKernel): Promise<DeviceKernel> {
+  /**
+   * A kernel that is a module, or in WGSL; of one that is both, the module is run in steps. Rejects with EINVAL when the worker
+   * cannot import it, EIO when the worker ends before it could.
+   */
+  async createKernel(label: string, module?: HostModuleAddress, wgsl?: CompiledWgsl): Promise<DeviceKernel> {
+    assert(module !== undefined || wgsl !== undefined, `kernel "${label}" is to be posted, and has no code`);
     const kernel = this.#kernels++;
-    await this.#load(kernel, label, code);
+    const code: PostedCode = module === undefined ? { wgsl: wgsl!.steps } : { module };
+    const load = (): Promise<Running> => this.#load({ do: "load", kernel, label, code });
+    await load();
     const execute = async (step: KernelStep): Promise<number> => {
       // A step is posted before anything else is done, where that can be: so it runs while the next one is loaded.
-      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, code));
+      const { thread } = this.#runningWith(kernel) ?? (await load());
       const hostPages = this.#hostPagesOf(step);
       return thread.request<number>({ do: "run", kernel, step, hostPages } satisfies KernelOrder);
     };
-    if (code.wgsl === undefined) return new ThreadKernel(execute);
+    if (wgsl === undefined) return new ThreadKernel(execute);
     return new ThreadWgslKernel(execute, async (dispatch) => {
-      const thread = this.#threadWith(kernel) ?? (await this.#load(kernel, label, code));
-      return this.#beginPaged(thread, kernel, dispatch);
+      const running = this.#runningWith(kernel) ?? (await load());
+      return this.#beginPaged(running, kernel, wgsl, dispatch);
     });
   }
 
-  async #beginPaged(thread: Thread, kernel: number, dispatch: PagedDispatch): Promise<PagedRun> {
+  async #beginPaged(
+    { thread, paged }: Running,
+    kernel: number,
+    wgsl: CompiledWgsl,
+    dispatch: PagedDispatch,
+  ): Promise<PagedRun> {
+    if (!paged.has(kernel)) {
+      await thread.request({ do: "page", kernel, code: wgsl.paged() } satisfies KernelOrder);
+      paged.add(kernel);
+    }
     const run = this.#runs++;
     const { shape, uniforms, operands } = dispatch;
     const posted = { shape, uniforms, operands, bindings: {} };
@@ -108,17 +123,17 @@ export class KernelThread {
     return this.#ended;
   }
 
-  #threadWith(kernel: number): Thread | null {
-    return this.#running?.loaded.has(kernel) === true ? this.#running.thread : null;
+  #runningWith(kernel: number): Running | null {
+    return this.#running?.loaded.has(kernel) === true ? this.#running : null;
   }
 
   /** The worker, which has the kernel now. */
-  async #load(kernel: number, label: string, code: PostableKernel): Promise<Thread> {
+  async #load(order: KernelOrder & { readonly do: "load" }): Promise<Running> {
     if (this.#closed !== null) throw this.#closed;
-    const { thread, loaded } = (this.#running ??= this.#start());
-    await thread.request({ do: "load", kernel, label, code } satisfies KernelOrder);
-    loaded.add(kernel);
-    return thread;
+    const running = (this.#running ??= this.#start());
+    await running.thread.request(order);
+    running.loaded.add(order.kernel);
+    return running;
   }
 
   #start(): Running {
@@ -132,7 +147,7 @@ export class KernelThread {
     const { pageSize } = this.#memory;
     // Whoever asks for a kernel hears of a worker that did not start.
     thread.request({ do: "open", memory: this.#bytes, pageSize } satisfies KernelOrder).catch(() => {});
-    return { thread, loaded: new Set() };
+    return { thread, loaded: new Set(), paged: new Set() };
   }
 
   #hostPagesOf({ slices }: KernelStep): HostPages {

@@ -2,22 +2,16 @@
 
 import { assert } from "../../mm/errors.js";
 import { answerRequests } from "../answer-requests.js";
-import type { PostableKernel } from "../driver.js";
 import { importHostKernel } from "../host-module.js";
 import { loadPart } from "../load-part.js";
 import type { StepKernel } from "../step-kernel.js";
-import type { PagedKernel, UnitRun } from "../wgsl/index.js";
-import type { HostPages, KernelOrder } from "./kernel-thread.js";
+import type { CompiledKernel, PagedKernel, UnitRun } from "../wgsl/compiled/index.js";
+import type { HostPages, KernelOrder, PostedCode } from "./kernel-thread.js";
 import { runStep, type StepMemory } from "./run-step.js";
 
-/** A kernel, and how it is compiled for paged dispatches when it first has one. */
-interface Loaded {
-  readonly steps: StepKernel;
-  readonly compilePaged: (() => PagedKernel) | null;
-  paged: PagedKernel | null;
-}
-
-const kernels = new Map<number, Loaded>();
+/** By number: kernels as steps run them, and those that have been paged. */
+const kernels = new Map<number, StepKernel>();
+const pagedKernels = new Map<number, PagedKernel>();
 const runs = new Map<number, UnitRun>();
 let memory: WorkerMemory | null = null;
 
@@ -52,19 +46,19 @@ class WorkerMemory implements StepMemory {
   }
 }
 
-/** A function is taken for steps where there is one. */
-async function loadKernel(label: string, { module, wgsl }: PostableKernel): Promise<Loaded> {
-  const host = module === undefined ? null : await importHostKernel(label, module);
-  if (wgsl === undefined) {
-    assert(host !== null, `kernel "${label}" was posted without code`);
-    return { steps: host, compilePaged: null, paged: null };
-  }
-  const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  return { steps: host ?? createStepKernel(wgsl), compilePaged: () => createPagedKernel(wgsl), paged: null };
+async function stepsOf(label: string, code: PostedCode): Promise<StepKernel> {
+  if ("module" in code) return importHostKernel(label, code.module);
+  const { createStepKernel } = await loadPart("WGSL", () => import("../wgsl/compiled/index.js"));
+  return createStepKernel(code.wgsl);
 }
 
-function loaded(number: number): Loaded {
-  const kernel = kernels.get(number);
+async function page(kernel: number, code: CompiledKernel): Promise<void> {
+  const { createPagedKernel } = await loadPart("WGSL", () => import("../wgsl/compiled/index.js"));
+  pagedKernels.set(kernel, createPagedKernel(code));
+}
+
+function loaded<Kernel>(map: ReadonlyMap<number, Kernel>, number: number): Kernel {
+  const kernel = map.get(number);
   assert(kernel !== undefined, `kernel ${number} is run before it is loaded`);
   return kernel;
 }
@@ -81,19 +75,15 @@ answerRequests((message) => {
       memory = new WorkerMemory(order.memory, order.pageSize);
       return undefined;
     case "load":
-      return loadKernel(order.label, order.code).then((kernel) => void kernels.set(order.kernel, kernel));
-    case "run": {
-      const { steps } = loaded(order.kernel);
+      return stepsOf(order.label, order.code).then((kernel) => void kernels.set(order.kernel, kernel));
+    case "page":
+      return page(order.kernel, order.code);
+    case "run":
       opened().setHostPages(order.hostPages);
-      return runStep(steps, order.step, opened());
-    }
-    case "begin": {
-      const kernel = loaded(order.kernel);
-      assert(kernel.compilePaged !== null, `kernel ${order.kernel} cannot be paged`);
-      kernel.paged ??= kernel.compilePaged();
-      runs.set(order.run, kernel.paged.begin(order.dispatch, opened()));
+      return runStep(loaded(kernels, order.kernel), order.step, opened());
+    case "begin":
+      runs.set(order.run, loaded(pagedKernels, order.kernel).begin(order.dispatch, opened()));
       return undefined;
-    }
     case "round": {
       const run = runs.get(order.run);
       assert(run !== undefined, `paged dispatch ${order.run} has not begun`);

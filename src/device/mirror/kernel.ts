@@ -2,7 +2,7 @@
 
 import type { DeviceKernel, KernelStep, PagedDispatch, PagedRun } from "../driver.js";
 import type { StepKernel } from "../step-kernel.js";
-import type { PagedKernel } from "../wgsl/index.js";
+import type { PagedKernel } from "../wgsl/compiled/index.js";
 import { LocalPagedRun } from "./paged-run.js";
 import { runStep, type StepMemory } from "./run-step.js";
 

@@ -6,8 +6,9 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { CopyList } from "../copy-list.js";
-import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor, HostKernel, WgslKernel } from "../driver.js";
+import type { Device, DeviceHost, DeviceKernel, DeviceKernelDescriptor, HostKernel } from "../driver.js";
 import { loadPart } from "../load-part.js";
+import { type CompiledWgsl, compileWgsl } from "./compiled-wgsl.js";
 import { MirrorKernel, MirrorWgslKernel } from "./kernel.js";
 import type { KernelThread } from "./kernel-thread.js";
 import { type Link, type LinkDirection, linkError } from "./link.js";
@@ -85,16 +86,17 @@ export class MirrorDevice implements Device {
     };
     for (const name of wgsl?.bindings ?? [])
       throw new MemoryError("ENOTSUP", `${this.#name} has no buffers of the caller's, as binding "${name}" would be`);
+    const compiled = wgsl && (await compileWgsl(wgsl));
     const isPosted = this.#host.shared && (module !== undefined || (host === undefined && wgsl !== undefined));
     if (!isPosted) {
-      if (wgsl !== undefined) return compileKernel(memory, wgsl, host);
+      if (compiled !== undefined) return runCompiled(memory, compiled, host);
       if (host !== undefined) return new MirrorKernel(memory, host);
       throw new MemoryError("EINVAL", `kernel "${label}" has no code`);
     }
     const { KernelThread } = await loadPart("kernels in a worker", () => import("./kernel-thread.js"));
     this.#assertOpen();
     this.#kernels ??= new KernelThread(this.#name, this.#memory, memory);
-    return this.#kernels.createKernel(label, { ...(module && { module }), ...(wgsl && { wgsl }) });
+    return this.#kernels.createKernel(label, module, compiled);
   }
 
   stopKernels(reason: MemoryError): void {
@@ -137,9 +139,9 @@ export class MirrorDevice implements Device {
 }
 
 /** A function is taken for steps where there is one. */
-async function compileKernel(memory: StepMemory, wgsl: WgslKernel, host?: HostKernel): Promise<DeviceKernel> {
-  const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  return new MirrorWgslKernel(memory, host ?? createStepKernel(wgsl), () => createPagedKernel(wgsl));
+async function runCompiled(memory: StepMemory, wgsl: CompiledWgsl, host?: HostKernel): Promise<DeviceKernel> {
+  const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/compiled/index.js"));
+  return new MirrorWgslKernel(memory, host ?? createStepKernel(wgsl.steps), () => createPagedKernel(wgsl.paged()));
 }
 
 function allocate(bytes: number, shared: boolean): Uint8Array {

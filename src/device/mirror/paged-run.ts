@@ -1,7 +1,7 @@
 /** Paged dispatches on the mirror, in the pager's thread and in the worker that runs its kernels. */
 
 import type { PagedDispatch, PagedRound, PagedRun, PagedUnits } from "../driver.js";
-import type { UnitRun } from "../wgsl/index.js";
+import type { UnitRun } from "../wgsl/compiled/index.js";
 
 /** Units of one round: so many take some milliseconds, after which a dispatch can be aborted. */
 const MOST_UNITS = 1 << 18;

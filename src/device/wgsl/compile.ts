@@ -7,7 +7,8 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import type { DispatchShape, WgslKernel } from "../driver.js";
-import { Compilation, type Reader, type UniformUse } from "./compilation.js";
+import { Compilation, type Reader } from "./compilation.js";
+import type { CompiledKernel } from "./compiled/compiled-kernel.js";
 import { writeOut } from "./calls.js";
 import { expression, expressions, hasEffects, pointerOf } from "./expressions.js";
 import { type Constants, Module, workgroupSize } from "./module.js";
@@ -26,19 +27,6 @@ export interface CompileRequest {
   readonly footprint?: WgslKernel["footprint"];
   /** For paged dispatches: arrays are reached page by page. Default false. */
   readonly paged?: boolean;
-}
-
-/** A kernel, as far as it is known without being run. */
-export interface CompiledKernel {
-  readonly text: string;
-  readonly entryPoint: string;
-  /** Arrays of storage that the entry point uses, by number. */
-  readonly storage: readonly StorageUse[];
-  readonly uniforms: readonly UniformUse[];
-  readonly uniformBytes: number;
-  readonly memoryBytes: number;
-  /** The body of a function of `numbers`, `outside`, `memory` and `uniforms`, which returns the function that runs invocations. */
-  readonly code: string;
 }
 
 export const READER: Reader = { expression, expressions, pointerOf, hasEffects, statements };

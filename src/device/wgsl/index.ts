@@ -1,9 +1,6 @@
 /** Kernels in WGSL: what is known of them for any device, and their compiler for the software device. Loaded when the first one is made. */
 
 export { elementNameOf, isElementOf, uniformBytes } from "./bindings.js";
-export { compile, type CompiledKernel } from "./compile.js";
+export { compile } from "./compile.js";
 export { type ArrayUse, describe, type KernelDescription } from "./describe.js";
-export { createStepKernel } from "./instantiate.js";
 export type { StorageUse } from "./value.js";
-export { createPagedKernel, type PagedKernel, type UnitRun } from "./paged-kernel.js";
-export type { PagedMemory } from "./unit-pages.js";

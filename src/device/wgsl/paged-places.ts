@@ -1,6 +1,6 @@
 /**
  * Elements of arrays that are reached page by page, in kernels compiled for paged dispatches. Where a page is, is asked of
- * `p`, the pages of the unit that runs (`unit-pages.ts`): a word of device memory comes back, or less than 0 for what is not
+ * `p`, the pages of the unit that runs (`compiled/unit-pages.ts`): a word of device memory comes back, or less than 0 for what is not
  * there. What is on one page is asked for once; what is read of it stays an expression, as elsewhere.
  *
  * Names in the generated code, for array N: `sNPage` its first page among those of all arrays, `sNShift` and `sNMask` turn
@@ -10,7 +10,7 @@
 import type { Compilation } from "./compilation.js";
 import type { SyntaxNode } from "./parse.js";
 import { type Leaf, type ScalarName, wordsOfElement } from "./types.js";
-import { SOME_MISSED, VALUE_MISSED } from "./unit-pages.js";
+import { SOME_MISSED, VALUE_MISSED } from "./compiled/unit-pages.js";
 import type { Place, Root, StorageUse } from "./value.js";
 
 type MemoryPlace = Place & { readonly kind: "memory" };

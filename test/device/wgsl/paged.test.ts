@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PAGE_WRITE, type PagedDispatch, type PagedOperand, type PagedRound } from "../../../src/device/driver.js";
-import { createPagedKernel, type UnitRun } from "../../../src/device/wgsl/index.js";
+import { createPagedKernel, type UnitRun } from "../../../src/device/wgsl/compiled/index.js";
+import { compile } from "../../../src/device/wgsl/index.js";
 
 const PAGE = 64;
 
@@ -29,7 +30,7 @@ function drive(
   }
   const bytes = new Uint8Array(frames * PAGE);
   const dispatch: PagedDispatch = { shape: [invocations, 1, 1], uniforms: {}, bindings: {}, operands };
-  const run = createPagedKernel({ text, entryPoint: "main", constants: {}, footprint, bindings: [] }).begin(dispatch, {
+  const run = createPagedKernel(compile({ text, footprint, paged: true })).begin(dispatch, {
     pageSize: PAGE,
     bytes: () => bytes,
     hostPage: () => hostPage,

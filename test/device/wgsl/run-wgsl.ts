@@ -1,7 +1,8 @@
 // Runs kernels in WGSL over typed arrays, without a memory around them.
 
 import type { DispatchShape } from "../../../src/device/driver.js";
-import { createStepKernel } from "../../../src/device/wgsl/index.js";
+import { createStepKernel } from "../../../src/device/wgsl/compiled/index.js";
+import { compile } from "../../../src/device/wgsl/index.js";
 
 export type Numbers = Float32Array | Int32Array | Uint32Array;
 
@@ -23,13 +24,7 @@ export function runWgsl(text: string, arrays: Record<string, Numbers>, options: 
   const names = Object.keys(arrays);
   const every = <T>(value: (name: string) => T): Record<string, T> =>
     Object.fromEntries(names.map((name) => [name, value(name)]));
-  const kernel = createStepKernel({
-    text,
-    entryPoint,
-    constants,
-    footprint: every(() => "whole" as const),
-    bindings: [],
-  });
+  const kernel = createStepKernel(compile({ text, entryPoint, constants }));
   const lengths = every((name) => (arrays[name]?.length ?? 0) / (strides[name] ?? 1));
   const base = every(() => 0);
   const count = shape[0] * shape[1] * shape[2];

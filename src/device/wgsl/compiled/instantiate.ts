@@ -1,14 +1,14 @@
 /** Compiled kernels as functions that run: the JavaScript made into one, and views of the arrays for each range. */
 
-import { MemoryError } from "../../mm/errors.js";
-import type { DispatchShape, WgslKernel } from "../driver.js";
-import { errorAt } from "./error-at.js";
-import type { StepKernel, StepRange } from "../step-kernel.js";
-import { uniformBytes } from "./bindings.js";
-import { compile, type CompiledKernel } from "./compile.js";
-import { NUMBERS } from "./numbers.js";
+import { MemoryError } from "../../../mm/errors.js";
+import type { DispatchShape } from "../../driver.js";
+import { errorAt } from "../error-at.js";
+import type { StepKernel, StepRange } from "../../step-kernel.js";
+import { uniformBytes } from "../bindings.js";
+import type { CompiledKernel } from "./compiled-kernel.js";
+import { NUMBERS } from "../numbers.js";
 import type { FindOutside } from "./unit-pages.js";
-import type { StorageUse } from "./value.js";
+import type { StorageUse } from "../value.js";
 
 /** An array as the generated code has it: views of the same words. */
 interface Words {
@@ -29,9 +29,8 @@ type MakeRun = (
   uniforms: ArrayBuffer,
 ) => (...given: never[]) => unknown;
 
-/** Compiles a kernel. Throws as `compile` does; ENOTSUP where the page's policy lets no code be made. */
-export function createStepKernel(kernel: WgslKernel): StepKernel {
-  const compiled = compile(kernel);
+/** A kernel that was compiled for steps. ENOTSUP where the page's policy lets no code be made. */
+export function createStepKernel(compiled: CompiledKernel): StepKernel {
   const outside = outsideOf(compiled);
   const { run, setUniforms } = instantiate<Run>(compiled, outside);
   return {

@@ -1,11 +1,11 @@
 /** Compiled kernels as they run in paged dispatches: units of a round, over pages that are here or not. */
 
-import type { DispatchShape, PagedDispatch, PagedOperand, PagedRound, PagedUnits, WgslKernel } from "../driver.js";
-import { strideOf } from "../element.js";
-import { compile } from "./compile.js";
+import type { DispatchShape, PagedDispatch, PagedOperand, PagedRound, PagedUnits } from "../../driver.js";
+import { strideOf } from "../../element.js";
+import type { CompiledKernel } from "./compiled-kernel.js";
 import { type Instance, instantiate, outsideOf } from "./instantiate.js";
 import { type PagedMemory, UnitPages } from "./unit-pages.js";
-import type { StorageUse } from "./value.js";
+import type { StorageUse } from "../value.js";
 
 /** An array as the generated code has it. */
 interface Pages {
@@ -38,9 +38,8 @@ export interface PagedKernel {
   begin(dispatch: PagedDispatch, memory: PagedMemory): UnitRun;
 }
 
-/** Compiles a kernel for paged dispatches. Throws as `createStepKernel` does. */
-export function createPagedKernel(kernel: WgslKernel): PagedKernel {
-  const compiled = compile({ ...kernel, paged: true });
+/** A kernel that was compiled for paged dispatches. Throws as `createStepKernel` does. */
+export function createPagedKernel(compiled: CompiledKernel): PagedKernel {
   const outside = outsideOf(compiled);
   const instance = instantiate<Run>(compiled, outside);
   return {

@@ -6,7 +6,7 @@
  * nothing, and what is missing reads as all bits set. So each unit takes effect at once and as a whole, or not at all.
  */
 
-import { PAGE_WRITE, type PagedDispatch } from "../driver.js";
+import { PAGE_WRITE, type PagedDispatch } from "../../driver.js";
 
 /** Where the bytes of pages are. */
 export interface PagedMemory {
