@@ -19,7 +19,6 @@ import { ADDRESS_SPACE_PAGES, TABLE_MASK } from "../../mm/table/page-table.js";
 import type { ProcessPages, ProcessWindow } from "./process-pages.js";
 
 // A module's own constants become part of its code; imported ones are looked up at every use.
-const PTE_DIRTY = pageTableEntry.PTE_DIRTY;
 const PTE_EXCLUSIVE = pageTableEntry.PTE_EXCLUSIVE;
 const PTE_FRAME_SHIFT = pageTableEntry.PTE_FRAME_SHIFT;
 const PTE_MAKE_DIRTY = pageTableEntry.PTE_MAKE_DIRTY;
@@ -34,9 +33,12 @@ export const SHOWN = 1;
 export const OWN = 2;
 export const GUARDED = 3;
 
-/** What an entry needs for its page to be owned, and for a store to it. */
-const WRITTEN = PTE_PRESENT | PTE_WRITE | PTE_EXCLUSIVE | PTE_DIRTY | PTE_SOFT_DIRTY;
+/**
+ * What an entry needs for a store to its page; and for the page to be owned although nobody stores to it now: it was written since its
+ * marks were cleared, and moves without a copy.
+ */
 const STORABLE = PTE_PRESENT | PTE_WRITE | PTE_EXCLUSIVE;
+const WRITTEN = STORABLE | PTE_SOFT_DIRTY;
 
 /** The pages of one array, and the window that threads see them through. */
 export interface ViewedPages {
@@ -184,7 +186,8 @@ export class ProcessTable implements MmuInterval {
     const page = view.first + index;
     const word = pageTable.read(page);
     if ((word & (PTE_PRESENT | PTE_NO_ACCESS)) !== PTE_PRESENT) return -1;
-    const own = (word & WRITTEN) === WRITTEN || (write && (word & STORABLE) === STORABLE);
+    const needed = write ? STORABLE : WRITTEN;
+    const own = (word & needed) === needed;
     if (write && !own) return -1;
     this.#mark(page, own ? PTE_YOUNG | PTE_MAKE_DIRTY : PTE_YOUNG);
     view.states[index] = own ? OWN : SHOWN;

@@ -45,6 +45,21 @@ test("a store through a view is what a kernel uses, and its results are what the
   assert.deepEqual(viewed.ends, []);
 });
 
+test("a page that a kernel has written becomes the window's own with its first load, and a store to it faults no more", async () => {
+  const { viewed, array, at } = await open();
+  const kernel = await viewed.memory.createKernel({ host: incrementLane, footprint: { bytes: { each: 1 } } });
+  await array.write(new Uint8Array(PAGES * PAGE).fill(1));
+  await kernel.dispatch({ invocations: PAGE, arrays: { bytes: array } });
+  const { served } = viewed.server;
+  assert.equal(await viewed.pages.load(at + KERNEL_LANE), 2);
+  assert.equal(viewed.statesOf(array)[0], OWN);
+  await viewed.pages.store(at + KERNEL_LANE, 3);
+  assert.equal(viewed.server.served - served, 1);
+  viewed.checkTable();
+  assert.deepEqual([...(await array.read({ start: KERNEL_LANE, length: 1 }))], [3]);
+  await viewed.memory.destroy();
+});
+
 test("a page that was cleared of its marks is shown to loads, and a store marks it again", async () => {
   const { viewed, array, at } = await open();
   await viewed.pages.store(at, 1);
