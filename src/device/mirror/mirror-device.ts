@@ -17,6 +17,9 @@ import type { StepMemory } from "./run-step.js";
 /** What a discarded frame is filled with under `debug`. */
 const POISON = 0xdb;
 
+/** Bytes from which on another way to copy is worth its call. */
+const LONG_COPY = 16_384;
+
 export interface MirrorShape {
   readonly name: string;
   readonly kind: "private" | "coherent";
@@ -51,9 +54,8 @@ export class MirrorDevice implements Device {
   async upload(copies: CopyList): Promise<void> {
     await this.#link.transfer(copies.pages * this.#host.pageSize, this.#host.environment);
     this.#assertOpen();
-    const { pageSize } = this.#host;
     this.#forEachRun("upload", copies, (host, device, count) => {
-      this.#memory.set(this.#host.bytes(host, count), device * pageSize);
+      this.#copy(this.run(device, count), this.#host.bytes(host, count));
     });
   }
 
@@ -61,7 +63,7 @@ export class MirrorDevice implements Device {
     await this.#link.transfer(copies.pages * this.#host.pageSize, this.#host.environment);
     this.#assertOpen();
     this.#forEachRun("download", copies, (host, device, count) => {
-      this.#host.bytes(host, count).set(this.run(device, count));
+      this.#copy(this.#host.bytes(host, count), this.run(device, count));
     });
   }
 
@@ -115,6 +117,12 @@ export class MirrorDevice implements Device {
   run(frame: number, count: number): Uint8Array {
     const { pageSize } = this.#host;
     return this.#memory.subarray(frame * pageSize, (frame + count) * pageSize);
+  }
+
+  #copy(to: Uint8Array, from: Uint8Array): void {
+    const { environment } = this.#host;
+    if (environment.copy === undefined || to.byteLength < LONG_COPY) to.set(from);
+    else environment.copy(to, from);
   }
 
   /** A transfer that the link breaks has done half of its runs. */

@@ -8,7 +8,7 @@ import { openPager } from "../local/open-pager.js";
 import type { LocalPager } from "../local/local-pager.js";
 import type { Port } from "../pager.js";
 import type { ArrayViews } from "../transparent/array-views.js";
-import type { TransparentStart } from "../transparent/open-views.js";
+import type { PreparedViews, TransparentStart } from "../transparent/open-views.js";
 
 /** What the worker is asked to make. */
 export interface PagerStart {
@@ -39,9 +39,10 @@ answerRequests(async (message): Promise<PagerStarted | null> => {
     const { path, isUrl, ...rest } = swapFile;
     options.swapFile = { ...rest, path: isUrl ? new URL(path) : path };
   }
-  if (transparent !== null) useFilesOfThisThread();
+  const prepared = transparent === null ? null : await prepareViews(transparent);
+  if (prepared !== null) options.environment = prepared.environment;
   const pager = await openPager(options);
-  const views = await openViews(pager, transparent);
+  const views = prepared === null ? null : await openViews(pager, prepared);
   pager.serve(port, "owner", {
     destroy: () => pager.close(),
     replaceDevice: (next, operation) => pager.replaceDevice(next, operation),
@@ -49,11 +50,15 @@ answerRequests(async (message): Promise<PagerStarted | null> => {
   return views === null ? null : { descriptor: views.descriptor };
 });
 
-async function openViews(pager: LocalPager, transparent: PagerStart["transparent"]): Promise<ArrayViews | null> {
-  if (transparent === null) return null;
+async function prepareViews(start: TransparentStart): Promise<PreparedViews> {
+  useFilesOfThisThread();
+  const { prepareViews: prepare } = await import("../transparent/open-views.js");
+  return prepare(start);
+}
+
+async function openViews(pager: LocalPager, { open }: PreparedViews): Promise<ArrayViews> {
   try {
-    const { openViews: open } = await import("../transparent/open-views.js");
-    return await pager.openViews((engine) => open(engine, transparent));
+    return await pager.openViews(open);
   } catch (error) {
     await pager.close();
     throw error;

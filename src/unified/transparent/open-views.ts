@@ -2,6 +2,7 @@
 
 import { openLinuxAccess } from "../../access/transparent/linux/index.js";
 import { System } from "../../access/transparent/linux/system.js";
+import { type Environment, realEnvironment } from "../../mm/environment.js";
 import type { Engine } from "../local/engine.js";
 import { loadOnDemand } from "../local/load-on-demand.js";
 import type { TransparentOptions } from "../pager.js";
@@ -20,11 +21,25 @@ export interface TransparentStart {
   readonly options: TransparentOptions;
 }
 
+/** What a pager with views needs before it is opened, and then. */
+export interface PreparedViews {
+  readonly environment: Environment;
+  readonly open: (engine: Engine) => Promise<ArrayViews>;
+}
+
 /** ENOTSUP, saying what is missing, where views cannot be had. */
-export async function openViews(engine: Engine, { koffi, exiting, options }: TransparentStart): Promise<ArrayViews> {
+export async function prepareViews({ koffi, exiting, options }: TransparentStart): Promise<PreparedViews> {
   // Nothing is read from files once threads may wait for pages: the threads that would do it may be among them.
   await loadOnDemand("transparent access");
   const system = await System.load(koffi, exiting);
+  return {
+    // The engine's own copies of shared memory go word by word.
+    environment: { ...realEnvironment, copy: (to, from) => void system.copyBytes(to, from, to.byteLength) },
+    open: (engine) => open(system, koffi, engine, options),
+  };
+}
+
+async function open(system: System, koffi: string, engine: Engine, options: TransparentOptions): Promise<ArrayViews> {
   const views = await ArrayViews.open(
     engine,
     (mm, surroundings) => openLinuxAccess(system, koffi, mm, surroundings, options),

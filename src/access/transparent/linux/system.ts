@@ -62,6 +62,8 @@ export class System {
   readonly ioctlNumber: (descriptor: number, request: number, argument: number) => number;
   readonly madvise: (address: number, length: number, advice: number) => number;
   readonly memcpy: (to: number, from: number, length: number) => unknown;
+  /** The same between typed arrays, of one length. */
+  readonly copyBytes: (to: Uint8Array, from: Uint8Array, length: number) => unknown;
   readonly read: (descriptor: number, into: ArrayBufferView, length: number) => number;
   readonly write: (descriptor: number, from: ArrayBufferView, length: number) => number;
   readonly open: (path: string, flags: number) => number;
@@ -95,6 +97,7 @@ export class System {
     this.ioctlNumber = of("int ioctl(int descriptor, unsigned long request, size_t argument)");
     this.madvise = of("int madvise(size_t address, size_t length, int advice)");
     this.memcpy = of("size_t memcpy(size_t to, size_t from, size_t length)");
+    this.copyBytes = of("void memcpy(void *to, void *from, size_t length)");
     this.read = of("intptr_t read(int descriptor, void *into, size_t length)");
     this.write = of("intptr_t write(int descriptor, void *from, size_t length)");
     this.open = of("int open(const char *path, int flags)");
