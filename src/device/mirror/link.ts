@@ -5,17 +5,7 @@
 
 import type { Environment } from "../../mm/environment.js";
 import { MemoryError } from "../../mm/errors.js";
-
-export type LinkDirection = "upload" | "download" | "clear";
-
-export interface LinkOptions {
-  /** Bytes a second in each direction. Default: as fast as memory. */
-  bandwidth?: number;
-  /** Milliseconds before each transfer. Default 0. */
-  latency?: number;
-  /** Asked before each transfer of `pages` pages; true makes it fail half way. */
-  fails?: (direction: LinkDirection, pages: number) => boolean;
-}
+import type { LinkDirection, LinkOptions } from "./link-options.js";
 
 export class Link {
   readonly #bandwidth: number;
@@ -24,8 +14,6 @@ export class Link {
 
   constructor(options: LinkOptions) {
     const { bandwidth = Infinity, latency = 0, fails = () => false } = options;
-    if (!(bandwidth > 0)) throw new MemoryError("EINVAL", `link bandwidth ${bandwidth} bytes a second is not above 0`);
-    if (!(latency >= 0)) throw new MemoryError("EINVAL", `link latency ${latency} ms is below 0`);
     this.#bandwidth = bandwidth;
     this.#latency = latency;
     this.#fails = fails;

@@ -11,7 +11,8 @@ import { loadPart } from "../load-part.js";
 import { type CompiledWgsl, compileWgsl } from "./compiled-wgsl.js";
 import { MirrorKernel, MirrorWgslKernel } from "./kernel.js";
 import type { KernelThread } from "./kernel-thread.js";
-import { type Link, type LinkDirection, linkError } from "./link.js";
+import { Link, linkError } from "./link.js";
+import type { LinkDirection, LinkOptions } from "./link-options.js";
 import type { StepMemory } from "./run-step.js";
 
 /** What a discarded frame is filled with under `debug`. */
@@ -24,7 +25,7 @@ export interface MirrorShape {
   readonly name: string;
   readonly kind: "private" | "coherent";
   readonly budget: number;
-  readonly link: Link;
+  readonly link: LinkOptions;
 }
 
 export class MirrorDevice implements Device {
@@ -42,13 +43,13 @@ export class MirrorDevice implements Device {
 
   constructor(host: DeviceHost, { name, kind, budget, link }: MirrorShape, onClose: () => void) {
     this.#host = host;
-    this.#link = link;
+    this.#link = new Link(link);
     this.#name = name;
     this.#onClose = onClose;
     this.frames = Math.floor(budget / host.pageSize);
     this.#memory = allocate(this.frames * host.pageSize, host.shared);
     this.bytes = kind === "coherent" ? this.#memory : null;
-    this.lookahead = link.instantaneous ? 0 : 1;
+    this.lookahead = this.#link.instantaneous ? 0 : 1;
   }
 
   async upload(copies: CopyList): Promise<void> {
@@ -148,7 +149,7 @@ export class MirrorDevice implements Device {
 
 /** A function is taken for steps where there is one. */
 async function runCompiled(memory: StepMemory, wgsl: CompiledWgsl, host?: HostKernel): Promise<DeviceKernel> {
-  const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/compiled/index.js"));
+  const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
   return new MirrorWgslKernel(memory, host ?? createStepKernel(wgsl.steps), () => createPagedKernel(wgsl.paged()));
 }
 

@@ -4,7 +4,7 @@ import { MemoryError } from "../../mm/errors.js";
 import type { DeviceDriver } from "../driver.js";
 import { loadPart } from "../load-part.js";
 import { checkOptions, type OptionNames } from "../options.js";
-import { Link, type LinkOptions } from "./link.js";
+import { checkLink, type LinkOptions } from "./link-options.js";
 import type { MirrorShape } from "./mirror-device.js";
 
 /** Of the software device; all may be left out. */
@@ -30,7 +30,8 @@ export function mirrorDevice(options: MirrorOptions = {}): DeviceDriver {
   if (kind !== "private" && kind !== "coherent") {
     throw new MemoryError("EINVAL", `a device's kind is "private" or "coherent", not "${String(kind)}"`);
   }
-  const shape: MirrorShape = { name, kind, budget, link: new Link(link) };
+  checkLink(link);
+  const shape: MirrorShape = { name, kind, budget, link };
   let isOpen = false;
   const onClose = (): void => {
     isOpen = false;

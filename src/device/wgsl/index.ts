@@ -2,5 +2,6 @@
 
 export { elementNameOf, isElementOf, uniformBytes } from "./bindings.js";
 export { compile } from "./compile.js";
+export { createPagedKernel, createStepKernel } from "./compiled/index.js";
 export { type ArrayUse, describe, type KernelDescription } from "./describe.js";
 export type { StorageUse } from "./value.js";

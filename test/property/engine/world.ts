@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { AttachedDevice } from "../../../src/device/attached-device.js";
 import type { Device } from "../../../src/device/driver.js";
-import type { LinkDirection } from "../../../src/device/mirror/link.js";
+import type { LinkDirection } from "../../../src/device/mirror/link-options.js";
 import { mirrorDevice } from "../../../src/device/mirror/index.js";
 import type { Transfer } from "../../../src/device/transfers.js";
 import { createPageCache, swapOn } from "../../../src/mm/stores.js";
