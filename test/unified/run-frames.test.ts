@@ -106,3 +106,27 @@ test("arrays that a buffer has room for lie in one buffer each, wherever pages w
   }
   assert.equal(seen.size, 2);
 });
+
+test("what a kernel writes lies in other buffers than what it only reads, as long as frames are free there", async (t) => {
+  const seen = new Map<string, Set<number>>();
+  const driver = inBuffers(12, 4, ({ slices }) => {
+    for (const { name, frames } of slices) seen.set(name, new Set(Array.from(frames, (frame) => frame >>> 2)));
+  });
+  const { memory } = await openMemory(t, { driver });
+  const arrayOf = (pages: number) => memory.createArray("u32", pages * 1024);
+  const host = { writes: ["y", "z"], run() {} };
+  const kernel = await memory.createKernel({ host, footprint: { x: "whole", y: "whole", w: "whole", z: "whole" } });
+  const arrays = { x: arrayOf(2), y: arrayOf(2), w: arrayOf(2), z: arrayOf(1) };
+  await kernel.dispatch({ invocations: 1, arrays });
+  assert.deepEqual(Object.fromEntries([...seen].map(([name, buffers]) => [name, [...buffers]])), {
+    x: [0],
+    y: [1],
+    w: [0],
+    z: [1],
+  });
+  // Nothing is kept free for that: all of the device is used before a page has to leave it.
+  await arrayOf(4).prefetch("device");
+  await arrayOf(1).prefetch("device");
+  assert.equal(memory.stats.evictions, 0);
+  assert.equal(memory.stats.device.usedBytes, 12 * PAGE);
+});

@@ -229,7 +229,9 @@ export class LocalInterop implements MappingInterop {
       const frame = this.#frameOf(page);
       let next = page + 1;
       while (next < end && this.#frameOf(next) === (frame < 0 ? -1 : frame + next - page)) next++;
-      const frames = await this.#load(wanted, page, next, () => residency.load(page, next, "kernel", () => {}));
+      const frames = await this.#load(wanted, page, next, () =>
+        residency.load(page, next, "kernel", () => {}, { written: true }),
+      );
       residency.grantWrite(page, frames);
       residency.hold(frames);
       held.push(frames);

@@ -28,8 +28,8 @@ export class OperandPages {
     const { machine, residency, sharing } = this.#engine;
     const start = operand.mapping.page + page;
     const end = start + pages;
-    const inPlace = this.readsInPlace(operand);
-    const load = (): Promise<Int32Array> => residency.load(start, end, "kernel", checkpoint, inPlace);
+    const use = { inPlace: this.readsInPlace(operand), written: operand.written };
+    const load = (): Promise<Int32Array> => residency.load(start, end, "kernel", checkpoint, use);
     if (sharing === null) return load();
     const refuse = (): void => this.#refuseHeldPages(operand, page, pages);
     return loadPastCopies(sharing.ports, machine.environment, start, end, checkpoint, refuse, load);

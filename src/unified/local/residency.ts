@@ -26,7 +26,7 @@ import { assert, MemoryError } from "../../mm/errors.js";
 import { PG_FILE_COPY } from "../../mm/frames/frames.js";
 import type { ToDeviceCause } from "../../trace/counters.js";
 import type { Checkpoint } from "../operation-queue.js";
-import { FREE, HELD, leastRecentlyUsedRun } from "./window-policy.js";
+import { FREE, FREE_BESIDE_OTHERS, HELD, leastRecentlyUsedRun } from "./window-policy.js";
 
 /** In a list of frames: the page is not on the device. */
 const MISSING = -1;
@@ -36,6 +36,14 @@ const WRITTEN = PTE_WRITE | PTE_SOFT_DIRTY;
 
 /** How often a load looks for another place when pages refuse to go. */
 const ATTEMPTS = 4;
+
+/** How the pages of a load are used. */
+export interface PageUse {
+  /** What is pinned in host memory is read there. Default false. */
+  readonly inPlace?: boolean;
+  /** By a kernel, or by whoever binds them. Default false. */
+  readonly written?: boolean;
+}
 
 export class Residency {
   readonly #attached: AttachedDevice;
@@ -48,6 +56,8 @@ export class Residency {
   readonly #holds: Uint16Array;
   /** Host frames that steps read in place, and how many steps do. */
   readonly #inPlace = new Map<number, number>();
+  /** Of each frame, 1 if its page is written on the device, and not only read. */
+  readonly #written: Uint8Array;
   /** What the policy is asked with. */
   readonly #uses: Float64Array;
   #clock = 0;
@@ -61,6 +71,7 @@ export class Residency {
     this.runFrames = runFrames;
     this.#lastUse = new Float64Array(frames);
     this.#holds = new Uint16Array(frames);
+    this.#written = new Uint8Array(frames);
     this.#uses = new Float64Array(frames);
   }
 
@@ -70,7 +81,8 @@ export class Residency {
 
   /**
    * Makes pages `[start, end)` resident and returns their frames, by number within the device. With `inPlace`, a page that
-   * is pinned in host memory stays there and is returned as `-1 - frame`. Throws ENOMEM when the device or, for what has to
+   * is pinned in host memory stays there and is returned as `-1 - frame`. What is written and what is only read comes to lie in different
+   * buffers, as long as frames are free there: a device may let a kernel have one buffer for one of both. Throws ENOMEM when the device or, for what has to
    * leave it, the host has no room, EBUSY when a page does not let itself be moved, EIO for contents that are lost.
    */
   async load(
@@ -78,7 +90,7 @@ export class Residency {
     end: number,
     cause: ToDeviceCause,
     checkpoint: Checkpoint,
-    inPlace = false,
+    { inPlace = false, written = false }: PageUse = {},
   ): Promise<Int32Array> {
     if (this.#attached.lost !== null) throw this.#attached.lost;
     const frames = new Int32Array(end - start);
@@ -94,7 +106,7 @@ export class Residency {
           continue;
         }
         const run = runOfMissing(frames, i);
-        i += await this.#place(start + i, run, cause, checkpoint);
+        i += await this.#place(start + i, run, cause, checkpoint, written);
       }
       missing = this.#lookUp(start, frames, inPlace);
     }
@@ -218,6 +230,7 @@ export class Residency {
       if ((word & WRITTEN) === WRITTEN) continue;
       const dirty = (word & PTE_PRESENT) === 0 ? 0 : PTE_DIRTY;
       this.#attached.machine.frames.clearFlags(frame, PG_FILE_COPY);
+      this.#written[frames[i]] = 1;
       pageTable.exchange(page, word | WRITTEN | dirty);
       table.set(page, frame, true);
     }
@@ -304,8 +317,14 @@ export class Residency {
   }
 
   /** Brings up to `count` pages from `page` on to the device; returns how many were tried. */
-  async #place(page: number, count: number, cause: ToDeviceCause, checkpoint: Checkpoint): Promise<number> {
-    this.#rankFrames(HELD);
+  async #place(
+    page: number,
+    count: number,
+    cause: ToDeviceCause,
+    checkpoint: Checkpoint,
+    written: boolean,
+  ): Promise<number> {
+    this.#rankFrames(HELD, written);
     let length = Math.min(count, this.runFrames);
     let first = leastRecentlyUsedRun(this.#uses, length, this.runFrames);
     while (first < 0 && length > 1) {
@@ -319,6 +338,7 @@ export class Residency {
       );
     }
     await this.placeAt(page, first, length, cause, checkpoint);
+    if (written) this.#written.fill(1, first, first + length);
     return length;
   }
 
@@ -335,6 +355,7 @@ export class Residency {
     const placement = (moving: number): number => {
       const frame = first + (moving - page);
       this.#lastUse[frame] = this.#loading;
+      this.#written[frame] = 0;
       return allocator.isFree(frame) ? this.#attached.allocateAt(frame) : 0;
     };
     const { paging } = this.#mm.machine;
@@ -347,15 +368,27 @@ export class Residency {
     }
   }
 
-  /** Fills in what the policy is asked with; frames of the present load count as `own`. */
-  #rankFrames(own: number): void {
+  /** Fills in what the policy is asked with, for pages that are used so, or in any way; frames of the present load count as `own`. */
+  #rankFrames(own: number, written: boolean | null = null): void {
     const { allocator } = this.#attached;
+    let free = FREE;
     for (let frame = 0; frame < this.frames; frame++) {
+      if (frame % this.runFrames === 0 && written !== null)
+        free = this.#isUsedOtherwise(frame, written) ? FREE_BESIDE_OTHERS : FREE;
       const lastUse = this.#lastUse[frame];
-      if (allocator.isFree(frame)) this.#uses[frame] = FREE;
+      if (allocator.isFree(frame)) this.#uses[frame] = free;
       else if (this.#holds[frame] > 0) this.#uses[frame] = HELD;
       else this.#uses[frame] = lastUse === this.#loading ? own : lastUse;
     }
+  }
+
+  /** Has the buffer that begins with frame `first` pages that are only read, or, of such that are not, ones that are written? */
+  #isUsedOtherwise(first: number, written: boolean): boolean {
+    const { allocator } = this.#attached;
+    const end = Math.min(first + this.runFrames, this.frames);
+    for (let frame = first; frame < end; frame++)
+      if (!allocator.isFree(frame) && this.#written[frame] !== Number(written)) return true;
+    return false;
   }
 
   /** Evicts what is in frames `[first, first + count)`. Throws when the host has no room for it. */

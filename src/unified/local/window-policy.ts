@@ -1,13 +1,15 @@
 /**
  * Which device frames to use next: the run of `count` frames whose most recent use is the longest ago, where free frames
- * count as never used. So the least recently used pages go first, and free memory before any of them. A pure function
- * over counters.
+ * count as never used. So the least recently used pages go first, and free memory before any of them, that which is
+ * rather for others last. A pure function over counters.
  */
 
 /** Never to be chosen: a step is using the frame. */
 export const HELD = Infinity;
 /** The frame is free. */
 export const FREE = -1;
+/** It is free, beside pages that are used otherwise. */
+export const FREE_BESIDE_OTHERS = -0.5;
 
 /**
  * First frame of the run, -1 when every run of that length has a held frame. The lowest such run wins. No run goes from one
