@@ -245,6 +245,33 @@ const COPY = `
 fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x] * scale.y; }`;
 const COPIED = { x: { each: 1 }, y: { each: 1 } } satisfies Record<string, Footprint>;
 
+test("a kernel that the software device cannot compile runs there as the function that is given beside it", async (t) => {
+  const { memory } = await openMemory(t);
+  const wgsl = `
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+var<workgroup> turned: array<f32, 64>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_index) at: u32) {
+  turned[at] = x[id.x];
+  workgroupBarrier();
+  y[id.x] = turned[63 - at];
+}`;
+  const host: HostKernel = {
+    writes: ["y"],
+    run({ count, arrays }) {
+      const [from, to] = [arrays["x"] as Float32Array, arrays["y"] as Float32Array];
+      for (let i = 0; i < count; i++) to[i] = from[(i & ~63) + 63 - (i & 63)] ?? 0;
+    },
+  };
+  await assert.rejects(memory.createKernel({ wgsl, footprint: COPIED }), /workgroup/i);
+  const kernel = await memory.createKernel({ wgsl, host, footprint: { x: "whole", y: "whole" } });
+  const [x, y] = [memory.createArray("f32", 128), memory.createArray("f32", 128)];
+  await x.write(Float32Array.from({ length: 128 }, (_, i) => i));
+  await kernel.dispatch({ invocations: 128, arrays: { x, y } });
+  assert.deepEqual([...(await y.read())].slice(62, 66), [1, 0, 127, 126]);
+});
+
 test("kernels that cannot be made are refused with what is missing, and a text that is wrong with its place", async (t) => {
   const { memory } = await openMemory(t);
   const refused = async (descriptor: object, message: RegExp): Promise<void> => {

@@ -4,15 +4,17 @@ import type { WgslKernel } from "../driver.js";
 import { loadPart } from "../load-part.js";
 import type { CompiledKernel } from "../wgsl/compiled/index.js";
 
+/** For each purpose once, when it is first wanted: throws as the compiler does. */
 export interface CompiledWgsl {
-  readonly steps: CompiledKernel;
-  /** For paged dispatches, when the first one is. */
+  readonly steps: () => CompiledKernel;
   readonly paged: () => CompiledKernel;
 }
 
-/** Throws as the compiler does. */
 export async function compileWgsl(wgsl: WgslKernel): Promise<CompiledWgsl> {
   const { compile } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  let paged: CompiledKernel | null = null;
-  return { steps: compile(wgsl), paged: () => (paged ??= compile({ ...wgsl, paged: true })) };
+  let [steps, paged]: (CompiledKernel | null)[] = [null, null];
+  return {
+    steps: () => (steps ??= compile(wgsl)),
+    paged: () => (paged ??= compile({ ...wgsl, paged: true })),
+  };
 }

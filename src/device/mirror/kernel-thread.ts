@@ -75,7 +75,7 @@ export class KernelThread {
   async createKernel(label: string, module?: HostModuleAddress, wgsl?: CompiledWgsl): Promise<DeviceKernel> {
     assert(module !== undefined || wgsl !== undefined, `kernel "${label}" is to be posted, and has no code`);
     const kernel = this.#kernels++;
-    const code: PostedCode = module === undefined ? { wgsl: wgsl!.steps } : { module };
+    const code: PostedCode = module === undefined ? { wgsl: wgsl!.steps() } : { module };
     const load = (): Promise<Running> => this.#load({ do: "load", kernel, label, code });
     await load();
     const execute = async (step: KernelStep): Promise<number> => {

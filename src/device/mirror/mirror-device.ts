@@ -150,7 +150,7 @@ export class MirrorDevice implements Device {
 /** A function is taken for steps where there is one. */
 async function runCompiled(memory: StepMemory, wgsl: CompiledWgsl, host?: HostKernel): Promise<DeviceKernel> {
   const { createPagedKernel, createStepKernel } = await loadPart("WGSL", () => import("../wgsl/index.js"));
-  return new MirrorWgslKernel(memory, host ?? createStepKernel(wgsl.steps), () => createPagedKernel(wgsl.paged()));
+  return new MirrorWgslKernel(memory, host ?? createStepKernel(wgsl.steps()), () => createPagedKernel(wgsl.paged()));
 }
 
 function allocate(bytes: number, shared: boolean): Uint8Array {
