@@ -181,6 +181,11 @@ export class PageCache {
         swap.giveBack(slot);
         return false;
       }
+      // The object has gone meanwhile, and its hold of the page with it.
+      if (this.#pages.get(index) !== frame) {
+        swap.giveBack(slot);
+        return true;
+      }
       swap.duplicate(slot);
       this.#slots.set(index, slot);
     }

@@ -371,9 +371,10 @@ export class Residency {
   /** Fills in what the policy is asked with, for pages that are used so, or in any way; frames of the present load count as `own`. */
   #rankFrames(own: number, written: boolean | null = null): void {
     const { allocator } = this.#attached;
+    const divides = written !== null && this.runFrames < this.frames;
     let free = FREE;
     for (let frame = 0; frame < this.frames; frame++) {
-      if (frame % this.runFrames === 0 && written !== null)
+      if (divides && frame % this.runFrames === 0)
         free = this.#isUsedOtherwise(frame, written) ? FREE_BESIDE_OTHERS : FREE;
       const lastUse = this.#lastUse[frame];
       if (allocator.isFree(frame)) this.#uses[frame] = free;

@@ -259,3 +259,27 @@ test("a pin for reading that needs a shared page from swap and its copy, where t
   }
   checkInvariants(machine);
 });
+
+for (const failsWrites of [false, true]) {
+  const what = failsWrites ? ", in vain," : "";
+  test(`an object that goes while its page is written to swap${what} takes the page with it, and no slot is left`, async () => {
+    const { machine, swap, mm, page } = await createFull(2, 2);
+    const object = createPageCache(machine, 1);
+    object.write(0, new Uint8Array(PAGE).fill(9));
+    swap.failsWrites = failsWrites;
+    let gone = 0;
+    swap.pause = async () => {
+      if (gone++ === 0) object.release();
+    };
+    await store(mm, page, 1);
+    await store(mm, page + 1, 2);
+    assert.equal(gone, 1, "the object's page was the one to go");
+    checkInvariants(machine);
+    assert.deepEqual([machine.swap?.used, swap.pages.size], [0, 0]);
+    assert.deepEqual([await load(mm, page), await load(mm, page + 1)], [1, 2]);
+    await exitAddressSpace(mm);
+    machine.lru.drain();
+    assert.equal(machine.host.charge.usage, 0);
+    checkInvariants(machine);
+  });
+}
