@@ -81,9 +81,10 @@ export class Residency {
 
   /**
    * Makes pages `[start, end)` resident and returns their frames, by number within the device. With `inPlace`, a page that
-   * is pinned in host memory stays there and is returned as `-1 - frame`. What is written and what is only read comes to lie in different
-   * buffers, as long as frames are free there: a device may let a kernel have one buffer for one of both. Throws ENOMEM when the device or, for what has to
-   * leave it, the host has no room, EBUSY when a page does not let itself be moved, EIO for contents that are lost.
+   * is pinned in host memory stays there and is returned as `-1 - frame`. What is written and what is only read comes to
+   * lie in different buffers, as long as frames are free there: a device may let a kernel have one buffer for one of both.
+   * Throws ENOMEM when the device or, for what has to leave it, the host has no room, EBUSY when a page does not let itself
+   * be moved, EIO for contents that are lost.
    */
   async load(
     start: number,
@@ -227,10 +228,10 @@ export class Residency {
       const frame = this.#attached.zone.first + frames[i];
       const word = pageTable.read(page);
       assert(mapsFrame(word, frame) && (word & PTE_EXCLUSIVE) !== 0, `page ${page} is not the writing kernel's own`);
+      this.#written[frames[i]] = 1;
       if ((word & WRITTEN) === WRITTEN) continue;
       const dirty = (word & PTE_PRESENT) === 0 ? 0 : PTE_DIRTY;
       this.#attached.machine.frames.clearFlags(frame, PG_FILE_COPY);
-      this.#written[frames[i]] = 1;
       pageTable.exchange(page, word | WRITTEN | dirty);
       table.set(page, frame, true);
     }
@@ -383,7 +384,7 @@ export class Residency {
     }
   }
 
-  /** Has the buffer that begins with frame `first` pages that are only read, or, of such that are not, ones that are written? */
+  /** Has the buffer that begins with frame `first` a page that is written, where `written` is false, or one that is only read? */
   #isUsedOtherwise(first: number, written: boolean): boolean {
     const { allocator } = this.#attached;
     const end = Math.min(first + this.runFrames, this.frames);
