@@ -19,7 +19,7 @@ import { type ArrayVariable, gather, placeSlices, scatter, scratchBytesOf, type 
 import type { StepPipeline, StepPipelines } from "./step-pipelines.js";
 import { alignedUniform, UniformLayout } from "./uniform-layout.js";
 import { BUFFER_COPY_DST, BUFFER_UNIFORM } from "./usage.js";
-import { areExact, isWhole, rowsOf, workgroupRange, workgroupsOf, type WorkgroupRows } from "./workgroups.js";
+import { isWhole, rowsOf, workgroupRange, workgroupsOf, type WorkgroupRows } from "./workgroups.js";
 
 /** What the kernels of a device share. */
 export interface KernelContext {
@@ -80,12 +80,10 @@ export class WebgpuKernel implements DeviceKernel {
     try {
       const { gone, pools, early, scratch, mostWorkgroups, buffers } = this.#context;
       gone.assertUsable();
-      const range = workgroupRange(step, step.shape, this.workgroups);
-      const calls = rowsOf(range, mostWorkgroups);
+      const calls = rowsOf(workgroupRange(step, step.shape, this.workgroups), mostWorkgroups);
       if (calls.length === 0) return;
       const places = placeSlices(this.#arrays, step.slices, pools);
-      const isExact = areExact(calls) && isWhole(step.shape, this.workgroups);
-      const variant = variantOf(this.#arrays, places, step.shape, isExact);
+      const variant = variantOf(this.#arrays, places, step.shape, isWhole(step.shape, this.workgroups));
       const copied = places.filter(({ pool }) => pool === null);
       const sizes = copied.map((place) => scratchBytesOf(place, pools.pageSize));
       this.#scratchBytes = Math.max(this.#scratchBytes, sum(sizes));
@@ -93,7 +91,7 @@ export class WebgpuKernel implements DeviceKernel {
       const pipeline = this.#pipelines.peek(variant) ?? (await this.#pipelines.take(variant));
       for (const [n, bytes] of sizes.entries()) if (scratch.peek(n, bytes) === null) await scratch.take(n, bytes);
       if (early.lacksRoom(step.slices)) await early.makeRoom(step.slices);
-      const uniforms = this.#uniformBytes(step, pipeline.module, places, calls, range.end);
+      const uniforms = this.#uniformBytes(step, pipeline.module, places, calls);
       if (this.#uniforms === null || this.#uniforms.size < uniforms.byteLength) {
         if (this.#uniforms !== null) buffers.destroy(this.#uniforms);
         this.#uniforms = null;
@@ -183,7 +181,6 @@ export class WebgpuKernel implements DeviceKernel {
     { parameters }: StepModule,
     places: readonly SlicePlace[],
     calls: readonly WorkgroupRows[],
-    end: number,
   ): Uint8Array<ArrayBuffer> {
     const stride = alignedUniform(parameters.bytes);
     const { end: uniformEnd } = this.#uniformLayout;
@@ -193,7 +190,6 @@ export class WebgpuKernel implements DeviceKernel {
     for (const [n, { first }] of calls.entries()) {
       const words = new Uint32Array(bytes.buffer, uniformEnd + n * stride, parameters.bytes / 4);
       words[parameters.firstWorkgroup / 4] = first;
-      words[parameters.endWorkgroup / 4] = end;
       words.set(step.shape, parameters.shape / 4);
       words.set(total, parameters.workgroups / 4);
       for (const { slice, base, isPart } of places) {
@@ -215,13 +211,13 @@ function variantOf(
   arrays: readonly ArrayVariable[],
   places: readonly SlicePlace[],
   shape: DispatchShape,
-  isExact: boolean,
+  isWhole: boolean,
 ): StepVariant {
   return {
     based: places.filter(({ isPart }) => isPart).map(({ slice }) => slice.name),
     writable: places.filter(({ writable }, n) => writable && !arrays[n].writable).map(({ slice }) => slice.name),
     dimensions: shape[1] === 1 && shape[2] === 1 ? 1 : 3,
-    isExact,
+    isWhole,
   };
 }
 

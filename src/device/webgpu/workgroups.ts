@@ -49,28 +49,24 @@ function workgroupAt(invocation: number, shape: DispatchShape, { size }: Workgro
   return x / size[0] + total[0] * (y / size[1] + total[1] * (z / size[2]));
 }
 
-/** One call of `dispatchWorkgroups`: workgroups from `first` on, in `y` rows of `x`, of which the last may be too long. */
+/** One call of `dispatchWorkgroups`: workgroups from `first` on, in `y` rows of `x`. */
 export interface WorkgroupRows {
   readonly first: number;
   readonly x: number;
   readonly y: number;
 }
 
-/** As few calls as `most` workgroups in each dimension allow. */
+/** No call has more workgroups than are asked for: shaders need not check. What full rows leave is a call of its own. */
 export function rowsOf({ first, end }: WorkgroupRange, most: number): WorkgroupRows[] {
   const calls: WorkgroupRows[] = [];
   for (let at = first; at < end;) {
     const count = Math.min(end - at, most * most);
     const y = Math.ceil(count / most);
-    calls.push({ first: at, x: Math.ceil(count / y), y });
-    at += count;
+    const x = Math.floor(count / y);
+    calls.push({ first: at, x, y });
+    at += x * y;
   }
   return calls;
-}
-
-/** Do calls have no more workgroups than were asked for? */
-export function areExact(calls: readonly WorkgroupRows[]): boolean {
-  return calls.every(({ y }) => y === 1);
 }
 
 /** Has the dispatch only whole workgroups? */

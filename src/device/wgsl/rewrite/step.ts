@@ -22,17 +22,16 @@ export interface StepVariant {
   readonly writable: readonly string[];
   /** 1: the dispatch has one row of workgroups. */
   readonly dimensions: 1 | 3;
-  /** Workgroups are dispatched in one row, exactly those of the step, and all their invocations are the dispatch's: nothing is checked. */
-  readonly isExact: boolean;
+  /** All invocations of its workgroups are the dispatch's: nothing is checked. */
+  readonly isWhole: boolean;
 }
 
 /** The uniform with which a step is run: words of 32 bits at these numbers of bytes. */
 export interface StepParameters {
   readonly binding: number;
   readonly bytes: number;
-  /** The first of the step's workgroups, and the one after its last: numbered as invocations are. */
+  /** The first of the step's workgroups, numbered as invocations are. */
   readonly firstWorkgroup: number;
-  readonly endWorkgroup: number;
   /** Three words each: invocations and workgroups of the whole dispatch in each dimension. */
   readonly shape: number;
   readonly workgroups: number;
@@ -53,7 +52,7 @@ const ENTRY_ONLY: ReadonlySet<string> = new Set(["compute", "workgroup_size"]);
 const ENTRY = `${RESERVED}entry`;
 const STEP = `${RESERVED}step`;
 
-/** Dispatched as workgroups (x, y, 1), where x times y is no less than the workgroups of the step; (x, 1, 1) and no more, if exact. */
+/** Dispatched as workgroups (x, y, 1), where x times y is the number of workgroups of the step. */
 export function rewriteStep(description: KernelDescription, variant: StepVariant): StepModule {
   const { text, instances } = description.source;
   const bindings = placesOf(description, variant.writable);
@@ -71,7 +70,7 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
 }
 
 function parametersOf(binding: number, based: readonly string[]): StepParameters {
-  let word = 8;
+  let word = 7;
   const base: Record<string, number> = {};
   const length: Record<string, number> = {};
   for (const name of based) {
@@ -79,12 +78,12 @@ function parametersOf(binding: number, based: readonly string[]): StepParameters
     length[name] = word++ * 4;
   }
   const bytes = Math.ceil(word / 4) * 16;
-  return { binding, bytes, firstWorkgroup: 0, endWorkgroup: 4, shape: 8, workgroups: 20, base, length };
+  return { binding, bytes, firstWorkgroup: 0, shape: 4, workgroups: 16, base, length };
 }
 
 /** Single words lie one after another, as the offsets say. */
 function structText({ bytes }: StepParameters, based: readonly string[]): string {
-  const members = ["first_workgroup", "end_workgroup"];
+  const members = ["first_workgroup"];
   for (const what of ["shape", "workgroups"]) for (const axis of "xyz") members.push(`${what}_${axis}`);
   for (const name of based) members.push(`base_${name}`, `length_${name}`);
   while (members.length * 4 < bytes) members.push(`unused_${members.length}`);
@@ -153,7 +152,7 @@ function declaredPointer(names: Names, node: Extract<Node, { kind: "type" }>): E
 
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
-  { dimensions, based, isExact }: StepVariant,
+  { dimensions, based, isWhole }: StepVariant,
 ): string {
   const attributes = (entry.attributes ?? []).map(({ start, end }) => text.slice(start, end));
   const { parameters, values } = entryArguments(names, entry, text);
@@ -167,15 +166,13 @@ function entryText(
     dimensions === 1
       ? `vec3u(${id("linear")}, 0u, 0u)`
       : `vec3u(${id("linear")} % ${STEP}.workgroups_x, (${id("linear")} / ${STEP}.workgroups_x) % ${STEP}.workgroups_y, ${id("linear")} / (${STEP}.workgroups_x * ${STEP}.workgroups_y))`;
-  const slot = isExact ? `${id("slot")}.x` : `${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x`;
   const isAsked = values.some((value) => value.includes(id("workgroups")));
   return [
     `${attributes.join(" ")}`,
     `fn ${ENTRY}(${parameters.join(", ")}) {`,
     // Even if only their lengths were asked for, which the uniform has, they are used: bound, that is.
     ...based.map((name) => `  _ = &${name};`),
-    `  let ${id("linear")} = ${STEP}.first_workgroup + ${slot};`,
-    ...(isExact ? [] : [`  if (${id("linear")} >= ${STEP}.end_workgroup) { return; }`]),
+    `  let ${id("linear")} = ${STEP}.first_workgroup + ${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
     `  let ${id("workgroup")} = ${workgroup};`,
     ...(isAsked
       ? [`  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`]
@@ -183,7 +180,7 @@ function entryText(
     isRow
       ? `  let ${id("invocation")} = vec3u(${id("linear")} * ${x} + ${id("local")}.x, 0u, 0u);`
       : `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
-    ...(workgroups.whole || isExact ? [] : [`  if (${guarded}) { return; }`]),
+    ...(workgroups.whole || isWhole ? [] : [`  if (${guarded}) { return; }`]),
     `  ${entry.name.ident.originalName}(${values.join(", ")});`,
     "}",
   ].join("\n");
