@@ -211,8 +211,8 @@ async function runSteps(
       // Parts begin at 256 bytes, as bindings do.
       const offset = Math.floor((first * perWorkgroup * stride) / 256) * 256;
       parameterWords[(parameters.base[name] ?? assert.fail()) / 4] = offset / stride;
-      parameterWords[(parameters.length[name] ?? assert.fail()) / 4] = length;
       const used = Math.min(size - offset, (end - first) * perWorkgroup * stride + 256);
+      parameterWords[(parameters.rest[name] ?? assert.fail()) / 4] = length - used / stride;
       entries.push({ binding, resource: { buffer, offset, size: used } });
     }
     device.queue.writeBuffer(step, 0, parameterWords);

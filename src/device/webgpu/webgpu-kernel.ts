@@ -4,6 +4,7 @@
  */
 
 import { MemoryError } from "../../mm/errors.js";
+import { strideOf } from "../element.js";
 import type { DeviceKernel, DispatchShape, KernelStep, PagedDispatch, PagedRun, WorkgroupShape } from "../driver.js";
 import type { KernelDescription } from "../wgsl/describe.js";
 import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
@@ -192,10 +193,10 @@ export class WebgpuKernel implements DeviceKernel {
       words[parameters.firstWorkgroup / 4] = first;
       words.set(step.shape, parameters.shape / 4);
       words.set(total, parameters.workgroups / 4);
-      for (const { slice, base, isPart } of places) {
+      for (const { slice, size, base, isPart } of places) {
         if (!isPart) continue;
         words[parameters.base[slice.name] / 4] = base;
-        words[parameters.length[slice.name] / 4] = slice.total;
+        words[parameters.rest[slice.name] / 4] = slice.total - size / strideOf(slice.type);
       }
     }
     return bytes;

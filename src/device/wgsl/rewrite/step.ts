@@ -35,9 +35,9 @@ export interface StepParameters {
   /** Three words each: invocations and workgroups of the whole dispatch in each dimension. */
   readonly shape: number;
   readonly workgroups: number;
-  /** By the name of a based array: the first element of the part that is bound, and the length of the whole array. */
+  /** By the name of a based array: the first element of the part that is bound, and how many more elements the whole array has. */
   readonly base: Readonly<Record<string, number>>;
-  readonly length: Readonly<Record<string, number>>;
+  readonly rest: Readonly<Record<string, number>>;
 }
 
 export interface StepModule {
@@ -72,20 +72,20 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
 function parametersOf(binding: number, based: readonly string[]): StepParameters {
   let word = 7;
   const base: Record<string, number> = {};
-  const length: Record<string, number> = {};
+  const rest: Record<string, number> = {};
   for (const name of based) {
     base[name] = word++ * 4;
-    length[name] = word++ * 4;
+    rest[name] = word++ * 4;
   }
   const bytes = Math.ceil(word / 4) * 16;
-  return { binding, bytes, firstWorkgroup: 0, shape: 4, workgroups: 16, base, length };
+  return { binding, bytes, firstWorkgroup: 0, shape: 4, workgroups: 16, base, rest };
 }
 
 /** Single words lie one after another, as the offsets say. */
 function structText({ bytes }: StepParameters, based: readonly string[]): string {
   const members = ["first_workgroup"];
   for (const what of ["shape", "workgroups"]) for (const axis of "xyz") members.push(`${what}_${axis}`);
-  for (const name of based) members.push(`base_${name}`, `length_${name}`);
+  for (const name of based) members.push(`base_${name}`, `rest_${name}`);
   while (members.length * 4 < bytes) members.push(`unused_${members.length}`);
   return `struct ${STEP}_parameters {\n${members.map((name) => `  ${name}: u32,`).join("\n")}\n}`;
 }
@@ -109,7 +109,9 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
         return null;
       const root = rootOf(names, instance, pointer);
       if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
-      return `${STEP}.length_${nameOf(root.variable)}`;
+      // Of the part, so that compilers who bound indices by it as well work it out once, as they do in the kernel as it was.
+      const length = splice(text, node.start, node.end, [...node.arguments], renderPart);
+      return `(${length} + ${STEP}.rest_${nameOf(root.variable)})`;
     }
     if (node.kind === "component-expression") {
       const root = rootOf(names, instance, node.base);
@@ -152,7 +154,7 @@ function declaredPointer(names: Names, node: Extract<Node, { kind: "type" }>): E
 
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
-  { dimensions, based, isWhole }: StepVariant,
+  { dimensions, isWhole }: StepVariant,
 ): string {
   const attributes = (entry.attributes ?? []).map(({ start, end }) => text.slice(start, end));
   const { parameters, values } = entryArguments(names, entry, text);
@@ -170,8 +172,6 @@ function entryText(
   return [
     `${attributes.join(" ")}`,
     `fn ${ENTRY}(${parameters.join(", ")}) {`,
-    // Even if only their lengths were asked for, which the uniform has, they are used: bound, that is.
-    ...based.map((name) => `  _ = &${name};`),
     `  let ${id("linear")} = ${STEP}.first_workgroup + ${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
     `  let ${id("workgroup")} = ${workgroup};`,
     ...(isAsked
