@@ -120,6 +120,22 @@ const CASES: readonly Case[] = [
     shape: [333, 1, 1],
     based: ["x"],
   },
+  {
+    name: "structures around arrays, one of them by an alias, and a parameter that is called arrayLength",
+    text: `
+      struct Numbers { values: array<u32> }
+      alias Named = Numbers;
+      @group(0) @binding(0) var<storage, read> x: Named;
+      @group(0) @binding(1) var<storage, read_write> y: Numbers;
+      fn put(arrayLength: u32, i: u32) { y.values[i] += arrayLength * x.values[i]; }
+      @compute @workgroup_size(16) fn main(@builtin(global_invocation_id) id: vec3u) {
+        if (id.x >= arrayLength(&y.values)) { return; }
+        put(arrayLength(&x.values), id.x);
+      }`,
+    arrays: { x: words(500), y: words(500) },
+    shape: [500, 1, 1],
+    based: ["x", "y"],
+  },
 ];
 
 for (const given of CASES) {
@@ -210,8 +226,8 @@ async function runSteps(
       const stride = strideOf(type);
       // Parts begin at 256 bytes, as bindings do.
       const offset = Math.floor((first * perWorkgroup * stride) / 256) * 256;
-      parameterWords[(parameters.base[name] ?? assert.fail()) / 4] = offset / stride;
       const used = Math.min(size - offset, (end - first) * perWorkgroup * stride + 256);
+      parameterWords[(parameters.shift[name] ?? assert.fail()) / 4] = (offset - used) / stride;
       parameterWords[(parameters.rest[name] ?? assert.fail()) / 4] = length - used / stride;
       entries.push({ binding, resource: { buffer, offset, size: used } });
     }

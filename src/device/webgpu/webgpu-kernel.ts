@@ -195,8 +195,9 @@ export class WebgpuKernel implements DeviceKernel {
       words.set(total, parameters.workgroups / 4);
       for (const { slice, size, base, isPart } of places) {
         if (!isPart) continue;
-        words[parameters.base[slice.name] / 4] = base;
-        words[parameters.rest[slice.name] / 4] = slice.total - size / strideOf(slice.type);
+        const bound = size / strideOf(slice.type);
+        words[parameters.shift[slice.name] / 4] = base - bound;
+        words[parameters.rest[slice.name] / 4] = slice.total - bound;
       }
     }
     return bytes;

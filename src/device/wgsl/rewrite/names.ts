@@ -44,7 +44,7 @@ export const INDEX_DECLARATION = `alias ${INDEX} = u32;`;
 
 /** Names of WGSL's own that what is added stands on. */
 const NEEDED =
-  /^(?:[iu]32|f32|bool|array|atomic(?:Load|Store|Add|Sub|Max|Min|And|Or|Xor|Exchange|CompareExchangeWeak)?|vec[234][fiu]?|mat[234]x[234]f?|min|select|any|bitcast)$/;
+  /^(?:[iu]32|f32|bool|array|atomic(?:Load|Store|Add|Sub|Max|Min|And|Or|Xor|Exchange|CompareExchangeWeak)?|vec[234][fiu]?|mat[234]x[234]f?|min|select|any|bitcast|arrayLength)$/;
 
 export class Names {
   readonly globals = new Map<string, NamedDeclaration>();

@@ -7,7 +7,15 @@
  */
 
 import type { KernelDescription } from "../describe.js";
-import { type AttributeElem, calledReference, type FnElem, type Node } from "../parse.js";
+import {
+  type AttributeElem,
+  calledReference,
+  type ExpressionElem,
+  type FnElem,
+  type GlobalVarElem,
+  type Node,
+} from "../parse.js";
+import { childrenOf } from "./children.js";
 import { entryArguments } from "./entry-arguments.js";
 import { type Instance, nameOf, rootOf } from "./instances.js";
 import { type BindingPlace, declarationsOf, placesOf, withPlace } from "./module-text.js";
@@ -35,8 +43,8 @@ export interface StepParameters {
   /** Three words each: invocations and workgroups of the whole dispatch in each dimension. */
   readonly shape: number;
   readonly workgroups: number;
-  /** By the name of a based array: the first element of the part that is bound, and how many more elements the whole array has. */
-  readonly base: Readonly<Record<string, number>>;
+  /** By the name of a based array, less the elements of the part that is bound: the first of them, and the length of the whole array. */
+  readonly shift: Readonly<Record<string, number>>;
   readonly rest: Readonly<Record<string, number>>;
 }
 
@@ -50,6 +58,9 @@ export interface StepModule {
 const ENTRY_ONLY: ReadonlySet<string> = new Set(["compute", "workgroup_size"]);
 
 const ENTRY = `${RESERVED}entry`;
+/** Of an array: the element that its part begins with, in a function; and what works it out. */
+const BASE = `${RESERVED}base_`;
+const BASE_OF = `${RESERVED}base_of_`;
 const STEP = `${RESERVED}step`;
 
 /** Dispatched as workgroups (x, y, 1), where x times y is the number of workgroups of the step. */
@@ -64,6 +75,9 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
     INDEX_DECLARATION,
     structText(parameters, variant.based),
     `@group(0) @binding(${binding}) var<uniform> ${STEP}: ${STEP}_parameters;`,
+    ...description.arrays
+      .filter(({ name }) => variant.based.includes(name))
+      .map(({ node }) => baseText(description, node)),
     entryText(description, variant),
   ].join("\n");
   return { code, entryPoint: ENTRY, bindings, parameters };
@@ -71,21 +85,21 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
 
 function parametersOf(binding: number, based: readonly string[]): StepParameters {
   let word = 7;
-  const base: Record<string, number> = {};
+  const shift: Record<string, number> = {};
   const rest: Record<string, number> = {};
   for (const name of based) {
-    base[name] = word++ * 4;
+    shift[name] = word++ * 4;
     rest[name] = word++ * 4;
   }
   const bytes = Math.ceil(word / 4) * 16;
-  return { binding, bytes, firstWorkgroup: 0, shape: 4, workgroups: 16, base, rest };
+  return { binding, bytes, firstWorkgroup: 0, shape: 4, workgroups: 16, shift, rest };
 }
 
 /** Single words lie one after another, as the offsets say. */
 function structText({ bytes }: StepParameters, based: readonly string[]): string {
   const members = ["first_workgroup"];
   for (const what of ["shape", "workgroups"]) for (const axis of "xyz") members.push(`${what}_${axis}`);
-  for (const name of based) members.push(`base_${name}`, `rest_${name}`);
+  for (const name of based) members.push(`shift_${name}`, `rest_${name}`);
   while (members.length * 4 < bytes) members.push(`unused_${members.length}`);
   return `struct ${STEP}_parameters {\n${members.map((name) => `  ${name}: u32,`).join("\n")}\n}`;
 }
@@ -94,8 +108,15 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
   const { names, text, entry } = description.source;
   const { fn } = instance;
   const ours = fn === entry ? ioAttributes(fn) : null;
+  const based = new Set<string>();
   return render(text, fn, (node, renderPart) => {
     if (node === fn.name) return instance.name;
+    if (node === fn.body) {
+      const body = splice(text, node.start, node.end, childrenOf(node), renderPart);
+      const start = body.indexOf("{") + 1;
+      const bases = [...based].map((name) => ` let ${BASE}${name} = ${BASE_OF}${name}();`);
+      return body.slice(0, start) + bases.join("") + body.slice(start);
+    }
     if (node.kind === "attribute" && ours?.has(node) === true) return "";
     if (node.kind === "call-expression") {
       const callee = instance.calls.get(node);
@@ -109,20 +130,37 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
         return null;
       const root = rootOf(names, instance, pointer);
       if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
-      // Of the part, so that compilers who bound indices by it as well work it out once, as they do in the kernel as it was.
       const length = splice(text, node.start, node.end, [...node.arguments], renderPart);
       return `(${length} + ${STEP}.rest_${nameOf(root.variable)})`;
     }
     if (node.kind === "component-expression") {
       const root = rootOf(names, instance, node.base);
       if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
-      const index = `${INDEX}(${renderPart(node.access)}) - ${STEP}.base_${nameOf(root.variable)}`;
-      return `${renderPart(node.base)}[${index}]`;
+      const name = nameOf(root.variable);
+      based.add(name);
+      return `${renderPart(node.base)}[${INDEX}(${renderPart(node.access)}) - ${BASE}${name}]`;
     }
     if (node.kind === "type" && variant.writable.length > 0)
       return pointerText(names, variant, instance, node, renderPart);
     return null;
   });
+}
+
+/**
+ * The base stands on the length of the part: compilers bound each index by it, too, and have it at hand from there on, where they
+ * would work it out in every round of a loop.
+ */
+function baseText({ source: { names } }: KernelDescription, node: GlobalVarElem): string {
+  const name = nameOf(node);
+  const length = `arrayLength(&${name}${wrapperMember(names, node.name.typeRef)})`;
+  return `fn ${BASE_OF}${name}() -> u32 { return ${length} + ${STEP}.shift_${name}; }`;
+}
+
+/** What leads from a variable to the array that it is, where a structure is around it. */
+function wrapperMember(names: Names, type: ExpressionElem | undefined): string {
+  const declaration = type?.kind === "type" ? names.of(type.name.refIdentElem)?.declaration : undefined;
+  if (declaration?.kind === "alias") return wrapperMember(names, declaration.typeRef);
+  return declaration?.kind === "struct" ? `.${declaration.members[0].name.name}` : "";
 }
 
 /** Attributes that only an entry point can have. */
