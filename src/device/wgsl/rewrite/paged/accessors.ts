@@ -19,7 +19,8 @@ export type Lookup = "note" | "look" | "trace" | "check";
 
 export interface MemoryShape {
   readonly pageSize: number;
-  readonly pools: number;
+  /** Words of each. */
+  readonly pools: readonly number[];
   /** Bits of an address that are its word in a pool. */
   readonly poolShift: number;
   /** Pools are declared with atomic words. */
@@ -100,7 +101,6 @@ export class Accessors {
           `  ${traced(site)} = ${unless(used)};`,
           `  let word = ${unless(known)};`,
           `  ${UNNOTED} = ${UNNOTED} || !(${isNoted});`,
-          `  ${MISSED} = ${MISSED} || !(${isGood});`,
           ...(critical ? [`  ${STOPPED} = ${STOPPED} || word == 0u;`] : []),
         ];
       }
@@ -261,7 +261,8 @@ export class Accessors {
 
   /** A statement with the word at address `at`, in whichever pool that is. */
   #inPool(statement: (word: string) => string): string {
-    const { pools, poolShift } = this.#memory;
+    const { poolShift } = this.#memory;
+    const pools = this.#memory.pools.length;
     if (pools === 1) return `  ${statement(`${RESERVED}pool_0[at]`)}`;
     const mask = `${2 ** poolShift - 1}u`;
     const cases = Array.from({ length: pools }, (_, pool) => {
@@ -273,7 +274,7 @@ export class Accessors {
 
   /** After a switch whose cases all return, which not every compiler sees. */
   #unreached(value: string): string {
-    return this.#memory.pools === 1 ? "" : `\n  return ${value};`;
+    return this.#memory.pools.length === 1 ? "" : `\n  return ${value};`;
   }
 
   /** Notes what `sites` have used, which "trace" has kept. */

@@ -106,8 +106,8 @@ export class PagedKernelText {
     const phases = ways.map(
       (phase) => new PhaseFunctions(description, this.#paths, this.#flow, accessors, held, phase),
     );
-    const pools = Array.from({ length: variant.pools }, (_, pool) => FIRST_POOL_BINDING + pool);
-    const tables = FIRST_POOL_BINDING + variant.pools;
+    const pools = variant.pools.map((_, pool) => FIRST_POOL_BINDING + pool);
+    const tables = FIRST_POOL_BINDING + pools.length;
     const [state, parameters] = [tables + 1, tables + 2];
     const bindings = placesOf({ ...description, arrays: [] }, []).map((place) => ({
       ...place,
@@ -124,7 +124,10 @@ export class PagedKernelText {
     const word = atomic ? "atomic<u32>" : "u32";
     const code = [
       ...declarationsOf(description, variable),
-      ...pools.map((binding) => declared(binding, "storage, read_write", `pool_${binding}`, `array<${word}>`)),
+      // Of fixed lengths, so that a compiler that bounds indices has them without looking.
+      ...pools.map((binding, pool) =>
+        declared(binding, "storage, read_write", `pool_${binding}`, `array<${word}, ${variant.pools[pool]}>`),
+      ),
       declared(tables, "storage, read", "tables", "array<u32>"),
       declared(state, "storage, read_write", "state", "array<atomic<u32>>"),
       parametersText(arrays.length),
@@ -251,7 +254,8 @@ function unitText(): string[] {
   const number = `${RESERVED}number`;
   const unit = `${RESERVED}unit`;
   return [
-    `  if (${number} >= ${PARAMETERS_NAME}.count) { return; }`,
+    // There are no more units than bits of the state; and a compiler that bounds indices by its length has that at hand from here on.
+    `  if (${number} >= min(${PARAMETERS_NAME}.count, arrayLength(&${STATE_NAME}) << 5u)) { return; }`,
     `  var ${unit} = ${PARAMETERS_NAME}.first + ${number};`,
     `  if (${PARAMETERS_NAME}.list != 0u) { ${unit} = ${TABLES_NAME}[${PARAMETERS_NAME}.list + ${number}]; }`,
   ];
