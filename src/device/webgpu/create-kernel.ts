@@ -10,8 +10,8 @@ import type { StepVariant } from "../wgsl/rewrite/step.js";
 import { StepPipelines } from "./step-pipelines.js";
 import { type KernelContext, WebgpuKernel } from "./webgpu-kernel.js";
 
-/** Arrays from their start, each declared as the kernel has it. */
-const WHOLE: StepVariant = { based: [], writable: [], dimensions: 1, isWhole: true };
+/** Everything at once, each array declared as the kernel has it. */
+const WHOLE: StepVariant = { based: [], writable: [], dimensions: 1, isWhole: true, isOnly: true };
 
 /** Throws a `KernelError` for what cannot be run here. The kernel as it is run when everything is resident is compiled then. */
 export async function createKernel(

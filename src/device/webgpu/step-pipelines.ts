@@ -91,6 +91,6 @@ function refusal({ source: { text, entry } }: KernelDescription, cause: unknown)
   return errorAt(text, entry.start, `the GPU refuses the kernel: ${gpuMessage(cause)}`);
 }
 
-function keyOf({ based, writable, dimensions, isWhole }: StepVariant): string {
-  return `${dimensions} ${isWhole} ${based.join()} ${writable.join()}`;
+function keyOf({ based, writable, dimensions, isWhole, isOnly }: StepVariant): string {
+  return `${dimensions} ${isWhole} ${isOnly} ${based.join()} ${writable.join()}`;
 }

@@ -5,7 +5,7 @@
 
 import { MemoryError } from "../../mm/errors.js";
 import { strideOf } from "../element.js";
-import type { DeviceKernel, DispatchShape, KernelStep, PagedDispatch, PagedRun, WorkgroupShape } from "../driver.js";
+import type { DeviceKernel, KernelStep, PagedDispatch, PagedRun, WorkgroupShape } from "../driver.js";
 import type { KernelDescription } from "../wgsl/describe.js";
 import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
 import { resourceOf } from "./binding-resource.js";
@@ -84,7 +84,7 @@ export class WebgpuKernel implements DeviceKernel {
       const calls = rowsOf(workgroupRange(step, step.shape, this.workgroups), mostWorkgroups);
       if (calls.length === 0) return;
       const places = placeSlices(this.#arrays, step.slices, pools);
-      const variant = variantOf(this.#arrays, places, step.shape, isWhole(step.shape, this.workgroups));
+      const variant = variantOf(this.#arrays, places, step, this.workgroups, calls.length === 1);
       const copied = places.filter(({ pool }) => pool === null);
       const sizes = copied.map((place) => scratchBytesOf(place, pools.pageSize));
       this.#scratchBytes = Math.max(this.#scratchBytes, sum(sizes));
@@ -212,14 +212,16 @@ export class WebgpuKernel implements DeviceKernel {
 function variantOf(
   arrays: readonly ArrayVariable[],
   places: readonly SlicePlace[],
-  shape: DispatchShape,
-  isWhole: boolean,
+  { shape, count }: KernelStep,
+  workgroups: WorkgroupShape,
+  isOneCall: boolean,
 ): StepVariant {
   return {
     based: places.filter(({ isPart }) => isPart).map(({ slice }) => slice.name),
     writable: places.filter(({ writable }, n) => writable && !arrays[n].writable).map(({ slice }) => slice.name),
     dimensions: shape[1] === 1 && shape[2] === 1 ? 1 : 3,
-    isWhole,
+    isWhole: isWhole(shape, workgroups),
+    isOnly: isOneCall && count === shape[0] * shape[1] * shape[2],
   };
 }
 

@@ -146,7 +146,7 @@ for (const [text, line, column, reason] of refusals) {
 test("an entry point that needs a builtin which no step has is refused where it names it", () => {
   const text = "@compute @workgroup_size(1)\nfn main(@builtin(position) p: vec4f) { }";
   assert.throws(
-    () => rewriteStep(describe({ text }), { based: [], writable: [], dimensions: 1, isWhole: true }),
+    () => rewriteStep(describe({ text }), { based: [], writable: [], dimensions: 1, isWhole: true, isOnly: true }),
     (error) => error instanceof KernelError && error.line === 2 && error.column === 18,
   );
 });

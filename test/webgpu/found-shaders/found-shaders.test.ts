@@ -95,8 +95,8 @@ async function assertAccepted(description: KernelDescription, from: string): Pro
   const based = description.arrays.filter(({ length }) => length === null).map(({ name }) => name);
   const writable = description.arrays.filter(({ written }) => !written).map(({ name }) => name);
   for (const variant of [
-    { based: [], writable: [], dimensions: 1 as const, isWhole: true },
-    { based, writable, dimensions: 3 as const, isWhole: false },
+    { based: [], writable: [], dimensions: 1 as const, isWhole: true, isOnly: true },
+    { based, writable, dimensions: 3 as const, isWhole: false, isOnly: false },
   ]) {
     const { code } = rewriteStep(description, variant);
     device.pushErrorScope("validation");

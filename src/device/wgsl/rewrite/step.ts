@@ -32,6 +32,8 @@ export interface StepVariant {
   readonly dimensions: 1 | 3;
   /** All invocations of its workgroups are the dispatch's: nothing is checked. */
   readonly isWhole: boolean;
+  /** It is the whole dispatch, in one call: the first of its workgroups is workgroup 0. */
+  readonly isOnly: boolean;
 }
 
 /** The uniform with which a step is run: words of 32 bits at these numbers of bytes. */
@@ -192,7 +194,7 @@ function declaredPointer(names: Names, node: Extract<Node, { kind: "type" }>): E
 
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
-  { dimensions, isWhole }: StepVariant,
+  { dimensions, isWhole, isOnly }: StepVariant,
 ): string {
   const attributes = (entry.attributes ?? []).map(({ start, end }) => text.slice(start, end));
   const { parameters, values } = entryArguments(names, entry, text);
@@ -210,7 +212,9 @@ function entryText(
   return [
     `${attributes.join(" ")}`,
     `fn ${ENTRY}(${parameters.join(", ")}) {`,
-    `  let ${id("linear")} = ${STEP}.first_workgroup + ${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
+    // It is bound, whether something is read from it or not.
+    ...(isOnly ? [`  _ = &${STEP};`] : []),
+    `  let ${id("linear")} = ${isOnly ? "" : `${STEP}.first_workgroup + `}${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
     `  let ${id("workgroup")} = ${workgroup};`,
     ...(isAsked
       ? [`  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`]
