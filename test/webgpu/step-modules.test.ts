@@ -232,8 +232,7 @@ async function runSteps(
       // Parts begin at 256 bytes, as bindings do.
       const offset = Math.floor((first * perWorkgroup * stride) / 256) * 256;
       const used = Math.min(size - offset, (end - first) * perWorkgroup * stride + 256);
-      parameterWords[(parameters.shift[name] ?? assert.fail()) / 4] = (offset - used) / stride;
-      parameterWords[(parameters.rest[name] ?? assert.fail()) / 4] = length - used / stride;
+      parameterWords.set([offset / stride, length, used / stride], (parameters.part[name] ?? assert.fail()) / 4);
       entries.push({ binding, resource: { buffer, offset, size: used } });
     }
     device.queue.writeBuffer(step, 0, parameterWords);

@@ -195,9 +195,7 @@ export class WebgpuKernel implements DeviceKernel {
       words.set(total, parameters.workgroups / 4);
       for (const { slice, size, base, isPart } of places) {
         if (!isPart) continue;
-        const bound = size / strideOf(slice.type);
-        words[parameters.shift[slice.name] / 4] = base - bound;
-        words[parameters.rest[slice.name] / 4] = slice.total - bound;
+        words.set([base, slice.total, size / strideOf(slice.type)], parameters.part[slice.name] / 4);
       }
     }
     return bytes;

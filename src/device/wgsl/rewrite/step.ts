@@ -45,9 +45,8 @@ export interface StepParameters {
   /** Three words each: invocations and workgroups of the whole dispatch in each dimension. */
   readonly shape: number;
   readonly workgroups: number;
-  /** By the name of a based array, less the elements of the part that is bound: the first of them, and the length of the whole array. */
-  readonly shift: Readonly<Record<string, number>>;
-  readonly rest: Readonly<Record<string, number>>;
+  /** By the name of a based array, three words: the element that its part begins with, the length of the whole array, that of the part. */
+  readonly part: Readonly<Record<string, number>>;
 }
 
 export interface StepModule {
@@ -75,7 +74,7 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
     ...declarationsOf(description, (node) => withPlace(text, node, bindings)),
     ...instances.map((instance) => functionText(description, variant, instance)),
     INDEX_DECLARATION,
-    structText(parameters, variant.based),
+    structText(variant.based),
     `@group(0) @binding(${binding}) var<uniform> ${STEP}: ${STEP}_parameters;`,
     ...description.arrays
       .filter(({ name }) => variant.based.includes(name))
@@ -86,24 +85,14 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
 }
 
 function parametersOf(binding: number, based: readonly string[]): StepParameters {
-  let word = 7;
-  const shift: Record<string, number> = {};
-  const rest: Record<string, number> = {};
-  for (const name of based) {
-    shift[name] = word++ * 4;
-    rest[name] = word++ * 4;
-  }
-  const bytes = Math.ceil(word / 4) * 16;
-  return { binding, bytes, firstWorkgroup: 0, shape: 4, workgroups: 16, shift, rest };
+  const part = Object.fromEntries(based.map((name, n) => [name, 16 * (n + 2)]));
+  return { binding, bytes: 16 * (based.length + 2), firstWorkgroup: 0, shape: 4, workgroups: 16, part };
 }
 
-/** Single words lie one after another, as the offsets say. */
-function structText({ bytes }: StepParameters, based: readonly string[]): string {
-  const members = ["first_workgroup"];
-  for (const what of ["shape", "workgroups"]) for (const axis of "xyz") members.push(`${what}_${axis}`);
-  for (const name of based) members.push(`shift_${name}`, `rest_${name}`);
-  while (members.length * 4 < bytes) members.push(`unused_${members.length}`);
-  return `struct ${STEP}_parameters {\n${members.map((name) => `  ${name}: u32,`).join("\n")}\n}`;
+/** Four words at once: every load of a uniform takes its time. */
+function structText(based: readonly string[]): string {
+  const members = ["first_and_shape", "workgroups", ...based.map((name) => `part_${name}`)];
+  return `struct ${STEP}_parameters {\n${members.map((name) => `  ${name}: vec4u,`).join("\n")}\n}`;
 }
 
 function functionText(description: KernelDescription, variant: StepVariant, instance: Instance): string {
@@ -111,12 +100,16 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
   const { fn } = instance;
   const ours = fn === entry ? ioAttributes(fn) : null;
   const based = new Set<string>();
+  const repeated = arraysInLoops(names, instance);
   return render(text, fn, (node, renderPart) => {
     if (node === fn.name) return instance.name;
     if (node === fn.body) {
       const body = splice(text, node.start, node.end, childrenOf(node), renderPart);
       const start = body.indexOf("{") + 1;
-      const bases = [...based].map((name) => ` let ${BASE}${name} = ${BASE_OF}${name}();`);
+      const bases = [...based].map((name) => {
+        const base = repeated.has(name) ? `${BASE_OF}${name}()` : `${STEP}.part_${name}.x`;
+        return ` let ${BASE}${name} = ${base};`;
+      });
       return body.slice(0, start) + bases.join("") + body.slice(start);
     }
     if (node.kind === "attribute" && ours?.has(node) === true) return "";
@@ -132,8 +125,7 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
         return null;
       const root = rootOf(names, instance, pointer);
       if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
-      const length = splice(text, node.start, node.end, [...node.arguments], renderPart);
-      return `(${length} + ${STEP}.rest_${nameOf(root.variable)})`;
+      return `${STEP}.part_${nameOf(root.variable)}.y`;
     }
     if (node.kind === "component-expression") {
       const root = rootOf(names, instance, node.base);
@@ -149,13 +141,28 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
 }
 
 /**
- * The base stands on the length of the part: compilers bound each index by it, too, and have it at hand from there on, where they
- * would work it out in every round of a loop.
+ * Where elements are used in a loop, the base stands on the length of the part: compilers bound each index by that, too, and have
+ * it at hand from there on, where they would work it out in every round.
  */
 function baseText({ source: { names } }: KernelDescription, node: GlobalVarElem): string {
   const name = nameOf(node);
   const length = `arrayLength(&${name}${wrapperMember(names, node.name.typeRef)})`;
-  return `fn ${BASE_OF}${name}() -> u32 { return ${length} + ${STEP}.shift_${name}; }`;
+  return `fn ${BASE_OF}${name}() -> u32 { return ${length} + (${STEP}.part_${name}.x - ${STEP}.part_${name}.z); }`;
+}
+
+/** Those whose elements an instance uses within a loop of its own. */
+function arraysInLoops(names: Names, instance: Instance): Set<string> {
+  const found = new Set<string>();
+  const visit = (node: Node, inLoop: boolean): void => {
+    if (inLoop && node.kind === "component-expression") {
+      const root = rootOf(names, instance, node.base);
+      if (root?.whole === true) found.add(nameOf(root.variable));
+    }
+    const loops = inLoop || node.kind === "for" || node.kind === "loop" || node.kind === "while";
+    for (const child of childrenOf(node)) visit(child, loops);
+  };
+  visit(instance.fn.body, false);
+  return found;
 }
 
 /** What leads from a variable to the array that it is, where a structure is around it. */
@@ -194,7 +201,7 @@ function declaredPointer(names: Names, node: Extract<Node, { kind: "type" }>): E
 
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
-  { dimensions, isWhole, isOnly }: StepVariant,
+  { dimensions, based, isWhole, isOnly }: StepVariant,
 ): string {
   const attributes = (entry.attributes ?? []).map(({ start, end }) => text.slice(start, end));
   const { parameters, values } = entryArguments(names, entry, text);
@@ -202,23 +209,21 @@ function entryText(
   const id = (name: string): string => `${RESERVED}${name}`;
   const isRow = dimensions === 1 && workgroups.size[1] === 1 && workgroups.size[2] === 1;
   const guarded = isRow
-    ? `${id("invocation")}.x >= ${STEP}.shape_x`
-    : `any(${id("invocation")} >= vec3u(${STEP}.shape_x, ${STEP}.shape_y, ${STEP}.shape_z))`;
+    ? `${id("invocation")}.x >= ${STEP}.first_and_shape.y`
+    : `any(${id("invocation")} >= ${STEP}.first_and_shape.yzw)`;
   const workgroup =
     dimensions === 1
       ? `vec3u(${id("linear")}, 0u, 0u)`
-      : `vec3u(${id("linear")} % ${STEP}.workgroups_x, (${id("linear")} / ${STEP}.workgroups_x) % ${STEP}.workgroups_y, ${id("linear")} / (${STEP}.workgroups_x * ${STEP}.workgroups_y))`;
+      : `vec3u(${id("linear")} % ${STEP}.workgroups.x, (${id("linear")} / ${STEP}.workgroups.x) % ${STEP}.workgroups.y, ${id("linear")} / (${STEP}.workgroups.x * ${STEP}.workgroups.y))`;
   const isAsked = values.some((value) => value.includes(id("workgroups")));
   return [
     `${attributes.join(" ")}`,
     `fn ${ENTRY}(${parameters.join(", ")}) {`,
-    // It is bound, whether something is read from it or not.
-    ...(isOnly ? [`  _ = &${STEP};`] : []),
-    `  let ${id("linear")} = ${isOnly ? "" : `${STEP}.first_workgroup + `}${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
+    // They are bound, whether something is read from them or not.
+    ...[STEP, ...based].map((name) => `  _ = &${name};`),
+    `  let ${id("linear")} = ${isOnly ? "" : `${STEP}.first_and_shape.x + `}${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
     `  let ${id("workgroup")} = ${workgroup};`,
-    ...(isAsked
-      ? [`  let ${id("workgroups")} = vec3u(${STEP}.workgroups_x, ${STEP}.workgroups_y, ${STEP}.workgroups_z);`]
-      : []),
+    ...(isAsked ? [`  let ${id("workgroups")} = ${STEP}.workgroups.xyz;`] : []),
     isRow
       ? `  let ${id("invocation")} = vec3u(${id("linear")} * ${x} + ${id("local")}.x, 0u, 0u);`
       : `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
