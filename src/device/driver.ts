@@ -267,6 +267,8 @@ export interface DeviceKernel {
   readonly runsBeside?: true;
   /** How invocations are grouped; missing for functions, whose steps may begin and end anywhere. */
   readonly workgroups?: WorkgroupShape;
+  /** Why the kernel runs paged and never in steps: for messages. Missing where it runs in steps. */
+  readonly onlyPaged?: string;
   /**
    * Begins a dispatch whose pages come as the kernel asks for them. Missing where the kernel cannot run so. Throws what
    * `execute` throws.

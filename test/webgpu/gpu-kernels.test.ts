@@ -94,22 +94,59 @@ test(
   },
 );
 
-test("more arrays than the device can bind are refused, with the limit", { skip }, async (t) => {
-  const { memory } = await open(t, 16, { maxStorageBuffersPerShaderStage: 3 });
-  const names = ["a", "b", "c", "d"];
-  const wgsl = [
-    ...names.map((name, i) => `@group(0) @binding(${i}) var<storage, read_write> ${name}: array<u32>;`),
-    `@compute @workgroup_size(1) fn main() { ${names.map((name) => `${name}[0] = 1;`).join(" ")} }`,
-  ].join("\n");
-  const footprint = Object.fromEntries(names.map((name) => [name, "whole" as const]));
-  await assert.rejects(
-    memory.createKernel({ wgsl, footprint }),
-    (error) =>
-      error instanceof KernelError &&
-      error.line === 4 &&
-      /"d" is one of 4 arrays and buffers, more than the 3 .*maxStorageBuffersPerShaderStage/.test(error.reason),
-  );
-});
+const FOUR_NAMES = ["a", "b", "c", "d"];
+const FOUR_ARRAYS = [
+  ...FOUR_NAMES.map((name, i) => `@group(0) @binding(${i}) var<storage, read_write> ${name}: array<u32>;`),
+  "@compute @workgroup_size(8) fn main(@builtin(global_invocation_id) id: vec3u) {",
+  "  d[id.x] = a[id.x] + 10u * b[id.x] + 100u * c[id.x];",
+  "}",
+].join("\n");
+
+test(
+  "a kernel with more arrays than the device can bind runs paged, with and without footprints",
+  { skip },
+  async (t) => {
+    const { memory } = await open(t, 6, { maxStorageBuffersPerShaderStage: 3 });
+    const length = (2 * PAGE) / 4;
+    for (const footprint of [{}, Object.fromEntries(FOUR_NAMES.map((name) => [name, { each: 1 }]))]) {
+      const kernel = await memory.createKernel({ wgsl: FOUR_ARRAYS, footprint });
+      const arrays = Object.fromEntries(
+        FOUR_NAMES.map((label) => [label, memory.createArray("u32", length, { label })]),
+      );
+      for (const [n, name] of FOUR_NAMES.entries()) await arrays[name]?.write(new Uint32Array(length).fill(n + 1));
+      const { mode, why } = await kernel.dispatch({ invocations: length, arrays });
+      assert.equal(mode, "paged");
+      assert.match(why, /"d" is one of 4 arrays and buffers, more than the 3 .*maxStorageBuffersPerShaderStage/);
+      assert.deepEqual(await arrays.d?.read(), new Uint32Array(length).fill(321));
+      for (const mode of ["resident", "streamed"] as const) {
+        await assert.rejects(
+          kernel.dispatch({ invocations: length, arrays, mode }),
+          memoryError("ENOTSUP", new RegExp(`runs in mode "paged" alone, not "${mode}": "d" is one of 4 arrays`)),
+        );
+      }
+      for (const array of Object.values(arrays)) array.destroy();
+    }
+  },
+);
+
+test(
+  "more arrays than the device can bind are refused where there are too many for paging too, with the limit",
+  { skip },
+  async (t) => {
+    const { memory } = await open(t, 16, { maxStorageBuffersPerShaderStage: 2 });
+    const wgsl = FOUR_ARRAYS;
+    const footprint = Object.fromEntries(FOUR_NAMES.map((name) => [name, "whole" as const]));
+    await assert.rejects(
+      memory.createKernel({ wgsl, footprint }),
+      (error) =>
+        error instanceof KernelError &&
+        error.line === 3 &&
+        /"c" is one of 4 arrays and buffers, more than the 2 .*; the kernel cannot be paged on this device: .* 3, more than the 2/.test(
+          error.reason,
+        ),
+    );
+  },
+);
 
 test("a kernel that is a function is refused by the GPU", { skip }, async (t) => {
   const { device } = await (await import("./opened-device.js")).openDevice(t);

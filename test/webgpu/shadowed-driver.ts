@@ -156,12 +156,14 @@ class FollowedKernel implements DeviceKernel {
   readonly #kernel: DeviceKernel;
   readonly #device: ShadowedDevice;
 
+  readonly onlyPaged?: string;
   /** Missing where the GPU's kernel cannot be paged. */
   readonly beginPaged?: (dispatch: PagedDispatch) => Promise<PagedRun>;
 
   constructor(kernel: DeviceKernel, device: ShadowedDevice) {
     this.#kernel = kernel;
     this.#device = device;
+    if (kernel.onlyPaged !== undefined) this.onlyPaged = kernel.onlyPaged;
     if (kernel.beginPaged !== undefined) {
       this.beginPaged = async (dispatch) =>
         new FollowedRun((await kernel.beginPaged?.(dispatch)) ?? assert.fail(), device);

@@ -2,26 +2,34 @@
 
 import { KernelError } from "../kernel-error.js";
 import type { KernelDescription } from "../wgsl/describe.js";
-import { errorAt } from "../wgsl/error-at.js";
+import type { SyntaxNode } from "../wgsl/parse.js";
 import type { DeviceGone } from "./device-gone.js";
 import type { EffectiveLimits } from "./limits.js";
 
-/** Throws a `KernelError` for what the device's compiler refuses, and for more arrays than the device can bind. */
+/** What is too much of a kernel for its device to bind: the first variable that is, and why. */
+export interface TooMany {
+  readonly node: SyntaxNode;
+  readonly why: string;
+}
+
+/** null for a kernel whose arrays, and buffers of its caller's, the device can bind one by one. */
+export function tooManyArrays(
+  { arrays, bindings }: KernelDescription,
+  { maxStorageBuffersPerShaderStage: most }: EffectiveLimits,
+): TooMany | null {
+  const storage = [...arrays, ...bindings.filter(({ kind }) => kind === "storage")];
+  if (storage.length <= most) return null;
+  const { name, node } = storage[most];
+  const why = `"${name}" is one of ${storage.length} arrays and buffers, more than the ${most} that the device can bind (maxStorageBuffersPerShaderStage)`;
+  return { node, why };
+}
+
+/** Throws a `KernelError` for what the device's compiler refuses. */
 export async function checkKernel(
   device: GPUDevice,
   gone: DeviceGone,
-  { arrays, bindings, source: { text } }: KernelDescription,
-  { maxStorageBuffersPerShaderStage: most }: EffectiveLimits,
+  { source: { text } }: KernelDescription,
 ): Promise<void> {
-  const storage = [...arrays, ...bindings.filter(({ kind }) => kind === "storage")];
-  if (storage.length > most) {
-    const { name, node } = storage[most];
-    throw errorAt(
-      text,
-      node.start,
-      `"${name}" is one of ${storage.length} arrays and buffers, more than the ${most} that the device can bind (maxStorageBuffersPerShaderStage)`,
-    );
-  }
   device.pushErrorScope("validation");
   const shader = device.createShaderModule({ label: "pageferry: a kernel as it was written", code: text });
   const invalid = device.popErrorScope();

@@ -3,7 +3,9 @@
 import type { DeviceKernel, WgslKernel } from "../driver.js";
 import { KernelError } from "../kernel-error.js";
 import { describe, type KernelDescription } from "../wgsl/describe.js";
-import { checkKernel } from "./check-kernel.js";
+import { errorAt } from "../wgsl/error-at.js";
+import { placesOf } from "../wgsl/rewrite/module-text.js";
+import { checkKernel, type TooMany, tooManyArrays } from "./check-kernel.js";
 import type { EffectiveLimits } from "./limits.js";
 import { PagedDispatches } from "./paged/paged-dispatches.js";
 import type { StepVariant } from "../wgsl/rewrite/step.js";
@@ -22,10 +24,16 @@ export async function createKernel(
 ): Promise<DeviceKernel> {
   const { device, gone } = context;
   const description = describe({ text, entryPoint, constants, bindings });
-  await checkKernel(device, gone, description, limits);
+  await checkKernel(device, gone, description);
   const pipelines = new StepPipelines(device, gone, description, label);
-  const { module } = await pipelines.take(WHOLE);
-  const isWritable = (n: number): boolean => module.bindings[n].writable;
+  const places = placesOf(description, []);
+  const isWritable = (n: number): boolean => places[n].writable;
+  const tooMany = tooManyArrays(description, limits);
+  if (tooMany !== null) {
+    const paged = await pagedInstead(context, limits, label, description, tooMany);
+    return new WebgpuKernel(context, label, description, pipelines, [], paged, tooMany.why);
+  }
+  await pipelines.take(WHOLE);
   const read = description.arrays.filter((_, n) => !isWritable(n)).map(({ name }) => name);
   // Where invocations wait for each other, what is loaded from storage that nobody writes may decide how often.
   const mayDecide = description.workgroups.whole && read.length > 0;
@@ -36,6 +44,25 @@ export async function createKernel(
   });
   const paged = await pagedDispatches(context, limits, label, description, footprint);
   return new WebgpuKernel(context, label, description, pipelines, arrays, paged);
+}
+
+/** What runs a kernel whose arrays the device cannot bind one by one: paged, it binds the pools. */
+async function pagedInstead(
+  context: KernelContext,
+  limits: EffectiveLimits,
+  label: string,
+  description: KernelDescription,
+  { node, why }: TooMany,
+): Promise<PagedDispatches> {
+  try {
+    const paged = new PagedDispatches(context, limits, label, description);
+    await paged.check();
+    paged.assertBindable();
+    return paged;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw errorAt(description.source.text, node.start, `${why}; ${error.reason}`);
+  }
 }
 
 /** null for a kernel that cannot be paged, and need not: all is said about what it uses. */

@@ -10,6 +10,8 @@ export interface DispatchRequest extends Omit<PlanRequest, "mode"> {
   readonly unknown: readonly string[];
   /** Can the device run the kernel page by page? */
   readonly canPage: boolean;
+  /** Why it can run the kernel in no other way. */
+  readonly onlyPaged?: string | undefined;
   readonly mode: "auto" | DispatchMode;
 }
 
@@ -22,9 +24,9 @@ export interface DispatchPlan {
   readonly steps: StepPlan | null;
 }
 
-/** Throws ENOMEM, with both numbers, when the mode that was asked for, or every mode, needs more than there is; ENOTSUP for a kernel that cannot be paged and has to be. */
+/** Throws ENOMEM, with both numbers, when the mode that was asked for, or every mode, needs more than there is; ENOTSUP for a kernel that cannot be paged and has to be, and for one that has to be and shall not. */
 export function planDispatch(request: DispatchRequest): DispatchPlan {
-  const { kernel, operands, invocations, pageSize, frames, mode, canPage, unknown } = request;
+  const { kernel, operands, invocations, pageSize, frames, mode, canPage, onlyPaged, unknown } = request;
   const pages = countPages(operands, 0, invocations, pageSize);
   const all = `${pages * pageSize} bytes`;
   const device = `${frames * pageSize} bytes of device memory`;
@@ -33,9 +35,12 @@ export function planDispatch(request: DispatchRequest): DispatchPlan {
       throw new MemoryError("ENOTSUP", `kernel "${kernel}" cannot be paged by this device: only kernels in WGSL can`);
     return { mode, why: `mode "paged" was asked for`, pages, steps: null };
   }
+  if (onlyPaged !== undefined && mode !== "auto")
+    throw new MemoryError("ENOTSUP", `kernel "${kernel}" runs in mode "paged" alone, not "${mode}": ${onlyPaged}`);
   if (mode !== "auto")
     return { mode, why: `mode "${mode}" was asked for`, pages, steps: planSteps({ ...request, mode }) };
   const paged = (why: string): DispatchPlan => ({ mode: "paged", why, pages, steps: null });
+  if (onlyPaged !== undefined) return paged(onlyPaged);
   if (pages > frames && unknown.length > 0 && canPage)
     return paged(`${all} are more than the ${device}, and no footprint says which of "${unknown[0]}" are used when`);
   try {

@@ -79,6 +79,7 @@ export class LocalKernel {
       runsBeside: this.#kernel.runsBeside === true,
       lookahead: this.#kernel.lookahead ?? attached.device.lookahead,
       canPage: this.#kernel.beginPaged !== undefined,
+      onlyPaged: this.#kernel.onlyPaged,
       mode,
     });
     if (plan.steps !== null) {

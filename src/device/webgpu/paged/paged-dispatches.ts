@@ -43,6 +43,11 @@ export class PagedDispatches {
     return this.#pipelines.check();
   }
 
+  /** Throws a `KernelError` where the device's limits are too low for the pools. */
+  assertBindable(): void {
+    this.#pipelines.assertBindable();
+  }
+
   async begin(dispatch: PagedDispatch): Promise<PagedRun> {
     const { device, gone, pools, mostWorkgroups } = this.#context;
     gone.assertUsable();
