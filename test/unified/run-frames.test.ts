@@ -130,3 +130,20 @@ test("what a kernel writes lies in other buffers than what it only reads, as lon
   assert.equal(memory.stats.evictions, 0);
   assert.equal(memory.stats.device.usedBytes, 12 * PAGE);
 });
+
+test("a page that comes to be written where it lies counts as written, also if it was written before it came", async (t) => {
+  const seen = new Map<string, number[]>();
+  const driver = inBuffers(8, 4, ({ slices }) => {
+    for (const { name, frames } of slices) seen.set(name, [...new Set(Array.from(frames, (frame) => frame >>> 2))]);
+  });
+  const { memory } = await openMemory(t, { driver });
+  const [y, x] = [memory.createArray("u32", 1024), memory.createArray("u32", 1024)];
+  await y.write(new Uint32Array(1024).fill(7));
+  await y.prefetch("device");
+  const writes = await memory.createKernel({ host: { writes: ["y"], run() {} }, footprint: { y: "whole" } });
+  await writes.dispatch({ invocations: 1, arrays: { y } });
+  const reads = await memory.createKernel({ host: { writes: [], run() {} }, footprint: { x: "whole" } });
+  await reads.dispatch({ invocations: 1, arrays: { x } });
+  assert.deepEqual(seen.get("y"), [0]);
+  assert.deepEqual(seen.get("x"), [1]);
+});
