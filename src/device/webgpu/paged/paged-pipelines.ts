@@ -96,8 +96,7 @@ export class PagedPipelines {
     if (known !== undefined) return known;
     const device = this.#device;
     const { pageSize, pools } = this.#pools;
-    const words = pools.map(({ buffer }) => buffer.size / 4);
-    const module = this.#text.write({ dimensions, pageSize, pools: words, poolShift: this.poolShift });
+    const module = this.#text.write({ dimensions, pageSize, pools: pools.length, poolShift: this.poolShift });
     device.pushErrorScope("validation");
     const shader = device.createShaderModule({ label: this.#moduleLabel, code: module.code });
     const invalid = await this.#gone.until(device.popErrorScope());

@@ -19,8 +19,7 @@ export type Lookup = "note" | "look" | "trace" | "check";
 
 export interface MemoryShape {
   readonly pageSize: number;
-  /** Words of each. */
-  readonly pools: readonly number[];
+  readonly pools: number;
   /** Bits of an address that are its word in a pool. */
   readonly poolShift: number;
   /** Pools are declared with atomic words. */
@@ -261,8 +260,7 @@ export class Accessors {
 
   /** A statement with the word at address `at`, in whichever pool that is. */
   #inPool(statement: (word: string) => string): string {
-    const { poolShift } = this.#memory;
-    const pools = this.#memory.pools.length;
+    const { pools, poolShift } = this.#memory;
     if (pools === 1) return `  ${statement(`${RESERVED}pool_0[at]`)}`;
     const mask = `${2 ** poolShift - 1}u`;
     const cases = Array.from({ length: pools }, (_, pool) => {
@@ -274,7 +272,7 @@ export class Accessors {
 
   /** After a switch whose cases all return, which not every compiler sees. */
   #unreached(value: string): string {
-    return this.#memory.pools.length === 1 ? "" : `\n  return ${value};`;
+    return this.#memory.pools === 1 ? "" : `\n  return ${value};`;
   }
 
   /** Notes what `sites` have used, which "trace" has kept. */

@@ -106,8 +106,8 @@ export class PagedKernelText {
     const phases = ways.map(
       (phase) => new PhaseFunctions(description, this.#paths, this.#flow, accessors, held, phase),
     );
-    const pools = variant.pools.map((_, pool) => FIRST_POOL_BINDING + pool);
-    const tables = FIRST_POOL_BINDING + pools.length;
+    const pools = Array.from({ length: variant.pools }, (_, pool) => FIRST_POOL_BINDING + pool);
+    const tables = FIRST_POOL_BINDING + variant.pools;
     const [state, parameters] = [tables + 1, tables + 2];
     const bindings = placesOf({ ...description, arrays: [] }, []).map((place) => ({
       ...place,
@@ -124,10 +124,8 @@ export class PagedKernelText {
     const word = atomic ? "atomic<u32>" : "u32";
     const code = [
       ...declarationsOf(description, variable),
-      // Of fixed lengths, so that a compiler that bounds indices has them without looking.
-      ...pools.map((binding, pool) =>
-        declared(binding, "storage, read_write", `pool_${binding}`, `array<${word}, ${variant.pools[pool]}>`),
-      ),
+      // Not of fixed lengths, although they have some: WebKit takes none above 65,535 elements.
+      ...pools.map((binding) => declared(binding, "storage, read_write", `pool_${binding}`, `array<${word}>`)),
       declared(tables, "storage, read", "tables", "array<u32>"),
       declared(state, "storage, read_write", "state", "array<atomic<u32>>"),
       parametersText(arrays.length),
@@ -160,7 +158,7 @@ export class PagedKernelText {
 
   /** Units are the invocations of a workgroup of ours; the kernel's own only give ids. */
   #laneEntry(
-    { dimensions }: PagedVariant,
+    { dimensions, pools }: PagedVariant,
     [first, second, third]: readonly PhaseFunctions[],
     held: HeldStores,
     accessors: Accessors,
@@ -181,7 +179,7 @@ export class PagedKernelText {
       `@compute @workgroup_size(${LANES})`,
       `fn ${name}(@builtin(workgroup_id) ${id("slot")}: vec3u, @builtin(num_workgroups) ${id("slots")}: vec3u, @builtin(local_invocation_index) ${id("lane")}: u32) {`,
       `  let ${id("number")} = (${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x) * ${LANES}u + ${id("lane")};`,
-      ...unitText(),
+      ...unitText(pools),
       dimensions === 1
         ? `  let ${id("invocation")} = vec3u(${id("unit")}, 0u, 0u);`
         : `  let ${id("invocation")} = vec3u(${id("unit")} % ${shape("x")}, (${id("unit")} / ${shape("x")}) % ${shape("y")}, ${id("unit")} / (${shape("x")} * ${shape("y")}));`,
@@ -198,7 +196,7 @@ export class PagedKernelText {
     return [{ name, text: text.join("\n") }];
   }
 
-  #workgroupEntries({ dimensions }: PagedVariant, phases: readonly PhaseFunctions[]): Entry[] {
+  #workgroupEntries({ dimensions, pools }: PagedVariant, phases: readonly PhaseFunctions[]): Entry[] {
     const { workgroups, source } = this.#description;
     const { entry, names, text } = source;
     const given = entryArguments(names, entry, text);
@@ -217,7 +215,7 @@ export class PagedKernelText {
         attributes.join(" "),
         `fn ${name}(${parameters.join(", ")}) {`,
         `  let ${id("number")} = ${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
-        ...unitText(),
+        ...unitText(pools),
         ...(i === 0
           ? []
           : [
@@ -250,12 +248,14 @@ const PENDING_BIT = `(1u << (${RESERVED}number & 31u))`;
 const PENDING = `atomicOr(&${PENDING_WORD}, ${PENDING_BIT}); atomicStore(&${STATE_NAME}[${PARAMETERS_NAME}.counters + ${COUNTERS.pending}u], 1u);`;
 
 /** From the number of a unit in the round to that in the dispatch. */
-function unitText(): string[] {
+function unitText(pools: number): string[] {
+  const empty = Array.from({ length: pools }, (_, pool) => ` || arrayLength(&${RESERVED}pool_${pool}) == 0u`);
   const number = `${RESERVED}number`;
   const unit = `${RESERVED}unit`;
   return [
-    // There are no more units than bits of the state; and a compiler that bounds indices by its length has that at hand from here on.
-    `  if (${number} >= min(${PARAMETERS_NAME}.count, arrayLength(&${STATE_NAME}) << 5u)) { return; }`,
+    // There are no more units than bits of the state, and no pool is empty. It is asked, because compilers bound indices by these
+    // lengths, and have them at hand from here on.
+    `  if (${number} >= min(${PARAMETERS_NAME}.count, arrayLength(&${STATE_NAME}) << 5u)${empty.join("")}) { return; }`,
     `  var ${unit} = ${PARAMETERS_NAME}.first + ${number};`,
     `  if (${PARAMETERS_NAME}.list != 0u) { ${unit} = ${TABLES_NAME}[${PARAMETERS_NAME}.list + ${number}]; }`,
   ];
