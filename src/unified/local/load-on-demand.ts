@@ -3,6 +3,7 @@
 import { loadPart } from "../../device/load-part.js";
 import type * as OnDemand from "./on-demand.js";
 
+/** An `import()` of what is loaded already takes some 7 microseconds, too much for every prefetch. */
 let part: typeof OnDemand | undefined;
 
 export async function loadOnDemand(purpose: string): Promise<typeof OnDemand> {
