@@ -24,7 +24,7 @@ import { render, splice } from "./render.js";
 
 /** What differs from one use of a kernel to another. */
 export interface StepVariant {
-  /** Arrays without a fixed length that may be bound by a part, beginning with element `base`. */
+  /** Arrays without a fixed length that are bound by a part, which need not begin with element 0. */
   readonly based: readonly string[];
   /** Arrays that the kernel only reads, but which lie in a buffer that it writes: they are declared as if it wrote them. */
   readonly writable: readonly string[];
@@ -59,26 +59,26 @@ export interface StepModule {
 const ENTRY_ONLY: ReadonlySet<string> = new Set(["compute", "workgroup_size"]);
 
 const ENTRY = `${RESERVED}entry`;
-/** Of an array: the element that its part begins with, in a function; and what works it out. */
+/** Of an array: the element that its part begins with, as a function has it; and a function that works it out. */
 const BASE = `${RESERVED}base_`;
 const BASE_OF = `${RESERVED}base_of_`;
 const STEP = `${RESERVED}step`;
 
 /** Dispatched as workgroups (x, y, 1), where x times y is the number of workgroups of the step. */
 export function rewriteStep(description: KernelDescription, variant: StepVariant): StepModule {
-  const { text, instances } = description.source;
+  const { names, text, instances } = description.source;
+  const inLoops = new Map(instances.map((instance) => [instance, arraysInLoops(names, instance, variant.based)]));
+  const worksOut = new Set([...inLoops.values()].flatMap((arrays) => [...arrays]));
   const bindings = placesOf(description, variant.writable);
   const binding = bindings.length;
   const parameters = parametersOf(binding, variant.based);
   const code = [
     ...declarationsOf(description, (node) => withPlace(text, node, bindings)),
-    ...instances.map((instance) => functionText(description, variant, instance)),
+    ...[...inLoops].map(([instance, arrays]) => functionText(description, variant, instance, arrays)),
     INDEX_DECLARATION,
     structText(variant.based),
     `@group(0) @binding(${binding}) var<uniform> ${STEP}: ${STEP}_parameters;`,
-    ...description.arrays
-      .filter(({ name }) => variant.based.includes(name))
-      .map(({ node }) => baseText(description, node)),
+    ...description.arrays.filter(({ name }) => worksOut.has(name)).map(({ node }) => baseText(names, node)),
     entryText(description, variant),
   ].join("\n");
   return { code, entryPoint: ENTRY, bindings, parameters };
@@ -95,19 +95,23 @@ function structText(based: readonly string[]): string {
   return `struct ${STEP}_parameters {\n${members.map((name) => `  ${name}: vec4u,`).join("\n")}\n}`;
 }
 
-function functionText(description: KernelDescription, variant: StepVariant, instance: Instance): string {
+function functionText(
+  description: KernelDescription,
+  variant: StepVariant,
+  instance: Instance,
+  inLoops: ReadonlySet<string>,
+): string {
   const { names, text, entry } = description.source;
   const { fn } = instance;
   const ours = fn === entry ? ioAttributes(fn) : null;
   const based = new Set<string>();
-  const repeated = arraysInLoops(names, instance);
   return render(text, fn, (node, renderPart) => {
     if (node === fn.name) return instance.name;
     if (node === fn.body) {
       const body = splice(text, node.start, node.end, childrenOf(node), renderPart);
       const start = body.indexOf("{") + 1;
       const bases = [...based].map((name) => {
-        const base = repeated.has(name) ? `${BASE_OF}${name}()` : `${STEP}.part_${name}.x`;
+        const base = inLoops.has(name) ? `${BASE_OF}${name}()` : `${STEP}.part_${name}.x`;
         return ` let ${BASE}${name} = ${base};`;
       });
       return body.slice(0, start) + bases.join("") + body.slice(start);
@@ -142,21 +146,22 @@ function functionText(description: KernelDescription, variant: StepVariant, inst
 
 /**
  * Where elements are used in a loop, the base stands on the length of the part: compilers bound each index by that, too, and have
- * it at hand from there on, where they would work it out in every round.
+ * it at hand from there on, where they would work it out in every round. A function of the module, where no parameter hides
+ * `arrayLength`.
  */
-function baseText({ source: { names } }: KernelDescription, node: GlobalVarElem): string {
+function baseText(names: Names, node: GlobalVarElem): string {
   const name = nameOf(node);
   const length = `arrayLength(&${name}${wrapperMember(names, node.name.typeRef)})`;
   return `fn ${BASE_OF}${name}() -> u32 { return ${length} + (${STEP}.part_${name}.x - ${STEP}.part_${name}.z); }`;
 }
 
-/** Those whose elements an instance uses within a loop of its own. */
-function arraysInLoops(names: Names, instance: Instance): Set<string> {
+/** Those of `arrays` whose elements an instance uses within a loop of its own. */
+function arraysInLoops(names: Names, instance: Instance, arrays: readonly string[]): Set<string> {
   const found = new Set<string>();
   const visit = (node: Node, inLoop: boolean): void => {
     if (inLoop && node.kind === "component-expression") {
       const root = rootOf(names, instance, node.base);
-      if (root?.whole === true) found.add(nameOf(root.variable));
+      if (root?.whole === true && arrays.includes(nameOf(root.variable))) found.add(nameOf(root.variable));
     }
     const loops = inLoop || node.kind === "for" || node.kind === "loop" || node.kind === "while";
     for (const child of childrenOf(node)) visit(child, loops);
