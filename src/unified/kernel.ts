@@ -65,7 +65,7 @@ export interface DispatchOptions {
   uniforms?: Record<string, unknown>;
   /**
    * Default "auto": resident when everything fits at once; else streamed, where footprints say what each step uses and a step
-   * fits; else paged.
+   * fits; else paged. A kernel with more arrays than the device can bind is always paged.
    */
   mode?: "auto" | DispatchMode;
   /**
@@ -191,7 +191,7 @@ export class Kernel {
 
   /**
    * Runs the kernel. Rejects with EINVAL for arrays or counts that do not fit the footprint, ENOMEM when one step exceeds
-   * device memory, EBUSY for a page that a conflicting pin holds (any pin; on a coherent device, one for writing or of an array that
+   * device memory, ENOTSUP for a mode that the kernel cannot be run in, EBUSY for a page that a conflicting pin holds (any pin; on a coherent device, one for writing or of an array that
    * the kernel writes); once the kernel has begun, with a `DispatchError` that says how many invocations completed, or with
    * the signal's reason when it was aborted: the arrays that the kernel writes are then unspecified, all others untouched.
    */

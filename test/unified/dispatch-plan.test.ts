@@ -61,6 +61,19 @@ test("a mode that was asked for is the mode, or refused with what it would need"
   );
 });
 
+test("a kernel that the device can only page is paged, however much room there is, or refused with the reason", () => {
+  const onlyPaged = "it has nine arrays";
+  for (const mode of ["auto", "paged"] as const)
+    assert.equal(planDispatch(request({ mode, onlyPaged, frames: 20 })).mode, "paged");
+  assert.equal(planDispatch(request({ onlyPaged, frames: 20 })).why, onlyPaged);
+  for (const mode of ["resident", "streamed"] as const) {
+    assert.throws(
+      () => planDispatch(request({ mode, onlyPaged, frames: 20 })),
+      memoryError("ENOTSUP", new RegExp(`runs in mode "paged" alone, not "${mode}": it has nine arrays`)),
+    );
+  }
+});
+
 test("a step is whole workgroups, whole rows of them in two dimensions and slabs in three", () => {
   const workgroups = { size: [8, 4, 2], whole: false } as const;
   assert.equal(granuleOf(undefined, [100, 1, 1]), 1);

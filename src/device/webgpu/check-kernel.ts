@@ -1,4 +1,4 @@
-/** What a GPU has to say of a kernel as it was written, before any of it is rewritten: so that places are those of its own text. */
+/** What a GPU and its limits say of a kernel as it was written, before it is rewritten: so that places are those of its own text. */
 
 import { KernelError } from "../kernel-error.js";
 import type { KernelDescription } from "../wgsl/describe.js";

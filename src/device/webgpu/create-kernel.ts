@@ -4,9 +4,9 @@ import type { DeviceKernel, WgslKernel } from "../driver.js";
 import { KernelError } from "../kernel-error.js";
 import { describe, type KernelDescription } from "../wgsl/describe.js";
 import { errorAt } from "../wgsl/error-at.js";
-import { placesOf } from "../wgsl/rewrite/module-text.js";
 import { checkKernel, type TooMany, tooManyArrays } from "./check-kernel.js";
 import type { EffectiveLimits } from "./limits.js";
+import { OnlyPagedKernel } from "./paged/only-paged-kernel.js";
 import { PagedDispatches } from "./paged/paged-dispatches.js";
 import type { StepVariant } from "../wgsl/rewrite/step.js";
 import { StepPipelines } from "./step-pipelines.js";
@@ -15,7 +15,10 @@ import { type KernelContext, WebgpuKernel } from "./webgpu-kernel.js";
 /** Everything at once, each array declared as the kernel has it. */
 const WHOLE: StepVariant = { based: [], writable: [], dimensions: 1, isWhole: true, isOnly: true };
 
-/** Throws a `KernelError` for what cannot be run here. The kernel as it is run when everything is resident is compiled then. */
+/**
+ * Throws a `KernelError` for what cannot be run here. The kernel as it is run when everything is resident is compiled then, or
+ * as it is paged where it cannot be resident.
+ */
 export async function createKernel(
   context: KernelContext,
   limits: EffectiveLimits,
@@ -25,15 +28,11 @@ export async function createKernel(
   const { device, gone } = context;
   const description = describe({ text, entryPoint, constants, bindings });
   await checkKernel(device, gone, description);
-  const pipelines = new StepPipelines(device, gone, description, label);
-  const places = placesOf(description, []);
-  const isWritable = (n: number): boolean => places[n].writable;
   const tooMany = tooManyArrays(description, limits);
-  if (tooMany !== null) {
-    const paged = await pagedInstead(context, limits, label, description, tooMany);
-    return new WebgpuKernel(context, label, description, pipelines, [], paged, tooMany.why);
-  }
-  await pipelines.take(WHOLE);
+  if (tooMany !== null) return onlyPaged(context, limits, label, description, tooMany);
+  const pipelines = new StepPipelines(device, gone, description, label);
+  const { module } = await pipelines.take(WHOLE);
+  const isWritable = (n: number): boolean => module.bindings[n].writable;
   const read = description.arrays.filter((_, n) => !isWritable(n)).map(({ name }) => name);
   // Where invocations wait for each other, what is loaded from storage that nobody writes may decide how often.
   const mayDecide = description.workgroups.whole && read.length > 0;
@@ -46,22 +45,21 @@ export async function createKernel(
   return new WebgpuKernel(context, label, description, pipelines, arrays, paged);
 }
 
-/** What runs a kernel whose arrays the device cannot bind one by one: paged, it binds the pools. */
-async function pagedInstead(
+/** Throws a `KernelError` at the first array that is too much, with both reasons, where the kernel cannot be paged either. */
+async function onlyPaged(
   context: KernelContext,
   limits: EffectiveLimits,
   label: string,
   description: KernelDescription,
   { node, why }: TooMany,
-): Promise<PagedDispatches> {
+): Promise<DeviceKernel> {
   try {
     const paged = new PagedDispatches(context, limits, label, description);
-    await paged.check();
-    paged.assertBindable();
-    return paged;
+    await paged.prepare();
+    return new OnlyPagedKernel(description.workgroups, paged, why);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    throw errorAt(description.source.text, node.start, `${why}; ${error.reason}`);
+    throw errorAt(description.source.text, node.start, `${why}; ${error.reason}`, error.code);
   }
 }
 

@@ -37,7 +37,6 @@ export interface KernelContext {
 export class WebgpuKernel implements DeviceKernel {
   readonly runsBeside = true;
   readonly workgroups: WorkgroupShape;
-  readonly onlyPaged?: string;
   readonly beginPaged?: (dispatch: PagedDispatch) => Promise<PagedRun>;
   readonly #paged: PagedDispatches | null;
   #scratchBytes = 0;
@@ -58,11 +57,9 @@ export class WebgpuKernel implements DeviceKernel {
     pipelines: StepPipelines,
     arrays: readonly ArrayVariable[],
     paged: PagedDispatches | null,
-    onlyPaged?: string,
   ) {
     this.#context = context;
     this.#paged = paged;
-    if (onlyPaged !== undefined) this.onlyPaged = onlyPaged;
     if (paged !== null) this.beginPaged = (dispatch) => paged.begin(dispatch);
     this.#label = label;
     this.#pipelines = pipelines;

@@ -24,23 +24,27 @@ export interface DispatchPlan {
   readonly steps: StepPlan | null;
 }
 
-/** Throws ENOMEM, with both numbers, when the mode that was asked for, or every mode, needs more than there is; ENOTSUP for a kernel that cannot be paged and has to be, and for one that has to be and shall not. */
+/**
+ * Throws ENOMEM, with both numbers, when the mode that was asked for, or every mode, needs more than there is; ENOTSUP for a
+ * mode that the kernel cannot be run in.
+ */
 export function planDispatch(request: DispatchRequest): DispatchPlan {
   const { kernel, operands, invocations, pageSize, frames, mode, canPage, onlyPaged, unknown } = request;
   const pages = countPages(operands, 0, invocations, pageSize);
   const all = `${pages * pageSize} bytes`;
   const device = `${frames * pageSize} bytes of device memory`;
+  const paged = (why: string): DispatchPlan => ({ mode: "paged", why, pages, steps: null });
   if (mode === "paged") {
     if (!canPage)
       throw new MemoryError("ENOTSUP", `kernel "${kernel}" cannot be paged by this device: only kernels in WGSL can`);
-    return { mode, why: `mode "paged" was asked for`, pages, steps: null };
+    return paged(`mode "paged" was asked for`);
   }
-  if (onlyPaged !== undefined && mode !== "auto")
+  if (onlyPaged !== undefined) {
+    if (mode === "auto") return paged(onlyPaged);
     throw new MemoryError("ENOTSUP", `kernel "${kernel}" runs in mode "paged" alone, not "${mode}": ${onlyPaged}`);
+  }
   if (mode !== "auto")
     return { mode, why: `mode "${mode}" was asked for`, pages, steps: planSteps({ ...request, mode }) };
-  const paged = (why: string): DispatchPlan => ({ mode: "paged", why, pages, steps: null });
-  if (onlyPaged !== undefined) return paged(onlyPaged);
   if (pages > frames && unknown.length > 0 && canPage)
     return paged(`${all} are more than the ${device}, and no footprint says which of "${unknown[0]}" are used when`);
   try {

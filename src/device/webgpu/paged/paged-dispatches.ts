@@ -43,9 +43,9 @@ export class PagedDispatches {
     return this.#pipelines.check();
   }
 
-  /** Throws a `KernelError` where the device's limits are too low for the pools. */
-  assertBindable(): void {
-    this.#pipelines.assertBindable();
+  /** Compiles it for one dimension. Throws a `KernelError` as well where the device's limits are too low for the pools. */
+  async prepare(): Promise<void> {
+    await this.#pipelines.take(1);
   }
 
   async begin(dispatch: PagedDispatch): Promise<PagedRun> {

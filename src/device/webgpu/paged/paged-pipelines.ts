@@ -73,19 +73,15 @@ export class PagedPipelines {
     if (this.#tooLow === null) await this.#shaderOf(1);
   }
 
-  /** Throws a `KernelError`, ENOTSUP, where the device's limits are too low. */
-  assertBindable(): void {
-    const why = this.#tooLow;
-    if (why === null) return;
-    const { text, entry } = this.#description.source;
-    throw errorAt(text, entry.start, `the kernel cannot be paged on this device: ${why}`, "ENOTSUP");
-  }
-
   /** Throws a `KernelError` for what the GPU cannot run: ENOTSUP where only its limits are too low. */
   async take(dimensions: 1 | 3): Promise<PagedPipeline> {
     const known = this.#made.get(dimensions);
     if (known !== undefined) return known;
-    this.assertBindable();
+    const why = this.#tooLow;
+    if (why !== null) {
+      const { text, entry } = this.#description.source;
+      throw errorAt(text, entry.start, `the kernel cannot be paged on this device: ${why}`, "ENOTSUP");
+    }
     const made = await this.#gone.until(this.#make(await this.#shaderOf(dimensions)));
     this.#made.set(dimensions, made);
     return made;
