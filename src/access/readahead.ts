@@ -10,7 +10,7 @@ const MOST_BYTES = 2 * 1024 * 1024;
 export class Readahead {
   readonly #most: number;
   /** Where runs ended that were brought before, and how many pages each had. */
-  #ended: ReadonlyMap<number, number> = new Map();
+  #ended = new Map<number, number>();
   #ending = new Map<number, number>();
 
   constructor(pageSize: number) {
@@ -30,7 +30,9 @@ export class Readahead {
 
   /** What is missed from now on follows what was brought until now. */
   next(): void {
+    const before = this.#ended;
     this.#ended = this.#ending;
-    this.#ending = new Map();
+    before.clear();
+    this.#ending = before;
   }
 }

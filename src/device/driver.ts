@@ -86,9 +86,10 @@ export interface Device {
   upload(copies: CopyList): Promise<void>;
   /**
    * Copies runs from device to host frames. When it rejects, the host frames' contents are unspecified and the device
-   * frames are untouched: the engine leaves the pages on the device and frees the host frames.
+   * frames are untouched: the engine leaves the pages on the device and frees the host frames. Where it is done when it returns,
+   * it returns nothing: what a fault of the CPU needs is then there without a turn of the event loop.
    */
-  download(copies: CopyList): Promise<void>;
+  download(copies: CopyList): Promise<void> | undefined;
   /** Fills device frames with zeros. When it rejects, their contents are unspecified and they are freed. */
   clear(frames: CopyList): Promise<void>;
   /**

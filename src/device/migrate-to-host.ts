@@ -54,7 +54,7 @@ export async function migrateToHost(
     await mm.mmapLock.read();
     try {
       const vma = mm.vmaAt(page);
-      if (vma === undefined) throw new MemoryError("EFAULT", `address ${page * mm.machine.pageSize} is not mapped`);
+      if (vma === undefined) throw notMapped(mm, page);
       const batchEnd = Math.min(end, vma.end, page + batch);
       moved += await returnPages(attached, transfer, vma, page, batchEnd, -1, cause);
       page = batchEnd;
@@ -63,6 +63,38 @@ export async function migrateToHost(
       attached.transfers.give(transfer);
     }
   }
+  return moved;
+}
+
+/**
+ * The same for one batch at most. It is done when this returns, and returns a number, where there is room, nobody is at the mmap lock,
+ * and the device copies at once.
+ */
+export function migrateBatchToHost(
+  attached: AttachedDevice,
+  mm: AddressSpace,
+  start: number,
+  end: number,
+  cause: ToHostCause,
+): number | Promise<number> {
+  if (lacksRoom(attached, countPrivate(attached, mm, start, end)) || !mm.mmapLock.tryRead())
+    return migrateToHost(attached, mm, start, end, cause);
+  const transfer = attached.transfers.take();
+  const release = (): void => {
+    mm.mmapLock.readUnlock();
+    attached.transfers.give(transfer);
+  };
+  let moved: number | Promise<number>;
+  try {
+    const vma = mm.vmaAt(start);
+    if (vma === undefined) throw notMapped(mm, start);
+    moved = returnPages(attached, transfer, vma, start, Math.min(end, vma.end), -1, cause);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  if (typeof moved !== "number") return moved.finally(release);
+  release();
   return moved;
 }
 
@@ -106,7 +138,8 @@ export async function evictFrames(
     args.dst.fill(0, 0, args.npages);
     try {
       args.cpages = migrateDeviceRange(machine, args.src, zone.first + first + from, args.npages);
-      const failure = await copyHome(attached, transfer, null, 0);
+      offerHostFrames(attached, transfer, null, 0);
+      const failure = await copyHome(attached, transfer);
       migrateDevicePages(machine, args.src, args.dst, args.npages);
       moved += countMoved(attached, transfer, "eviction");
       migrateDeviceFinalize(machine, args.src, args.dst, args.npages);
@@ -117,6 +150,10 @@ export async function evictFrames(
     }
   }
   return moved;
+}
+
+function notMapped(mm: AddressSpace, page: number): MemoryError {
+  return new MemoryError("EFAULT", `address ${page * mm.machine.pageSize} is not mapped`);
 }
 
 /**
@@ -140,7 +177,7 @@ function countUsed({ machine }: AttachedDevice, first: number, count: number): n
   return pages;
 }
 
-async function returnPages(
+function returnPages(
   attached: AttachedDevice,
   transfer: Transfer,
   vma: Vma,
@@ -148,7 +185,23 @@ async function returnPages(
   end: number,
   faultPage: number,
   cause: ToHostCause,
-): Promise<number> {
+): number | Promise<number> {
+  prepareReturn(attached, transfer, vma, start, end, faultPage);
+  const copied = copyHome(attached, transfer);
+  if (copied instanceof Promise)
+    return copied.then((outcome) => completeReturn(attached, transfer, vma, start, end, cause, outcome));
+  return completeReturn(attached, transfer, vma, start, end, cause, copied);
+}
+
+/** What comes before the copy: the pages are nobody's, and have host frames to go to. */
+function prepareReturn(
+  attached: AttachedDevice,
+  transfer: Transfer,
+  vma: Vma,
+  start: number,
+  end: number,
+  faultPage: number,
+): void {
   const { args } = transfer;
   const { pageSize } = attached.machine;
   args.vma = vma;
@@ -160,7 +213,20 @@ async function returnPages(
   args.faultPage = faultPage;
   migrateVmaSetup(args);
   leaveTable(attached, vma.mm, start, args);
-  const failure = await copyHome(attached, transfer, vma, start);
+  offerHostFrames(attached, transfer, vma, start);
+}
+
+/** What comes after it. How many pages moved; throws what the copy failed with. */
+function completeReturn(
+  attached: AttachedDevice,
+  transfer: Transfer,
+  vma: Vma,
+  start: number,
+  end: number,
+  cause: ToHostCause,
+  failure: CopyFailure | null,
+): number {
+  const { args } = transfer;
   migrateVmaPages(args);
   const moved = countMoved(attached, transfer, cause);
   migrateVmaFinalize(args);
@@ -169,30 +235,34 @@ async function returnPages(
   return moved;
 }
 
+interface CopyFailure {
+  readonly error: unknown;
+}
+
 /**
- * Gives each page that may move a host frame, and copies what no retained frame holds already. When the copy fails, the
- * pages that were to be copied stay; the error is returned, since the batch has to be finalized first.
+ * Copies to their host frames what no retained frame holds already. When it fails, the pages that were to be copied stay; the
+ * error is returned, since the batch has to be finalized first.
  */
-async function copyHome(
-  attached: AttachedDevice,
+function copyHome(
+  { machine, counters, device }: AttachedDevice,
   transfer: Transfer,
-  vma: Vma | null,
-  start: number,
-): Promise<{ error: unknown } | null> {
-  const { machine, counters, device } = attached;
-  const { copies } = transfer;
-  if (transfer.args.cpages === 0) return null;
-  offerHostFrames(attached, transfer, vma, start);
-  if (copies.length === 0) return null;
+): CopyFailure | null | Promise<CopyFailure | null> {
+  if (transfer.copies.length === 0) return null;
   const began = machine.environment.now();
-  try {
-    await device.download(copies);
+  const end = (): null => {
+    counters.time.download += machine.environment.now() - began;
     return null;
-  } catch (error) {
+  };
+  const fail = (error: unknown): CopyFailure => {
+    end();
     withdrawCopies(transfer);
     return { error };
-  } finally {
-    counters.time.download += machine.environment.now() - began;
+  };
+  try {
+    const copying = device.download(transfer.copies);
+    return copying === undefined ? end() : copying.then(end, fail);
+  } catch (error) {
+    return fail(error);
   }
 }
 
@@ -212,7 +282,9 @@ function withdrawCopies({ args, copies }: Transfer): void {
   copies.clear();
 }
 
+/** Gives each page that may move a host frame. */
 function offerHostFrames(attached: AttachedDevice, transfer: Transfer, vma: Vma | null, start: number): void {
+  if (transfer.args.cpages === 0) return;
   const { machine, zone } = attached;
   const { host, frames } = machine;
   const { src, dst, npages, faultPage } = transfer.args;

@@ -76,7 +76,7 @@ test("a store by the device to a page on its way, there or back, waits for it an
     let copied = false;
     const late = (driver: DeviceDriver): DeviceDriver =>
       alteredDriver(driver, (device) => {
-        const afterwards = async (copying: Promise<void>): Promise<void> => {
+        const afterwards = async (copying: Promise<void> | undefined): Promise<void> => {
           await copying;
           copied = true;
           for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));

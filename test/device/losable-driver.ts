@@ -105,7 +105,7 @@ class LosableDevice implements Device {
     return this.#operate("upload", () => this.#inner.upload(copies));
   }
 
-  download(copies: Parameters<Device["download"]>[0]): Promise<void> {
+  download(copies: Parameters<Device["download"]>[0]): Promise<void | undefined> {
     return this.#operate("download", () => this.#inner.download(copies));
   }
 
@@ -156,7 +156,7 @@ class LosableDevice implements Device {
   }
 
   /** The inner device works at once, so nothing of it is under way when the operation rejects. */
-  async #operate<T>(what: LosableOperation, work: () => Promise<T>): Promise<T> {
+  async #operate<T>(what: LosableOperation, work: () => Promise<T> | T): Promise<T> {
     this.#assertThere();
     const { latency, loseAt } = this.#driver;
     const isLast = ++this.#driver.operations === loseAt?.operation;

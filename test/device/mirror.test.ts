@@ -127,6 +127,16 @@ test("nothing has arrived before its time", async () => {
   assert.equal(firstByte(device, 0), 4);
 });
 
+test("a download over a link that takes no time is done when it returns, and over another is waited for", async () => {
+  const { device, hostMemory } = await openMirror();
+  await device.upload(copiesOf([3, 0]));
+  hostMemory[5 * PAGE] = 0;
+  assert.equal(device.download(copiesOf([5, 0])), undefined);
+  assert.equal(hostMemory[5 * PAGE], 4);
+  const slow = await openMirror({ link: { latency: 1 } });
+  assert.ok(slow.device.download(copiesOf([5, 0])) instanceof Promise);
+});
+
 test("only a link that takes time is worth loading ahead for", async () => {
   assert.equal((await openMirror()).device.lookahead, 0);
   assert.equal((await openMirror({ link: { latency: 1 } })).device.lookahead, 1);
@@ -151,7 +161,10 @@ test("a link that breaks is asked before each transfer, and has done half of it"
     [0, 2, 4, 6].map((frame) => firstByte(device, frame)),
     [2, 4, 0, 0],
   );
-  await assert.rejects(device.download(copiesOf([9, 0], [11, 2])), memoryError("EIO", /download of 2 pages/));
+  await assert.rejects(
+    async () => device.download(copiesOf([9, 0], [11, 2])),
+    memoryError("EIO", /download of 2 pages/),
+  );
   assert.deepEqual([hostMemory[9 * PAGE], hostMemory[11 * PAGE]], [2, 12]);
   await assert.rejects(device.clear(clearsOf(0)), memoryError("EIO", /clear of 1 pages/));
   assert.equal(firstByte(device, 0), 2);
@@ -179,7 +192,7 @@ test("a closed mirror refuses transfers, also those under way, and closing it ag
   await device.close();
   const closed = memoryError("ENODEV", /mirror \(private, software\) is closed/);
   await assert.rejects(uploading, closed);
-  await assert.rejects(device.download(copiesOf([0, 0])), closed);
+  await assert.rejects(async () => device.download(copiesOf([0, 0])), closed);
   await assert.rejects(device.clear(clearsOf(0)), closed);
 });
 

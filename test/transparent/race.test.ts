@@ -101,8 +101,8 @@ const BROKEN: readonly BrokenOrder[] = [
     method: "move",
     pages: 1,
     file: "access/transparent/fault-server.js",
-    text: "pending.delete(index);",
-    replacement: "await new Promise((resolve) => setTimeout(resolve, 20)); pending.delete(index);",
+    text: "finally(() => pending.delete(index))",
+    replacement: "finally(() => new Promise((resolve) => setTimeout(() => resolve(pending.delete(index)), 20)))",
     ends: [STILL],
   },
 ];

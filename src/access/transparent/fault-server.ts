@@ -10,9 +10,11 @@
  */
 
 import type { AttachedDevice } from "../../device/attached-device.js";
+import { migrateBatchToHost } from "../../device/migrate-to-host.js";
 import { FAULT_DONE, FAULT_WRITE, handleFault } from "../../mm/fault/fault.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
+import { isDevicePrivateEntry } from "../../mm/table/entry.js";
 import { VM_WRITE } from "../../mm/space/vma.js";
 import { bringHome, faultHost } from "../host-access.js";
 import { Readahead } from "../readahead.js";
@@ -23,8 +25,10 @@ export interface FaultSurroundings {
   readonly mm: AddressSpace;
   /** The device, which may become another one. */
   readonly attached: () => AttachedDevice;
-  /** Runs what waits for pages with no operation in between. */
-  readonly alone: (work: () => Promise<void>) => Promise<void>;
+  /** Does what may wait for pages with no operation in between; when it is its turn, and it waits for nothing, at once. */
+  readonly alone: (work: () => Promise<void> | undefined) => Promise<void> | undefined;
+  /** Does nobody do such work? */
+  readonly isAlone: () => boolean;
   /** An access cannot be answered: ends the process. `page` counts from the view's first. */
   readonly fail: (view: ViewedPages, page: number, write: boolean, error: unknown) => never;
 }
@@ -46,21 +50,30 @@ export class FaultServer {
     this.#pageSize = surroundings.mm.machine.pageSize;
   }
 
+  /** Nothing is under way, for a fault or for anybody: all that was told of is answered. */
+  get isIdle(): boolean {
+    return this.#surroundings.isAlone();
+  }
+
   /** A thread waits for an access at an address of a window. */
   answer(address: number, write: boolean): void {
     const view = this.#table.find(address);
     // The array was destroyed since.
     if (view === undefined) return;
     const index = Math.floor((address - view.window.address) / this.#pageSize);
+    const fail = (error: unknown): never => this.#surroundings.fail(view, index, write, error);
     try {
       if (this.#table.allows(view, index, write)) return this.#wake(view, index);
-      const readahead = this.#readaheadOf(view);
-      if (this.#prepare(view, index, write)) return this.#enter(view, index, write, readahead);
-      if (this.#pendingOf(view).has(index)) return;
+      if (!this.#isPrivate(view, index) && this.#prepare(view, index, write)) return this.#enter(view, index, write);
+      const pending = this.#pendingOf(view);
+      if (pending.has(index)) return;
+      const bringing = this.#surroundings.alone(() => this.#bring(view, index, write));
+      if (bringing === undefined) return;
+      pending.add(index);
+      bringing.finally(() => pending.delete(index)).catch(fail);
     } catch (error) {
-      return this.#surroundings.fail(view, index, write, error);
+      fail(error);
     }
-    this.#bring(view, index, write).catch((error: unknown) => this.#surroundings.fail(view, index, write, error));
   }
 
   /** The window is closed. */
@@ -69,29 +82,47 @@ export class FaultServer {
     this.#pending.delete(view);
   }
 
-  /** Brings a page whose fault cannot be answered at once, with those around it. */
-  async #bring(view: ViewedPages, index: number, write: boolean): Promise<void> {
-    const { mm, attached, alone } = this.#surroundings;
-    const { paging } = mm.machine;
-    const pending = this.#pendingOf(view);
-    const readahead = this.#readaheadOf(view);
-    pending.add(index);
-    try {
-      const page = view.first + index;
-      await alone(async () => {
-        const batch = paging.pagesAtOnce(Math.min(readahead.pagesAt(index), view.pages - index));
-        while (this.#isOpen(view) && !this.#table.allows(view, index, write)) {
-          if (this.#prepare(view, index, write)) return this.#enter(view, index, write, readahead);
-          await bringHome(attached(), mm, page, page + batch);
-          await paging.readIn(mm, page, page + batch);
-          if (this.#prepare(view, index, write)) return this.#enter(view, index, write, readahead);
-          await faultHost(mm, page, this.#flags(page, write));
-        }
-        if (this.#isOpen(view)) this.#wake(view, index);
-      });
-    } finally {
-      pending.delete(index);
+  /** Brings a page whose fault cannot be answered as it is, with those around it; at once, where nothing has to be waited for. */
+  #bring(view: ViewedPages, index: number, write: boolean): Promise<void> | undefined {
+    // Its turn may have come late: the window may be closed by now, or the page there.
+    if (!this.#isOpen(view) || this.#table.allows(view, index, write)) return this.#bringInTurns(view, index, write);
+    const { mm, attached } = this.#surroundings;
+    const page = view.first + index;
+    if (this.#isPrivate(view, index)) {
+      const moving = migrateBatchToHost(attached(), mm, page, page + this.#batchAt(view, index), "access");
+      if (moving instanceof Promise) return moving.then(() => this.#bringInTurns(view, index, write));
     }
+    if (!this.#prepare(view, index, write)) return this.#bringInTurns(view, index, write);
+    this.#enter(view, index, write);
+    return undefined;
+  }
+
+  async #bringInTurns(view: ViewedPages, index: number, write: boolean): Promise<void> {
+    const { mm, attached } = this.#surroundings;
+    const page = view.first + index;
+    const end = page + this.#batchAt(view, index);
+    while (this.#isOpen(view) && !this.#table.allows(view, index, write)) {
+      if (this.#prepare(view, index, write)) return this.#enter(view, index, write);
+      await bringHome(attached(), mm, page, end);
+      await mm.machine.paging.readIn(mm, page, end);
+      if (this.#prepare(view, index, write)) return this.#enter(view, index, write);
+      await faultHost(mm, page, this.#flags(page, write));
+    }
+    if (this.#isOpen(view)) this.#wake(view, index);
+  }
+
+  /** Pages that are worth bringing where one is missed. */
+  #batchAt(view: ViewedPages, index: number): number {
+    const { paging } = this.#surroundings.mm.machine;
+    return paging.pagesAtOnce(this.#mostAt(view, index));
+  }
+
+  #mostAt(view: ViewedPages, index: number): number {
+    return Math.min(this.#readaheadOf(view).pagesAt(index), view.pages - index);
+  }
+
+  #isPrivate(view: ViewedPages, index: number): boolean {
+    return isDevicePrivateEntry(this.#surroundings.mm.pageTable.read(view.first + index));
   }
 
   #isOpen(view: ViewedPages): boolean {
@@ -120,11 +151,12 @@ export class FaultServer {
     return vma !== undefined && vma.file === null && (vma.flags & VM_WRITE) !== 0 ? FAULT_WRITE : 0;
   }
 
-  #enter(view: ViewedPages, index: number, write: boolean, readahead: Readahead): void {
-    const most = Math.min(readahead.pagesAt(index), view.pages - index);
+  #enter(view: ViewedPages, index: number, write: boolean): void {
+    const most = this.#mostAt(view, index);
     for (let next = 1; next < most; next++) if (!this.#prepareHole(view.first + index + next)) break;
     const count = this.#table.enter(view, index, write, most);
     if (count === 0) throw new MemoryError("EIO", "its entry does not allow it");
+    const readahead = this.#readaheadOf(view);
     readahead.brought(index, count);
     readahead.next();
     this.served++;

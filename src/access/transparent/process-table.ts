@@ -9,7 +9,7 @@
  * Counterpart: `arch/x86/kvm/mmu` (a second table over one process's pages), `mm/mmu_notifier.c`.
  */
 
-import { assert } from "../../mm/errors.js";
+import { assert, InvariantError } from "../../mm/errors.js";
 import type { Zone } from "../../mm/frames/zone.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
 import type { Invalidation, MmuInterval } from "../../mm/space/notifier.js";
@@ -206,7 +206,8 @@ export class ProcessTable implements MmuInterval {
   #mark(page: number, bits: number): void {
     const { pageTable } = this.#mm;
     const leaf = pageTable.leaf(page);
-    assert(leaf !== 0, `page ${page} is to be seen by the process, and is part of a huge one`);
+    // The text is made where it is needed alone: this is the way of every page that is entered.
+    if (leaf === 0) throw new InvariantError(`page ${page} is to be seen by the process, and is part of a huge one`);
     setBitsOfWord(pageTable.chunkOf(leaf), pageTable.baseOf(leaf) + (page & TABLE_MASK), bits);
   }
 

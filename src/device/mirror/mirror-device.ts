@@ -60,12 +60,11 @@ export class MirrorDevice implements Device {
     });
   }
 
-  async download(copies: CopyList): Promise<void> {
-    await this.#link.transfer(copies.pages * this.#host.pageSize, this.#host.environment);
-    this.#assertOpen();
-    this.#forEachRun("download", copies, (host, device, count) => {
-      this.#copy(this.#host.bytes(host, count), this.run(device, count));
-    });
+  download(copies: CopyList): Promise<void> | undefined {
+    const wait = this.#link.transfer(copies.pages * this.#host.pageSize, this.#host.environment);
+    if (wait !== undefined) return wait.then(() => this.#download(copies));
+    this.#download(copies);
+    return undefined;
   }
 
   async clear(frames: CopyList): Promise<void> {
@@ -118,6 +117,13 @@ export class MirrorDevice implements Device {
   run(frame: number, count: number): Uint8Array {
     const { pageSize } = this.#host;
     return this.#memory.subarray(frame * pageSize, (frame + count) * pageSize);
+  }
+
+  #download(copies: CopyList): void {
+    this.#assertOpen();
+    this.#forEachRun("download", copies, (host, device, count) => {
+      this.#copy(this.#host.bytes(host, count), this.run(device, count));
+    });
   }
 
   #copy(to: Uint8Array, from: Uint8Array): void {

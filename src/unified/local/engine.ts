@@ -60,3 +60,23 @@ export function alone<T>(engine: Engine, operation: Operation, work: () => Promi
   };
   return engine.sharing === null ? run() : engine.sharing.exclusive.run(operation, run);
 }
+
+/** Does nobody do an operation's work? */
+export function isAlone({ recovering, sharing }: Engine): boolean {
+  return recovering === null && (sharing === null || sharing.exclusive.isFree);
+}
+
+/** The same as `alone` for work that may be done without a wait, which then has ended when this returns. */
+export function aloneAtOnce(
+  engine: Engine,
+  operation: Operation,
+  work: () => Promise<void> | undefined,
+): Promise<void> | undefined {
+  if (!isAlone(engine)) return alone(engine, operation, async () => work());
+  const run = (): Promise<void> | undefined => {
+    const running = work();
+    if (running !== undefined) engine.running = running;
+    return running;
+  };
+  return engine.sharing === null ? run() : engine.sharing.exclusive.runNow(run);
+}

@@ -9,14 +9,29 @@ export class Exclusive {
   #running = false;
   readonly #waiting: (() => void)[] = [];
 
+  /** Nobody's turn: what is done without a wait comes between operations. */
+  get isFree(): boolean {
+    return !this.#running;
+  }
+
   async run<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
     if (this.#running) await this.#turn(operation);
+    return this.runNow(work);
+  }
+
+  /** The same when nobody runs: work that waits for nothing has ended when this returns. */
+  runNow<T>(work: () => T): T {
     this.#running = true;
+    let running: T;
     try {
-      return await work();
-    } finally {
+      running = work();
+    } catch (error) {
       this.#end();
+      throw error;
     }
+    if (running instanceof Promise) return running.finally(() => this.#end()) as T;
+    this.#end();
+    return running;
   }
 
   /** Resolves when it is the operation's turn, with nobody else's before it is used. */

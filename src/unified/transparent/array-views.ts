@@ -10,7 +10,7 @@ import type { FaultServer, FaultSurroundings } from "../../access/transparent/fa
 import type { ProcessTable, ViewedPages } from "../../access/transparent/process-table.js";
 import { MemoryError } from "../../mm/errors.js";
 import type { AddressSpace } from "../../mm/space/address-space.js";
-import { alone, type Engine } from "../local/engine.js";
+import { aloneAtOnce, type Engine, isAlone } from "../local/engine.js";
 import type { LocalMapping } from "../local/local-mapping.js";
 import type { Operation } from "../operation-queue.js";
 import type { WindowBytes } from "../pager.js";
@@ -61,7 +61,8 @@ export class ArrayViews {
     const access = await open(engine.mm, {
       mm: engine.mm,
       attached: () => engine.attached,
-      alone: (work) => alone(engine, FAULT, work),
+      alone: (work) => aloneAtOnce(engine, FAULT, work),
+      isAlone: () => isAlone(engine),
       fail: (view, page, write, error) => fail(views?.describe(view, page, write, error) ?? String(error)),
     });
     views = new ArrayViews(access, engine.machine.pageSize);

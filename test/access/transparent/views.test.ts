@@ -121,6 +121,25 @@ test("pages that are touched one after another come in growing batches; those to
   await viewed.memory.destroy();
 });
 
+test("a page of a device that copies at once is there when its fault has been answered, between operations alone", async () => {
+  const { viewed, array, at } = await open({ devicePages: PAGES });
+  const kernel = await viewed.memory.createKernel({ host: incrementLane, footprint: { bytes: { each: 1 } } });
+  await kernel.dispatch({ invocations: array.byteLength, arrays: { bytes: array } });
+  assert.equal(viewed.statesOf(array)[2], ABSENT);
+  viewed.server.answer(at + 2 * PAGE, false);
+  assert.equal(viewed.statesOf(array)[2], OWN);
+  assert.equal(viewed.server.isIdle, true);
+  const dispatching = kernel.dispatch({ invocations: array.byteLength, arrays: { bytes: array } });
+  while (viewed.server.isIdle) await Promise.resolve();
+  viewed.server.answer(at + 3 * PAGE, false);
+  assert.equal(viewed.statesOf(array)[3], ABSENT, "a page came home in the middle of a dispatch");
+  await dispatching;
+  assert.equal(await viewed.pages.load(at + 3 * PAGE + KERNEL_LANE), 2);
+  viewed.checkTable();
+  await viewed.memory.destroy();
+  assert.deepEqual(viewed.ends, []);
+});
+
 test("a device whose memory the CPU reaches is refused", async () => {
   await assert.rejects(ViewedMemory.open({ kind: "coherent" }), memoryError("ENOTSUP", /coherent/));
 });
@@ -132,7 +151,9 @@ for (const swapping of [false, true]) {
     await withSeeds(t, 25, async (random, seed) => {
       const environment = new SeededEnvironment(seed);
       const swap = swapping ? { swap: new TestSwapStore(64), hostPages: PAGES / 2 + 2 } : {};
-      const opened = environment.settle(open({ environment, devicePages: 5, link: { latency: 1 }, ...swap }));
+      const opened = environment.settle(
+        open({ environment, devicePages: 5, link: { latency: pick(random, [0, 1]) }, ...swap }),
+      );
       const { viewed, array, at } = await opened;
       const kernel = await viewed.memory.createKernel({ host: incrementLane, footprint: { bytes: { each: 1 } } });
       const shadow = new Uint8Array(PAGES * PAGE);

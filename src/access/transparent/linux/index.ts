@@ -61,7 +61,7 @@ export async function openLinuxAccess(
       { koffi, descriptor: watch.descriptor, words, exiting: system.exiting, patience },
       fail,
     );
-    const messages = new FaultMessages(watch, words, (address, write) => server.answer(address, write), fail);
+    const messages = new FaultMessages(watch, words, server, fail);
     const idle = new IdleMemory(mm.machine, table);
     const beat = setInterval(() => {
       if (Atomics.add(words, BEATS, 1) % BEATS_A_LOOK === 0) idle.age();

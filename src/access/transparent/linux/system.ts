@@ -24,6 +24,9 @@ export interface Koffi {
   };
 }
 
+/** Also EFD_NONBLOCK: what the pager may be about to read must not keep it. */
+const O_NONBLOCK = 0o4000;
+
 export const INSTALL = "npm install koffi@3.3.4";
 
 /** What is left where transparent access cannot be had. */
@@ -65,6 +68,8 @@ export class System {
   /** The same between typed arrays, of one length. */
   readonly copyBytes: (to: Uint8Array, from: Uint8Array, length: number) => unknown;
   readonly read: (descriptor: number, into: ArrayBufferView, length: number) => number;
+  /** `descriptors` are `struct pollfd`, `timeout` is a `struct timespec`; with no mask of signals. */
+  readonly ppoll: (descriptors: Int32Array, count: number, timeout: Int32Array, signals: number) => number;
   readonly write: (descriptor: number, from: ArrayBufferView, length: number) => number;
   readonly open: (path: string, flags: number) => number;
   readonly close: (descriptor: number) => number;
@@ -99,6 +104,7 @@ export class System {
     this.memcpy = of("size_t memcpy(size_t to, size_t from, size_t length)");
     this.copyBytes = of("void memcpy(void *to, void *from, size_t length)");
     this.read = of("intptr_t read(int descriptor, void *into, size_t length)");
+    this.ppoll = of("int ppoll(void *descriptors, unsigned long count, void *timeout, size_t signals)");
     this.write = of("intptr_t write(int descriptor, void *from, size_t length)");
     this.open = of("int open(const char *path, int flags)");
     this.close = of("int close(int descriptor)");
@@ -152,7 +158,7 @@ export class System {
    */
   letGo(descriptor: number): void {
     Atomics.store(this.exiting, 0, 1);
-    this.dup2(this.eventfd(0, 0), descriptor);
+    this.dup2(this.eventfd(0, O_NONBLOCK), descriptor);
   }
 
   /** Says why, and ends the process: nothing that threads have stored or wait for can be answered for any more. */
