@@ -19,6 +19,11 @@ export interface Environment {
   mayUseHome(): boolean;
   /** Copies bytes of shared memory, as many: for a process that has a quicker way than `set`. */
   copy?(to: Uint8Array, from: Uint8Array): void;
+  /**
+   * Memory for frames of so many bytes each, shared and page-aligned, which is not there until it is touched: for a process that
+   * knows how it is best backed. Throws where there is none.
+   */
+  allocateRegion?(bytes: number, pageSize: number): Uint8Array;
 }
 
 declare const performance: { now(): number };

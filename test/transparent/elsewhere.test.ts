@@ -64,9 +64,12 @@ test("where a descriptor is forbidden, the answer of each step of the ladder is 
 
 test("on a kernel without what the methods need, it says what that is", () => {
   const old = refusing(EPERM, { syscall: () => 5, ioctl: () => 0, close: () => 0 });
-  assert.throws(() => chooseMethod(Userfaultfd.open(old)), memoryError("ENOTSUP", /Linux 6\.8; .*6\.4; .*5\.7\)/));
   assert.throws(
-    () => chooseMethod(Userfaultfd.open(old), "move"),
+    () => chooseMethod(Userfaultfd.open(old), 65_536),
+    memoryError("ENOTSUP", /Linux 6\.8; .*6\.4; .*5\.7\)/),
+  );
+  assert.throws(
+    () => chooseMethod(Userfaultfd.open(old), 65_536, "move"),
     memoryError("ENOTSUP", /\(UFFDIO_MOVE: Linux 6\.8\)/),
   );
 });

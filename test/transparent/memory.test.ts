@@ -1,6 +1,7 @@
 /** Host memory really shrinks: what the process has of it, as the system counts it, is what the budget says. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runProgram, skip } from "./setting.js";
@@ -30,5 +31,15 @@ suite("memory", { skip }, () => {
     t.diagnostic(`${most} MiB more than before, ${written} MiB written to the file`);
     assert.ok(most < host + OTHER, `${most} MiB`);
     assert.ok(written > 100);
+  });
+
+  test("pages as large as the system's huge ones are huge, also once they went to the device and came back", async (t) => {
+    const enabled = readFileSync("/sys/kernel/mm/transparent_hugepage/enabled", "utf8");
+    if (enabled.includes("[never]")) return t.skip("this system gives no huge pages");
+    const { all = 0, large = 0, small = 0 } = await measure("huge");
+    t.diagnostic(`${large} of ${all} MiB`);
+    // The system may have fewer of them than are asked for.
+    assert.ok(large >= all / 2, `${large} of ${all} MiB`);
+    assert.ok(small < all / 2, "pages of 64 KiB, which would be taken out of huge ones one by one");
   });
 });

@@ -324,7 +324,7 @@ export class HostMemory {
   #addRegion(bytes: number): Zone {
     let region: Uint8Array;
     try {
-      region = allocateRegion(bytes, this.#isShared);
+      region = this.#environment.allocateRegion?.(bytes, this.#pageSize) ?? allocateRegion(bytes, this.#isShared);
     } catch (cause) {
       throw new MemoryError("ENOMEM", `the JavaScript engine gave no region of ${bytes} bytes of host memory`, {
         cause,

@@ -30,8 +30,8 @@ export class Turns {
 
 /** Resolves when everything had a chance to run that waits for the event loop. */
 export function eventLoopTurn(environment: Environment): Promise<void> {
-  // A simulation has an event loop of its own; the real one has a turn that is cheaper than its shortest sleep.
-  if (environment !== realEnvironment) return environment.sleep(0);
+  // A simulation has an event loop of its own; the real one has a turn that is cheaper than its shortest sleep, a millisecond.
+  if (environment.sleep !== realEnvironment.sleep) return environment.sleep(0);
   return new Promise((resolve) =>
     typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve, 0),
   );

@@ -1,6 +1,7 @@
 /** Opens the views of a memory in the thread of its pager, by what Linux has. */
 
 import { openLinuxAccess } from "../../access/transparent/linux/index.js";
+import { allocateFrames } from "../../access/transparent/linux/huge-pages.js";
 import { System } from "../../access/transparent/linux/system.js";
 import { type Environment, realEnvironment } from "../../mm/environment.js";
 import type { Engine } from "../local/engine.js";
@@ -33,8 +34,12 @@ export async function prepareViews({ koffi, exiting, options }: TransparentStart
   await loadOnDemand("transparent access");
   const system = await System.load(koffi, exiting);
   return {
-    // The engine's own copies of shared memory go word by word.
-    environment: { ...realEnvironment, copy: (to, from) => void system.copyBytes(to, from, to.byteLength) },
+    environment: {
+      ...realEnvironment,
+      // The engine's own copies of shared memory go word by word.
+      copy: (to, from) => void system.copyBytes(to, from, to.byteLength),
+      allocateRegion: (bytes, pageSize) => allocateFrames(system, bytes, pageSize),
+    },
     open: (engine) => open(system, koffi, engine, options),
   };
 }

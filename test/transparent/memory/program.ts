@@ -1,5 +1,5 @@
 /**
- * How much memory the process has for pages: `node program.js budget|swap`. Prints what was measured, in MiB over what the process
+ * How much memory the process has for pages: `node program.js budget|swap|huge`. Prints what was measured, in MiB over what the process
  * had before.
  */
 
@@ -45,6 +45,30 @@ async function budget(): Promise<void> {
   await memory.destroy();
 }
 
+/** MiB that are in huge pages while a view of 32 MiB is whole, out and in again, with pages of 2 MiB and of 64 KiB. */
+async function huge(): Promise<void> {
+  const all = 32;
+  const inHugePages = async (pageSize: number): Promise<number> => {
+    const memory = await createUnifiedMemory({
+      cpuAccess: "transparent",
+      pageSize,
+      device: { export: "mirrorDevice", options: { budget: all * MIB } },
+    });
+    const array = memory.createArray("u8", all * MIB);
+    const view = await array.view();
+    for (let round = 1; round <= 3; round++) {
+      for (let at = 0; at < view.length; at += 4096) assert.equal(++view[at], round);
+      if (round === 3) break;
+      await array.prefetch("device");
+      await array.prefetch("host");
+    }
+    const [, kib] = /^AnonHugePages:\s*(\d+) kB/m.exec(readFileSync("/proc/self/smaps_rollup", "utf8")) ?? [];
+    await memory.destroy();
+    return Number(kib) / 1024;
+  };
+  print(JSON.stringify({ all, small: await inHugePages(64 * 1024), large: await inHugePages(2 * MIB) }));
+}
+
 /** Larger than memory and device together: pages go to a file and come back. */
 async function swap(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "pageferry-swap-"));
@@ -74,4 +98,5 @@ async function swap(): Promise<void> {
   rmSync(folder, { recursive: true });
 }
 
-await (process.argv[2] === "swap" ? swap() : budget());
+const measurements: Readonly<Record<string, () => Promise<void>>> = { budget, swap, huge };
+await measurements[process.argv[2]]();

@@ -52,7 +52,7 @@ export async function openLinuxAccess(
 ): Promise<LinuxAccess> {
   const watch = Userfaultfd.open(system, privilege);
   try {
-    const pages = chooseMethod(watch, method);
+    const pages = chooseMethod(watch, mm.machine.pageSize, method);
     const fail = (error: unknown): never => system.die(`transparent access has failed: ${textOf(error)}`);
     const table = new ProcessTable(mm, pages, fail);
     const server = new FaultServer(table, surroundings);

@@ -7,12 +7,19 @@
 
 import type { ProcessWindow } from "../process-pages.js";
 import { LinuxPages } from "./linux-pages.js";
-import { MODE_MISSING, MODE_WRITE_PROTECT } from "./userfaultfd.js";
+import { adviseHuge } from "./huge-pages.js";
+import { MODE_MISSING, MODE_WRITE_PROTECT, type Userfaultfd } from "./userfaultfd.js";
 
 const MADV_POPULATE_WRITE = 23;
 
 export class MovePages extends LinuxPages {
   readonly method = "move";
+  readonly #pageSize: number;
+
+  constructor(watch: Userfaultfd, pageSize: number) {
+    super(watch);
+    this.#pageSize = pageSize;
+  }
 
   install(at: number, frame: number, bytes: number): void {
     // A frame may have parts that nobody has touched yet.
@@ -33,7 +40,9 @@ export class MovePages extends LinuxPages {
     this.wake(at, bytes);
   }
 
+  /** A fault of a range that may have huge pages leaves no table where one is to come. */
   protected openWindow({ address, bytes }: ProcessWindow): void {
+    adviseHuge(this.system, address, bytes, this.#pageSize);
     this.watch.register(address, bytes, MODE_MISSING | MODE_WRITE_PROTECT);
   }
 

@@ -23,7 +23,7 @@ interface Method {
   readonly features: readonly number[];
   /** Where they are missing. */
   readonly since: string;
-  readonly make: (watch: Userfaultfd) => ProcessPages;
+  readonly make: (watch: Userfaultfd, pageSize: number) => ProcessPages;
 }
 
 const METHODS: readonly Method[] = [
@@ -31,7 +31,7 @@ const METHODS: readonly Method[] = [
     name: "move",
     features: [FEATURE_WRITE_PROTECT, FEATURE_MOVE],
     since: "UFFDIO_MOVE: Linux 6.8",
-    make: (watch) => new MovePages(watch),
+    make: (watch, pageSize) => new MovePages(watch, pageSize),
   },
   {
     name: "minor",
@@ -56,11 +56,11 @@ export function missingFor(watch: Userfaultfd): ReadonlyMap<FaultMethod, string 
   );
 }
 
-/** The first method that can be used, or the one that is asked for. ENOTSUP says what the kernel lacks. */
-export function chooseMethod(watch: Userfaultfd, asked?: FaultMethod): ProcessPages {
+/** The first method that can be used, or the one that is asked for, for pages of a size. ENOTSUP says what the kernel lacks. */
+export function chooseMethod(watch: Userfaultfd, pageSize: number, asked?: FaultMethod): ProcessPages {
   const missing = missingFor(watch);
   for (const { name, make } of METHODS) {
-    if (missing.get(name) === null && (asked ?? name) === name) return make(watch);
+    if (missing.get(name) === null && (asked ?? name) === name) return make(watch, pageSize);
   }
   const lacks = METHODS.filter(({ name }) => (asked ?? name) === name).map(({ since }) => since);
   throw new MemoryError(
