@@ -14,6 +14,8 @@ import { runProgram, skip } from "./setting.js";
 const command = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const EPERM = 1;
 const ENOSYS = 38;
+const EBUSY = 16;
+const UFFDIO_MOVE = 0xc028aa05;
 
 /** A system of which every call fails but those that are given. */
 function refusing(errno: number, calls: Readonly<Record<string, (...values: number[]) => number>> = {}): System {
@@ -72,6 +74,26 @@ test("on a kernel without what the methods need, it says what that is", () => {
     () => chooseMethod(Userfaultfd.open(old), 65_536, "move"),
     memoryError("ENOTSUP", /\(UFFDIO_MOVE: Linux 6\.8\)/),
   );
+});
+
+test("a page that a system call holds is waited for, for seconds; then it says what that may be", () => {
+  let slept = 0;
+  let busy = 0;
+  const system = refusing(EBUSY, {
+    syscall: () => 5,
+    usleep: (microseconds) => ((slept += microseconds), 0),
+    ioctl: (_descriptor, request) => (request === UFFDIO_MOVE && busy-- > 0 ? -1 : 0),
+  });
+  const watch = Userfaultfd.open(system);
+  busy = 3000;
+  assert.equal(watch.move(8192, 4096, 4096), 4096);
+  assert.ok(slept > 2e6 && slept < 5e6, `${slept} microseconds`);
+  [slept, busy] = [0, Infinity];
+  assert.throws(
+    () => watch.move(8192, 4096, 4096),
+    memoryError("EIO", /UFFDIO_MOVE: EBUSY: something has held memory of a view for 5 seconds, .*O_DIRECT/),
+  );
+  assert.ok(slept >= 5e6, `${slept} microseconds`);
 });
 
 test("options that do not go together are refused, and named", async () => {

@@ -44,10 +44,14 @@ const PROTECT = 1;
 const ENOENT = 2;
 const EAGAIN = 11;
 const EBUSY = 16;
-const PAUSE_MICROSECONDS = 50;
 const HIGH = 2 ** 32;
 /** How often a call that did nothing is tried again before that is an error. */
 const MOST_ATTEMPTS = 10_000;
+/** Who holds a page holds it for a moment, or for as long as a disk takes: after some short pauses come long ones, in microseconds. */
+const SHORT_PAUSE = 50;
+const SHORT_PAUSES = 100;
+const LONG_PAUSE = 1000;
+const LONG_PAUSES = 5000;
 
 /** Which step of the ladder of privileges it was opened by. */
 export type Privilege = "system call" | "/dev/userfaultfd" | "user mode only";
@@ -185,9 +189,10 @@ export class Userfaultfd {
     const isNegative = this.#argument[2 * word + 1] >= 0x8000_0000;
     const done = isNegative ? 0 : this.#get(word);
     if (errno === EAGAIN && attempt < MOST_ATTEMPTS) return done;
-    // Somebody holds the page for a moment: a system call that reads or writes it.
-    if (errno === EBUSY && attempt < MOST_ATTEMPTS) {
-      this.system.usleep(PAUSE_MICROSECONDS);
+    // Somebody holds the page: a system call that reads or writes it.
+    if (errno === EBUSY) {
+      if (attempt > SHORT_PAUSES + LONG_PAUSES) throw heldForLong(name);
+      this.system.usleep(attempt > SHORT_PAUSES ? LONG_PAUSE : SHORT_PAUSE);
       return 0;
     }
     throw new MemoryError("EIO", `${name}: ${this.system.nameOf(errno)}`);
@@ -212,6 +217,13 @@ export const LADDER: readonly { readonly privilege: Privilege; readonly open: (s
     open: (system) => system.syscall(numberOf(), O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY),
   },
 ];
+
+function heldForLong(name: string): MemoryError {
+  return new MemoryError(
+    "EIO",
+    `${name}: EBUSY: something has held memory of a view for ${(LONG_PAUSES * LONG_PAUSE) / 1e6} seconds, such as a system call with O_DIRECT, or io_uring`,
+  );
+}
 
 function openDevice(system: System): number {
   const device = system.open(DEV_USERFAULTFD, O_CLOEXEC);
