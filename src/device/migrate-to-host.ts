@@ -186,22 +186,6 @@ function returnPages(
   faultPage: number,
   cause: ToHostCause,
 ): number | Promise<number> {
-  prepareReturn(attached, transfer, vma, start, end, faultPage);
-  const copied = copyHome(attached, transfer);
-  if (copied instanceof Promise)
-    return copied.then((outcome) => completeReturn(attached, transfer, vma, start, end, cause, outcome));
-  return completeReturn(attached, transfer, vma, start, end, cause, copied);
-}
-
-/** What comes before the copy: the pages are nobody's, and have host frames to go to. */
-function prepareReturn(
-  attached: AttachedDevice,
-  transfer: Transfer,
-  vma: Vma,
-  start: number,
-  end: number,
-  faultPage: number,
-): void {
   const { args } = transfer;
   const { pageSize } = attached.machine;
   args.vma = vma;
@@ -214,23 +198,26 @@ function prepareReturn(
   migrateVmaSetup(args);
   leaveTable(attached, vma.mm, start, args);
   offerHostFrames(attached, transfer, vma, start);
+  const copied = copyHome(attached, transfer);
+  if (copied instanceof Promise)
+    return copied.then((outcome) => completeReturn(attached, transfer, vma, cause, outcome));
+  return completeReturn(attached, transfer, vma, cause, copied);
 }
 
-/** What comes after it. How many pages moved; throws what the copy failed with. */
+/** What comes after the copy. How many pages moved; throws what the copy failed with. */
 function completeReturn(
   attached: AttachedDevice,
   transfer: Transfer,
   vma: Vma,
-  start: number,
-  end: number,
   cause: ToHostCause,
   failure: CopyFailure | null,
 ): number {
   const { args } = transfer;
+  const start = args.start / attached.machine.pageSize;
   migrateVmaPages(args);
   const moved = countMoved(attached, transfer, cause);
   migrateVmaFinalize(args);
-  enterResident(attached, vma, start, end);
+  enterResident(attached, vma, start, start + args.npages);
   if (failure !== null) throw failure.error;
   return moved;
 }
@@ -260,7 +247,7 @@ function copyHome(
   };
   try {
     const copying = device.download(transfer.copies);
-    return copying === undefined ? end() : copying.then(end, fail);
+    return copying === undefined ? end() : Promise.resolve(copying).then(end, fail);
   } catch (error) {
     return fail(error);
   }
