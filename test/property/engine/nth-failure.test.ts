@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { DMA_PIN, SHORT_REFERENCE } from "../../../src/mm/fault/gup.js";
 import { PROT_READ, PROT_WRITE } from "../../../src/mm/space/vma.js";
 import { NthFailure } from "../../simulation/failure-plan.js";
-import { SimulatedEnvironment } from "../../simulation/simulated-environment.js";
+import { letPromisesSettle, SimulatedEnvironment } from "../../simulation/simulated-environment.js";
 import * as operations from "./operations/index.js";
 import type { Target } from "./operations/index.js";
 import { World } from "./world.js";
@@ -106,6 +106,12 @@ async function migrateAround(world: World, target: Target): Promise<void> {
   }
 }
 
+/** One task, once promises have settled: where all has ended without a wait there is none that would let them. */
+async function runOne({ environment }: World): Promise<void> {
+  await letPromisesSettle();
+  await environment.runOne();
+}
+
 /** The same at once, with pins, and while mappings change. */
 async function overlap(world: World, target: Target): Promise<void> {
   const { space, start, end } = target;
@@ -114,13 +120,13 @@ async function overlap(world: World, target: Target): Promise<void> {
   operations.deviceStore(world, second, target);
   operations.pin(world, target, true, SHORT_REFERENCE);
   operations.pin(world, { space, start: end - 1, end }, false, DMA_PIN);
-  await world.environment.runOne();
+  await runOne(world);
   world.check();
   operations.evict(world, first, 0, first.zone.frames);
   operations.protect(world, { space, start, end: start + 2 }, PROT_READ);
   operations.giveUp(world, { space, start: start + 2, end: start + 4 });
   operations.store(world, { space, start: start + 2, end });
-  await world.environment.runOne();
+  await runOne(world);
   world.check();
   operations.protect(world, target, PROT_READ | PROT_WRITE);
   operations.unmap(world, { space, start: end - 2, end: end - 1 });
@@ -189,7 +195,7 @@ async function shareMeanwhile(world: World, target: Target): Promise<void> {
   operations.store(world, { space, start, end: start + 2 });
   operations.pinForLong(world, { space, start: end - 1, end }, true);
   operations.emptyDevice(world, second);
-  await world.environment.runOne();
+  await runOne(world);
   world.check();
   operations.giveUp(world, { space, start: start + 1, end: start + 2 });
   operations.fork(world, space);
