@@ -114,6 +114,13 @@ async function access(mm: AddressSpace, page: number, flags: number): Promise<vo
   if (code !== FAULT_DONE) throw new MemoryError("EFAULT", `page ${page} may not be accessed`);
 }
 
+/** Pages that are filled with a byte each. */
+export function pageBytes(...bytes: number[]): Uint8Array {
+  const filled = new Uint8Array(bytes.length * PAGE);
+  for (const [i, byte] of bytes.entries()) filled.fill(byte, i * PAGE, (i + 1) * PAGE);
+  return filled;
+}
+
 /** The byte that fills all of a page. */
 export function byteOf(bytes: Uint8Array): number {
   const byte = bytes[0] ?? -1;

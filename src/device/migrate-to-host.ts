@@ -67,8 +67,8 @@ export async function migrateToHost(
 }
 
 /**
- * The same for one batch at most. It is done when this returns, and returns a number, where there is room, nobody is at the mmap lock,
- * and the device copies at once.
+ * The same for the first batch. It is done when this returns, and returns a number, where there is room, nobody is at the mmap
+ * lock, and the device copies at once.
  */
 export function migrateBatchToHost(
   attached: AttachedDevice,
@@ -77,8 +77,9 @@ export function migrateBatchToHost(
   end: number,
   cause: ToHostCause,
 ): number | Promise<number> {
-  if (lacksRoom(attached, countPrivate(attached, mm, start, end)) || !mm.mmapLock.tryRead())
-    return migrateToHost(attached, mm, start, end, cause);
+  const batchEnd = Math.min(end, start + attached.machine.paging.pagesAtOnce(BATCH_PAGES));
+  if (lacksRoom(attached, countPrivate(attached, mm, start, batchEnd)) || !mm.mmapLock.tryRead())
+    return migrateToHost(attached, mm, start, batchEnd, cause);
   const transfer = attached.transfers.take();
   const release = (): void => {
     mm.mmapLock.readUnlock();
@@ -88,7 +89,7 @@ export function migrateBatchToHost(
   try {
     const vma = mm.vmaAt(start);
     if (vma === undefined) throw notMapped(mm, start);
-    moved = returnPages(attached, transfer, vma, start, Math.min(end, vma.end), -1, cause);
+    moved = returnPages(attached, transfer, vma, start, Math.min(batchEnd, vma.end), -1, cause);
   } catch (error) {
     release();
     throw error;

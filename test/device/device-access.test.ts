@@ -8,16 +8,11 @@ import { migrateToDevice } from "../../src/device/migrate-to-device.js";
 import { evictFrames, migrateToHost } from "../../src/device/migrate-to-host.js";
 import { mprotect, munmap } from "../../src/mm/space/mapping.js";
 import { PROT_READ } from "../../src/mm/space/vma.js";
-import { byteOf, load, memoryError, PAGE, store } from "../builders.js";
+import { byteOf, load, memoryError, PAGE, store, pageBytes } from "../builders.js";
 import { between, pick, withSeeds } from "../unified/random-operands.js";
 import { alteredDriver } from "./ledger-driver.js";
 import { mirroredMachine } from "./mirrored-machine.js";
 
-const pageBytes = (...bytes: number[]): Uint8Array => {
-  const filled = new Uint8Array(bytes.length * PAGE);
-  for (const [i, byte] of bytes.entries()) filled.fill(byte, i * PAGE, (i + 1) * PAGE);
-  return filled;
-};
 const pagesOf = (bytes: Uint8Array): number[] =>
   Array.from({ length: bytes.length / PAGE }, (_, i) => byteOf(bytes.subarray(i * PAGE, (i + 1) * PAGE)));
 

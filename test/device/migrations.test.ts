@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { migrateToDevice } from "../../src/device/migrate-to-device.js";
-import { evictFrames, migrateToHost } from "../../src/device/migrate-to-host.js";
+import { evictFrames, migrateBatchToHost, migrateToHost } from "../../src/device/migrate-to-host.js";
 import { PG_LOCKED } from "../../src/mm/frames/frames.js";
 import { DMA_PIN, tryPinPage } from "../../src/mm/fault/gup.js";
 import { mmap, mprotect, munmap } from "../../src/mm/space/mapping.js";
 import { PROT_READ } from "../../src/mm/space/vma.js";
-import { load, mapPages, memoryError, migrationEntries, PAGE, store } from "../builders.js";
+import { deviceWrite } from "../../src/device/device-access.js";
+import { load, mapPages, memoryError, migrationEntries, PAGE, pageBytes, store } from "../builders.js";
 import { mirroredMachine } from "./mirrored-machine.js";
 
 test("pages go to the device and come home, with their bytes, and are counted by cause", async () => {
@@ -44,6 +45,66 @@ test("a range of many batches moves whole, and in few transfers", async () => {
   assert.equal(transfers, 3);
   assert.equal(await migrateToHost(device, mm, first, first + 1300, "prefetch"), 1300);
   for (let page = 20; page < 1300; page += 7) assert.equal(await load(mm, first + page), page & 0xff);
+  mirrored.check();
+});
+
+test("a batch is home when the call returns where nothing has to be waited for, and later elsewhere", async () => {
+  const latency = 1;
+  for (const link of [{}, { latency }]) {
+    const mirrored = await mirroredMachine({ link });
+    const { device, mm } = mirrored;
+    const first = await mirrored.mapFilled(6);
+    await migrateToDevice(device, mm, first, first + 6, "prefetch");
+    await deviceWrite(device, mm, first, pageBytes(11, 12, 13, 14, 15, 16));
+    const moving = migrateBatchToHost(device, mm, first, first + 2, "access");
+    assert.equal(typeof moving, link.latency === latency ? "object" : "number");
+    assert.equal(await moving, 2);
+    mirrored.check();
+    // Somebody changes the mappings, or waits to.
+    await mm.mmapLock.write();
+    const waiting = migrateBatchToHost(device, mm, first + 2, first + 6, "access");
+    assert.ok(waiting instanceof Promise);
+    assert.deepEqual(mirrored.onDevice(first, 6), [false, false, true, true, true, true]);
+    mm.mmapLock.writeUnlock();
+    assert.equal(await waiting, 4);
+    assert.deepEqual(mirrored.bytesAt(first, 6), [11, 12, 13, 14, 15, 16]);
+    mirrored.check();
+  }
+});
+
+test("a copy that fails at once leaves its batch on the device, and is the call's error", async () => {
+  let broken = true;
+  const mirrored = await mirroredMachine({ link: { fails: (direction) => broken && direction === "download" } });
+  const { device, mm } = mirrored;
+  const first = await mirrored.mapFilled(3);
+  await migrateToDevice(device, mm, first, first + 3, "prefetch");
+  await deviceWrite(device, mm, first, pageBytes(11, 12, 13));
+  assert.throws(
+    () => migrateBatchToHost(device, mm, first, first + 3, "access"),
+    memoryError("EIO", /download of 3 pages/),
+  );
+  assert.ok(mirrored.onDevice(first, 3).every(Boolean));
+  mirrored.check();
+  broken = false;
+  assert.equal(migrateBatchToHost(device, mm, first, first + 3, "access"), 3);
+  assert.deepEqual(mirrored.bytesAt(first, 3), [11, 12, 13]);
+  assert.throws(
+    () => migrateBatchToHost(device, mm, 1, 2, "access"),
+    memoryError("EFAULT", /address 4096 is not mapped/),
+  );
+  assert.ok(mm.mmapLock.tryRead());
+  mm.mmapLock.readUnlock();
+});
+
+test("of more than one batch the first comes home at once, as far as its mapping goes", async () => {
+  const mirrored = await mirroredMachine({ devicePages: 700 });
+  const { device, mm } = mirrored;
+  const first = await mirrored.mapFilled(600, 0);
+  for (let page = 0; page < 600; page++) await store(mm, first + page, page & 0xff);
+  assert.equal(await migrateToDevice(device, mm, first, first + 600, "prefetch"), 600);
+  assert.equal(migrateBatchToHost(device, mm, first, first + 600, "access"), 512);
+  assert.equal(migrateBatchToHost(device, mm, first + 598, first + 700, "access"), 2);
+  for (let page = 0; page < 600; page += 7) assert.equal(await load(mm, first + page), page & 0xff);
   mirrored.check();
 });
 
