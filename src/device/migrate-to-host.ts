@@ -237,18 +237,15 @@ function copyHome(
 ): CopyFailure | null | Promise<CopyFailure | null> {
   if (transfer.copies.length === 0) return null;
   const began = machine.environment.now();
-  const end = (): null => {
+  const end = (failure: CopyFailure | null): CopyFailure | null => {
     counters.time.download += machine.environment.now() - began;
-    return null;
+    if (failure !== null) withdrawCopies(transfer);
+    return failure;
   };
-  const fail = (error: unknown): CopyFailure => {
-    end();
-    withdrawCopies(transfer);
-    return { error };
-  };
+  const fail = (error: unknown): CopyFailure | null => end({ error });
   try {
     const copying = device.download(transfer.copies);
-    return copying === undefined ? end() : Promise.resolve(copying).then(end, fail);
+    return copying === undefined ? end(null) : Promise.resolve(copying).then(() => end(null), fail);
   } catch (error) {
     return fail(error);
   }

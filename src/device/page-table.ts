@@ -49,11 +49,6 @@ export class DevicePageTable implements MmuInterval {
     return word & FRAME_MASK;
   }
 
-  clearPage(page: number): void {
-    const table = this.#tables[page >>> TABLE_SHIFT];
-    if (table !== undefined) table[page & TABLE_MASK] = 0;
-  }
-
   clear(start: number, end: number): void {
     const lastBlock = (end - 1) >>> TABLE_SHIFT;
     const known = Math.min(lastBlock, this.#tables.length - 1);

@@ -20,7 +20,7 @@ import type { AttachedDevice } from "./attached-device.js";
 export function leaveTable(attached: AttachedDevice, mm: AddressSpace, start: number, args: MigrateVma): void {
   const table = attached.table(mm);
   for (let i = 0; i < args.npages; i++) {
-    if ((args.src[i] & MIGRATE_PFN_VALID) !== 0) table.clearPage(start + i);
+    if ((args.src[i] & MIGRATE_PFN_VALID) !== 0) table.clear(start + i, start + i + 1);
   }
 }
 

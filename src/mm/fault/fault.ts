@@ -25,7 +25,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from "../table/entry.js";
-import { assert, InvariantError } from "../errors.js";
+import { assert } from "../errors.js";
 import { PG_DIRTY, PG_FILE_COPY, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "../frames/frames.js";
 import { restoreExclusiveEntry } from "./exclusive-entry.js";
 import { homeFrameOf } from "../host/home-range.js";
@@ -119,9 +119,8 @@ export function handleVmaFault(vma: Vma, page: number, flags: number): number {
   if (isDeviceExclusiveEntry(word)) return faultExclusive(vma, page, word);
   if (isSwapEntry(word)) return paging.faultSwapped(vma, page, word, flags);
   if (isPoisonMarker(word)) return FAULT_HWPOISON;
-  // The text is made where it is needed alone: this is the way of every fault on a device's page.
-  if (!isDevicePrivateEntry(word))
-    throw new InvariantError(`page ${page} has an entry ${word.toString(16)} of no known kind`);
+  // A text of its own for each page would be made for every fault on a device's page.
+  assert(isDevicePrivateEntry(word), "a page has an entry of no known kind");
   return faultResult(FAULT_DEVICE, frame);
 }
 

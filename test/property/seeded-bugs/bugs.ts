@@ -75,7 +75,7 @@ export const bugs: readonly Bug[] = [
   {
     name: "a device keeps its table entry while its page is copied away",
     file: "device/resident-entries.js",
-    text: "table.clearPage(start + i);",
+    text: "table.clear(start + i, start + i + 1);",
     replacement: ";",
     found: "random programs",
   },
