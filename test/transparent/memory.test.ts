@@ -40,6 +40,8 @@ suite("memory", { skip }, () => {
     t.diagnostic(`${large} of ${all} MiB`);
     // The system may have fewer of them than are asked for.
     assert.ok(large >= all / 2, `${large} of ${all} MiB`);
+    // Where the system backs everything with huge pages, it asks nobody.
+    if (enabled.includes("[always]")) return;
     assert.ok(small < all / 2, "pages of 64 KiB, which would be taken out of huge ones one by one");
   });
 });
