@@ -221,7 +221,7 @@ export interface KernelSlice {
    */
   readonly frames: Int32Array;
   readonly written: boolean;
-  /** What the step leaves on these pages is going to be downloaded soon, and nothing else is written there before. A hint. */
+  /** What the step leaves on these pages is downloaded when it is done, unless other steps use them, too. A hint. */
   readonly leaving?: boolean;
 }
 

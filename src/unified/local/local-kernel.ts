@@ -18,9 +18,10 @@ import { DispatchTally } from "./dispatch-tally.js";
 import { deviceEngine } from "./device-engine.js";
 import type { DeviceEngine, Engine } from "./engine.js";
 import { framesLeft } from "./frames-left.js";
+import { LeavingPages } from "./leaving-pages.js";
 import { type BoundOperand, OperandPages } from "./operand-pages.js";
 import { dispatchPaged } from "./paged-dispatch.js";
-import { countPages, type StepPlan } from "./step-plan.js";
+import type { StepPlan } from "./step-plan.js";
 import { Turns } from "./turn.js";
 
 /** A step whose pages are held on the device. */
@@ -127,8 +128,12 @@ export class LocalKernel {
     try {
       await this.#unshareWritten(operands, invocations, checkpoint);
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
-      const load = (first: number): Promise<LoadedStep> =>
-        this.#loadStep(plan, operands, invocations, first, checkpoint);
+      const leaving = new LeavingPages(operands, plan.leavingPages, machine.pageSize);
+      const load = async (first: number): Promise<LoadedStep> => {
+        for (const { start, end } of leaving.take(completed, first))
+          await residency.evictUnused(start, end, checkpoint);
+        return this.#loadStep(plan, operands, invocations, first, leaving, checkpoint);
+      };
       for (let next = 0; next < invocations;) {
         const step: LoadedStep = await (ahead ?? load(next));
         ahead = null;
@@ -186,6 +191,7 @@ export class LocalKernel {
     operands: readonly BoundOperand[],
     invocations: number,
     first: number,
+    leavingPages: LeavingPages,
     checkpoint: Checkpoint,
   ): Promise<LoadedStep> {
     const { pageSize } = this.#engine.machine;
@@ -193,7 +199,7 @@ export class LocalKernel {
     const held: Int32Array[] = [];
     try {
       const slices: KernelSlice[] = [];
-      const leaving = plan.leavingPages > 0 && countPages(operands, 0, first + count, pageSize) <= plan.leavingPages;
+      const leaving = leavingPages.includes(first + count);
       for (const operand of operands) {
         const elements = elementsOf(operand, first, count);
         const { page, pages } = pagesOf(operand, elements, pageSize);

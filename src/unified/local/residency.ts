@@ -393,6 +393,19 @@ export class Residency {
     return false;
   }
 
+  /** Evicts those of pages `[start, end)` that are here and that nothing holds. */
+  async evictUnused(start: number, end: number, checkpoint: Checkpoint): Promise<void> {
+    const frames = Int32Array.from({ length: end - start }, (_, i) => {
+      const frame = this.frameOf(start + i, false);
+      return frame >= 0 && this.#holds[frame] > 0 ? MISSING : frame;
+    });
+    for (let i = 0; i < frames.length;) {
+      const run = sideBySide(frames, i);
+      if (frames[i] >= 0) await evictFrames(this.#attached, frames[i], run, checkpoint);
+      i += run;
+    }
+  }
+
   /** Evicts what is in frames `[first, first + count)`. Throws when the host has no room for it. */
   async vacate(first: number, count: number, checkpoint: Checkpoint): Promise<void> {
     const { allocator, machine } = this.#attached;
