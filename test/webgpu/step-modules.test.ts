@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { strideOf, type View } from "../../src/device/element.js";
 import { describe, type KernelDescription } from "../../src/device/wgsl/describe.js";
 import { rewriteStep, type StepVariant } from "../../src/device/wgsl/rewrite/step.js";
+import { type ArrayPart, writeStepWords } from "../../src/device/wgsl/rewrite/step-words.js";
 import { BUFFER_COPY_DST, BUFFER_UNIFORM } from "../../src/device/webgpu/usage.js";
 import { below, type Shader, type ShaderArray } from "../corpus/shader.js";
 import { startsOf } from "../corpus/starts.js";
@@ -216,9 +217,7 @@ async function runSteps(
   for (let first = 0; first < all; first += count ?? all) {
     const end = Math.min(first + (count ?? all), all);
     const parameterWords = new Uint32Array(parameters.bytes / 4);
-    parameterWords[parameters.firstWorkgroup / 4] = first;
-    parameterWords.set(shader.shape, parameters.shape / 4);
-    parameterWords.set(grid, parameters.workgroups / 4);
+    const parts: Record<string, ArrayPart> = {};
     const entries: GPUBindGroupEntry[] = [{ binding: parameters.binding, resource: { buffer: step } }];
     for (const { name, binding, kind } of bindings) {
       const buffer = buffers.get(name) ?? assert.fail();
@@ -232,9 +231,11 @@ async function runSteps(
       // Parts begin at 256 bytes, as bindings do.
       const offset = Math.floor((first * perWorkgroup * stride) / 256) * 256;
       const used = Math.min(size - offset, (end - first) * perWorkgroup * stride + 256);
-      parameterWords.set([offset / stride, length, used / stride], (parameters.part[name] ?? assert.fail()) / 4);
+      parts[name] = { base: offset / stride, part: used / stride, length };
       entries.push({ binding, resource: { buffer, offset, size: used } });
     }
+    const [invocations, workgroups] = [shader.shape, grid].map(([x = 0, y = 0, z = 0]) => [x, y, z] as const);
+    writeStepWords(parameterWords, parameters.words, { first, invocations, workgroups, parts });
     device.queue.writeBuffer(step, 0, parameterWords);
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();

@@ -8,6 +8,7 @@ import { strideOf } from "../element.js";
 import type { DeviceKernel, KernelStep, PagedDispatch, PagedRun, WorkgroupShape } from "../driver.js";
 import type { KernelDescription } from "../wgsl/describe.js";
 import type { StepModule, StepVariant } from "../wgsl/rewrite/step.js";
+import { writeStepWords } from "../wgsl/rewrite/step-words.js";
 import { resourceOf } from "./binding-resource.js";
 import type { DeviceGone } from "./device-gone.js";
 import type { EarlyBatch, EarlyDownloads } from "./early-downloads.js";
@@ -187,16 +188,17 @@ export class WebgpuKernel implements DeviceKernel {
     const { end: uniformEnd } = this.#uniformLayout;
     const bytes = new Uint8Array(uniformEnd + calls.length * stride);
     this.#uniformLayout.write(bytes, step.uniforms);
-    const total = workgroupsOf(step.shape, this.workgroups);
+    const parts = places.map(({ slice: { name, type, total: length }, base, size }) => {
+      return [name, { base, part: size / strideOf(type), length }] as const;
+    });
+    const values = {
+      invocations: step.shape,
+      workgroups: workgroupsOf(step.shape, this.workgroups),
+      parts: Object.fromEntries(parts),
+    };
     for (const [n, { first }] of calls.entries()) {
       const words = new Uint32Array(bytes.buffer, uniformEnd + n * stride, parameters.bytes / 4);
-      words[parameters.firstWorkgroup / 4] = first;
-      words.set(step.shape, parameters.shape / 4);
-      words.set(total, parameters.workgroups / 4);
-      for (const { slice, size, base, isPart } of places) {
-        if (!isPart) continue;
-        words.set([base, slice.total, size / strideOf(slice.type)], parameters.part[slice.name] / 4);
-      }
+      writeStepWords(words, parameters.words, { ...values, first });
     }
     return bytes;
   }

@@ -21,6 +21,7 @@ import { type Instance, nameOf, rootOf } from "./instances.js";
 import { type BindingPlace, declarationsOf, placesOf, withPlace } from "./module-text.js";
 import { INDEX, INDEX_DECLARATION, type Names, RESERVED } from "./names.js";
 import { render, splice } from "./render.js";
+import { FunctionWords, STEP, type StepWord, StepWords } from "./step-words.js";
 
 /** What differs from one use of a kernel to another. */
 export interface StepVariant {
@@ -36,17 +37,12 @@ export interface StepVariant {
   readonly isOnly: boolean;
 }
 
-/** The uniform with which a step is run: words of 32 bits at these numbers of bytes. */
+/** The uniform with which a step is run. */
 export interface StepParameters {
   readonly binding: number;
   readonly bytes: number;
-  /** The first of the step's workgroups, numbered as invocations are. */
-  readonly firstWorkgroup: number;
-  /** Three words each: invocations and workgroups of the whole dispatch in each dimension. */
-  readonly shape: number;
-  readonly workgroups: number;
-  /** By the name of a based array, three words: the element that its part begins with, the length of the whole array, that of the part. */
-  readonly part: Readonly<Record<string, number>>;
+  /** What its words are, from the first on. */
+  readonly words: readonly StepWord[];
 }
 
 export interface StepModule {
@@ -61,8 +57,7 @@ const ENTRY_ONLY: ReadonlySet<string> = new Set(["compute", "workgroup_size"]);
 const ENTRY = `${RESERVED}entry`;
 /** Of an array: the element that its part begins with, as a function has it; and a function that works it out. */
 const BASE = `${RESERVED}base_`;
-const BASE_OF = `${RESERVED}base_of_`;
-const STEP = `${RESERVED}step`;
+const WORK_OUT_BASE = `${RESERVED}work_out_base_`;
 
 /** Dispatched as workgroups (x, y, 1), where x times y is the number of workgroups of the step. */
 export function rewriteStep(description: KernelDescription, variant: StepVariant): StepModule {
@@ -71,50 +66,41 @@ export function rewriteStep(description: KernelDescription, variant: StepVariant
   const worksOut = new Set([...inLoops.values()].flatMap((arrays) => [...arrays]));
   const bindings = placesOf(description, variant.writable);
   const binding = bindings.length;
-  const parameters = parametersOf(binding, variant.based);
+  const words = new StepWords();
+  const functions = [
+    ...[...inLoops].map(([instance, arrays]) => functionText(description, variant, words, instance, arrays)),
+    ...description.arrays.filter(({ name }) => worksOut.has(name)).map(({ node }) => baseText(names, words, node)),
+    entryText(description, variant, words),
+  ];
   const code = [
     ...declarationsOf(description, (node) => withPlace(text, node, bindings)),
-    ...[...inLoops].map(([instance, arrays]) => functionText(description, variant, instance, arrays)),
     INDEX_DECLARATION,
-    structText(variant.based),
-    `@group(0) @binding(${binding}) var<uniform> ${STEP}: ${STEP}_parameters;`,
-    ...description.arrays.filter(({ name }) => worksOut.has(name)).map(({ node }) => baseText(names, node)),
-    entryText(description, variant),
+    words.declaration(binding),
+    ...functions,
   ].join("\n");
-  return { code, entryPoint: ENTRY, bindings, parameters };
-}
-
-function parametersOf(binding: number, based: readonly string[]): StepParameters {
-  const part = Object.fromEntries(based.map((name, n) => [name, 16 * (n + 2)]));
-  return { binding, bytes: 16 * (based.length + 2), firstWorkgroup: 0, shape: 4, workgroups: 16, part };
-}
-
-/** Four words at once: every load of a uniform takes its time. */
-function structText(based: readonly string[]): string {
-  const members = ["first_and_shape", "workgroups", ...based.map((name) => `part_${name}`)];
-  return `struct ${STEP}_parameters {\n${members.map((name) => `  ${name}: vec4u,`).join("\n")}\n}`;
+  return { code, entryPoint: ENTRY, bindings, parameters: { binding, bytes: words.bytes, words: words.list } };
 }
 
 function functionText(
   description: KernelDescription,
   variant: StepVariant,
+  words: StepWords,
   instance: Instance,
   inLoops: ReadonlySet<string>,
 ): string {
   const { names, text, entry } = description.source;
   const { fn } = instance;
   const ours = fn === entry ? ioAttributes(fn) : null;
-  const based = new Set<string>();
+  const own = new FunctionWords(words);
+  const workedOut = new Set<string>();
   return render(text, fn, (node, renderPart) => {
     if (node === fn.name) return instance.name;
     if (node === fn.body) {
       const body = splice(text, node.start, node.end, childrenOf(node), renderPart);
       const start = body.indexOf("{") + 1;
-      const bases = [...based].map((name) => {
-        const base = inLoops.has(name) ? `${BASE_OF}${name}()` : `${STEP}.part_${name}.x`;
-        return ` let ${BASE}${name} = ${base};`;
-      });
-      return body.slice(0, start) + bases.join("") + body.slice(start);
+      const bases = [...workedOut].map((name) => `let ${BASE}${name} = ${WORK_OUT_BASE}${name}();`);
+      const added = [...own.declarations, ...bases].map((statement) => ` ${statement}`);
+      return body.slice(0, start) + added.join("") + body.slice(start);
     }
     if (node.kind === "attribute" && ours?.has(node) === true) return "";
     if (node.kind === "call-expression") {
@@ -129,14 +115,15 @@ function functionText(
         return null;
       const root = rootOf(names, instance, pointer);
       if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
-      return `${STEP}.part_${nameOf(root.variable)}.y`;
+      return own.use({ of: "length", array: nameOf(root.variable) });
     }
     if (node.kind === "component-expression") {
       const root = rootOf(names, instance, node.base);
       if (root?.whole !== true || !variant.based.includes(nameOf(root.variable))) return null;
       const name = nameOf(root.variable);
-      based.add(name);
-      return `${renderPart(node.base)}[${INDEX}(${renderPart(node.access)}) - ${BASE}${name}]`;
+      const base = inLoops.has(name) ? `${BASE}${name}` : own.use({ of: "base", array: name });
+      if (inLoops.has(name)) workedOut.add(name);
+      return `${renderPart(node.base)}[${INDEX}(${renderPart(node.access)}) - ${base}]`;
     }
     if (node.kind === "type" && variant.writable.length > 0)
       return pointerText(names, variant, instance, node, renderPart);
@@ -149,10 +136,12 @@ function functionText(
  * it at hand from there on, where they would work it out in every round. A function of the module, where no parameter hides
  * `arrayLength`.
  */
-function baseText(names: Names, node: GlobalVarElem): string {
+function baseText(names: Names, words: StepWords, node: GlobalVarElem): string {
   const name = nameOf(node);
   const length = `arrayLength(&${name}${wrapperMember(names, node.name.typeRef)})`;
-  return `fn ${BASE_OF}${name}() -> u32 { return ${length} + (${STEP}.part_${name}.x - ${STEP}.part_${name}.z); }`;
+  const own = new FunctionWords(words);
+  const base = `${length} + ${own.use({ of: "baseLessPart", array: name })}`;
+  return `fn ${WORK_OUT_BASE}${name}() -> u32 { ${own.declarations.join(" ")} return ${base}; }`;
 }
 
 /** Those of `arrays` whose elements an instance uses within a loop of its own. */
@@ -207,33 +196,46 @@ function declaredPointer(names: Names, node: Extract<Node, { kind: "type" }>): E
 function entryText(
   { workgroups, source: { entry, text, names } }: KernelDescription,
   { dimensions, based, isWhole, isOnly }: StepVariant,
+  words: StepWords,
 ): string {
   const attributes = (entry.attributes ?? []).map(({ start, end }) => text.slice(start, end));
   const { parameters, values } = entryArguments(names, entry, text);
   const [x, y, z] = workgroups.size.map((count) => `${count}u`);
   const id = (name: string): string => `${RESERVED}${name}`;
-  const isRow = dimensions === 1 && workgroups.size[1] === 1 && workgroups.size[2] === 1;
-  const guarded = isRow
-    ? `${id("invocation")}.x >= ${STEP}.first_and_shape.y`
-    : `any(${id("invocation")} >= ${STEP}.first_and_shape.yzw)`;
-  const workgroup =
-    dimensions === 1
-      ? `vec3u(${id("linear")}, 0u, 0u)`
-      : `vec3u(${id("linear")} % ${STEP}.workgroups.x, (${id("linear")} / ${STEP}.workgroups.x) % ${STEP}.workgroups.y, ${id("linear")} / (${STEP}.workgroups.x * ${STEP}.workgroups.y))`;
-  const isAsked = values.some((value) => value.includes(id("workgroups")));
-  return [
-    `${attributes.join(" ")}`,
-    `fn ${ENTRY}(${parameters.join(", ")}) {`,
-    // They are bound, whether something is read from them or not.
-    ...[STEP, ...based].map((name) => `  _ = &${name};`),
-    `  let ${id("linear")} = ${isOnly ? "" : `${STEP}.first_and_shape.x + `}${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x;`,
-    `  let ${id("workgroup")} = ${workgroup};`,
-    ...(isAsked ? [`  let ${id("workgroups")} = ${STEP}.workgroups.xyz;`] : []),
+  const own = new FunctionWords(words);
+  const grid = (axis: 0 | 1 | 2): string => own.use({ of: "workgroups", axis });
+  const invocations = (axis: 0 | 1 | 2): string => own.use({ of: "invocations", axis });
+  const isFlat = dimensions === 1;
+  const isRow = isFlat && workgroups.size[1] === 1 && workgroups.size[2] === 1;
+  const linear = `${id("slot")}.x + ${id("slot")}.y * ${id("slots")}.x`;
+  const statements = [
+    `let ${id("linear")} = ${isOnly ? linear : `${own.use({ of: "first" })} + ${linear}`};`,
+    isFlat
+      ? `let ${id("workgroup")} = vec3u(${id("linear")}, 0u, 0u);`
+      : `let ${id("workgroup")} = vec3u(${id("linear")} % ${grid(0)}, (${id("linear")} / ${grid(0)}) % ${grid(1)}, ${id("linear")} / (${grid(0)} * ${grid(1)}));`,
+  ];
+  if (values.some((value) => value.includes(id("workgroups"))))
+    statements.push(
+      `let ${id("workgroups")} = ${isFlat ? `vec3u(${grid(0)}, 1u, 1u)` : `vec3u(${grid(0)}, ${grid(1)}, ${grid(2)})`};`,
+    );
+  statements.push(
     isRow
-      ? `  let ${id("invocation")} = vec3u(${id("linear")} * ${x} + ${id("local")}.x, 0u, 0u);`
-      : `  let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
-    ...(workgroups.whole || isWhole ? [] : [`  if (${guarded}) { return; }`]),
-    `  ${entry.name.ident.originalName}(${values.join(", ")});`,
+      ? `let ${id("invocation")} = vec3u(${id("linear")} * ${x} + ${id("local")}.x, 0u, 0u);`
+      : `let ${id("invocation")} = ${id("workgroup")} * vec3u(${x}, ${y}, ${z}) + ${id("local")};`,
+  );
+  if (!workgroups.whole && !isWhole) {
+    const outside = isRow
+      ? `${id("invocation")}.x >= ${invocations(0)}`
+      : `any(${id("invocation")} >= ${isFlat ? `vec3u(${invocations(0)}, 1u, 1u)` : `vec3u(${invocations(0)}, ${invocations(1)}, ${invocations(2)})`})`;
+    statements.push(`if (${outside}) { return; }`);
+  }
+  statements.push(`${entry.name.ident.originalName}(${values.join(", ")});`);
+  // They are bound, whether something is read from them or not.
+  const bound = [STEP, ...based].map((name) => `_ = &${name};`);
+  return [
+    ...attributes,
+    `fn ${ENTRY}(${parameters.join(", ")}) {`,
+    ...[...bound, ...own.declarations, ...statements].map((statement) => `  ${statement}`),
     "}",
   ].join("\n");
 }
