@@ -75,7 +75,9 @@ export class StepWords {
   numberOf(word: StepWord): number {
     const name = nameOf(word);
     const known = this.#names.indexOf(name);
-    return known >= 0 ? known : this.#names.push(name) && this.list.push(word) - 1;
+    if (known >= 0) return known;
+    this.#names.push(name);
+    return this.list.push(word) - 1;
   }
 }
 
