@@ -88,16 +88,16 @@ test("whatever the footprints: a page is sent once, when no later step uses it, 
     };
     const taken = new Set<number>();
     for (let next = 0, completed = 0, end = 0; next < invocations;) {
-      const later = pagesUsed(operands, next, invocations);
+      const later = pagesUsed(operands, completed, invocations);
       const candidates = operands.filter(({ written, footprint }) => written && footprint !== "whole");
       const due = pagesUsed(candidates, 0, Math.min(completed, end));
       const found = leaving
-        .take(completed, next)
+        .take(completed)
         .flatMap((range) => Array.from({ length: range.end - range.start }, (_, i) => range.start + i));
       for (const page of found) {
         assert.ok(!taken.has(page), `page ${page} is taken twice`);
         assert.ok(due.has(page), `page ${page} is not written yet, or need not leave`);
-        assert.ok(!later.has(page), `page ${page} is used by invocations from ${next} on`);
+        assert.ok(!later.has(page), `page ${page} is used by invocations from ${completed} on`);
         taken.add(page);
         sent++;
       }

@@ -34,11 +34,8 @@ export class LeavingPages {
     return true;
   }
 
-  /**
-   * Of what has to leave: the pages, in the address space, that are written by none but the first `completed` invocations, and
-   * that those from `next` on do not use. Those between may use them; each page comes once.
-   */
-  take(completed: number, next: number): PageRange[] {
+  /** Of what has to leave: the pages, in the address space, that only the first `completed` invocations use. Each comes once. */
+  take(completed: number): PageRange[] {
     const done = Math.min(completed, this.#end);
     if (done === 0) return [];
     const ranges: PageRange[] = [];
@@ -46,7 +43,7 @@ export class LeavingPages {
       if (!operand.written || operand.footprint === "whole") continue;
       const { page, pages } = this.#pagesOf(operand, 0, done);
       const start = this.#taken[i];
-      const end = Math.min(page + pages, this.#firstUsed(operand, next));
+      const end = Math.min(page + pages, this.#firstUsed(operand, completed));
       if (end <= start) continue;
       this.#taken[i] = end;
       ranges.push({ start: operand.mapping.page + start, end: operand.mapping.page + end });
@@ -54,11 +51,11 @@ export class LeavingPages {
     return ranges;
   }
 
-  /** The first page of the operand's array that invocations from `next` on use, under any name. */
-  #firstUsed({ mapping }: BoundOperand, next: number): number {
+  /** The first page of the operand's array that invocations from `from` on use, under any name. */
+  #firstUsed({ mapping }: BoundOperand, from: number): number {
     const used = this.#operands
       .filter((operand) => isSameMapping(operand.mapping, mapping))
-      .map((operand) => this.#pagesOf(operand, next, 1));
+      .map((operand) => this.#pagesOf(operand, from, 1));
     return Math.min(...used.map(({ page, pages }) => (pages === 0 ? Infinity : page)));
   }
 

@@ -130,8 +130,7 @@ export class LocalKernel {
       await this.#loadHeld(plan, operands, invocations, held, checkpoint);
       const leaving = new LeavingPages(operands, plan.leavingPages, machine.pageSize);
       const load = async (first: number): Promise<LoadedStep> => {
-        for (const { start, end } of leaving.take(completed, first))
-          await residency.evictUnused(start, end, checkpoint);
+        for (const { start, end } of leaving.take(completed)) await residency.evictUnused(start, end, checkpoint);
         return this.#loadStep(plan, operands, invocations, first, leaving, checkpoint);
       };
       for (let next = 0; next < invocations;) {
